@@ -1,0 +1,41 @@
+"""Divide the bandwidth of one media connection among its tracks, on Trio.
+
+Open an allocator with `open_allocator`, register a receiver for each track, deliver bandwidth
+estimates, and obey the messages: see the README.
+"""
+
+from .engine.policies import Claim as Claim, Policy as Policy, Shares as Shares
+from .engine.probe_status import ProbeStatus as ProbeStatus
+from .engine.settings import SettingChanges as SettingChanges, Settings as Settings
+from .engine.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
+from .interface import (
+    ConnectionAllocator as ConnectionAllocator,
+    ReceiverHandle as ReceiverHandle,
+    Watchable as Watchable,
+)
+from .mailbox import RegistrationEndedError as RegistrationEndedError
+from .messages import (
+    AcceptDecrease as AcceptDecrease,
+    AllocationGranted as AllocationGranted,
+    AllocatorMessage as AllocatorMessage,
+    BufferSent as BufferSent,
+    DecreaseAllocation as DecreaseAllocation,
+    GrantReason as GrantReason,
+    ReceiverMessage as ReceiverMessage,
+    RejectDecrease as RejectDecrease,
+    RequestAllocation as RequestAllocation,
+    SendPadding as SendPadding,
+    SetNegotiabilityStatus as SetNegotiabilityStatus,
+    SetOptions as SetOptions,
+    SetVariants as SetVariants,
+)
+from .options import (
+    ReceiverOptionChanges as ReceiverOptionChanges,
+    ReceiverOptions as ReceiverOptions,
+)
+from .passthrough import (
+    PassthroughAllocator as PassthroughAllocator,
+    open_passthrough_allocator as open_passthrough_allocator,
+)
+from .probing import ProbingAllocator as ProbingAllocator, open_allocator as open_allocator
+from .tracks import Track as Track, TrackKind as TrackKind, Variant as Variant

@@ -1,0 +1,6 @@
+"""The engine: an event and ``now`` in, effects out.
+
+No module in here knows Trio, a clock, randomness or logging: the same decisions run in a nursery,
+under Hypothesis at full speed, and in a simulator. Imports run one way:
+settings < receiver, ledger < negotiation, estimates, prober < policies, fair < engine.
+"""

@@ -1,0 +1,277 @@
+"""The engine: one event and ``now`` in, messages to receivers out.
+
+Every event takes the same way. What time alone has changed is caught up with; the event goes into
+the books; and the settlement brings everybody to what they should have: decreases are asked for
+(or forced, with nobody left to ask), raises are granted as far as the books are free.
+"""
+
+from __future__ import annotations
+
+from ..messages import GrantReason
+from ..options import ReceiverOptions
+from ..tracks import Track
+from .estimates import Estimates
+from .ledger import Ledger
+from .negotiation import RefusalKind
+from .negotiator import AnswerError
+from .padding import Meter, PaddingAccount
+from .policies import Policy
+from .prober import Demand, Prober
+from .receiver import Receiver
+from .settings import NEVER, Settings
+from .settlement import Effect, RequestWithdrawn, Settlement
+
+
+class Engine:
+    """Decides for one connection.
+
+    Rates are checked, whole bit/s (see `trio_allocator.quantities`); `now` never goes back.
+
+    Args:
+        settings: How it behaves.
+        now: When it starts, s.
+        initial_estimate: An estimate known from the start, bit/s, or None.
+        policy: A user's way to share, or None for the built-in one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        now: float,
+        initial_estimate: int | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        self.meter = Meter()
+        self.prober = Prober(settings, self.meter, now)
+        self.estimates = Estimates(settings.estimate_timeout)
+        self.ledger = Ledger()
+        self.settlement = Settlement(settings, self.ledger, policy)
+        self.answers = 0
+        self.breaches = 0
+        self._now = now
+        self._last_id = 0
+        self._budget = 0
+        self._steady_at = NEVER
+        if initial_estimate is not None:
+            self.estimates.update(now, initial_estimate)
+
+    # --- events ------------------------------------------------------------------------------
+
+    def register(
+        self,
+        now: float,
+        track: Track,
+        options: ReceiverOptions,
+        bandwidth: int,
+        account: PaddingAccount,
+    ) -> Receiver:
+        """A receiver joins with what it already sends; that is allocated without question."""
+        self._begin(now)
+        self._last_id += 1
+        receiver = Receiver(self._last_id, track, options, bandwidth)
+        self.ledger.add(receiver)
+        self.settlement.refresh(now, receiver)
+        if options.can_pad:
+            self.prober.padding.join(receiver.id, account)
+        self._settle()
+        return receiver
+
+    def leave(self, now: float, receiver: Receiver) -> None:
+        """A receiver is gone; what it held is free."""
+        self._begin(now)
+        self.settlement.forget(receiver)
+        self.prober.padding.leave(receiver.id)
+        self.ledger.remove(receiver)
+        self._settle()
+
+    def update_estimate(self, now: float, bitrate: int) -> None:
+        """The newest estimate has come."""
+        self._begin(now)
+        self.estimates.update(now, bitrate)
+        self._pardon(now, bitrate)
+        self._settle()
+
+    def request(self, now: float, receiver: Receiver, bitrate: int) -> None:
+        """A receiver wants another allocation. Judged against what it holds (G9)."""
+        self._begin(now)
+        self._request(receiver, bitrate)
+        self._settle()
+
+    def answer(
+        self,
+        now: float,
+        receiver: Receiver,
+        request_id: int,
+        *,
+        accepted: bool,
+        bitrate: int | None = None,
+    ) -> bool:
+        """A receiver answers a decrease request.
+
+        Returns:
+            True if the answer counts; otherwise nothing changes.
+
+        Raises:
+            AnswerError: See `Negotiator.counts`; or `bitrate` is not below the allocation.
+        """
+        self._begin(now)
+        negotiator = self.settlement.negotiator
+        if not negotiator.counts(receiver, request_id):
+            return False
+        if bitrate is not None and bitrate >= receiver.allocation:
+            raise AnswerError(
+                f"bitrate must be below the allocation of {receiver.allocation} bit/s to accept "
+                f"a decrease, got {bitrate}"
+            )
+        self.answers += 1
+        if accepted:
+            negotiator.accept(receiver)
+            self.settlement.refresh(now, receiver)
+            if bitrate is not None:
+                self._request(receiver, bitrate)
+        else:
+            negotiator.reject(now, receiver, self.estimates.value or 0)
+            self.settlement.unplan(receiver)
+        self._settle()
+        return True
+
+    def configure(
+        self,
+        now: float,
+        receiver: Receiver,
+        track: Track,
+        options: ReceiverOptions,
+        account: PaddingAccount,
+    ) -> None:
+        """A ladder or options change; effective in this call."""
+        self._begin(now)
+        if not options.negotiable:
+            self.settlement.withdraw(receiver)
+            self.settlement.negotiator.pardon(receiver)
+        if options.can_pad != receiver.options.can_pad:
+            if options.can_pad:
+                self.prober.padding.join(receiver.id, account)
+            else:
+                self.prober.padding.leave(receiver.id)
+        receiver.configure(track, options)
+        if receiver.request is None:
+            self.settlement.unplan(receiver)
+        if options.max_bitrate is not None and receiver.allocation > options.max_bitrate:
+            self.settlement.lower(now, receiver, receiver.want)
+        self.settlement.refresh(now, receiver)
+        self._settle()
+
+    def force(self, now: float, receiver: Receiver, bitrate: int) -> None:
+        """The application lowers an allocation without negotiation; the claim stays."""
+        self._begin(now)
+        if bitrate < receiver.allocation:
+            self.settlement.withdraw(receiver)
+            self.settlement.force(now, receiver, bitrate, GrantReason.FORCED)
+        self._settle()
+
+    def advance(self, now: float) -> None:
+        """Time has passed: judge deadlines, end holds, notice that estimates have stopped.
+
+        A negotiation deadline is judged here and nowhere else, so that the caller can give
+        receivers their turn first (N3).
+        """
+        self._begin(now)
+        expired = self.settlement.negotiator.expire(now, self.estimates.value or 0)
+        for receiver, kind in expired:
+            self.settlement.unplan(receiver)
+            if kind is RefusalKind.SILENT:
+                self.settlement.effects.append(RequestWithdrawn(receiver.id))
+            else:
+                self._punish(receiver)
+        self._settle()
+
+    # --- what the shell reads ----------------------------------------------------------------
+
+    def drain(self) -> list[Effect]:
+        """Take the messages due since the last call, in order."""
+        effects, self.settlement.effects = self.settlement.effects, []
+        return effects
+
+    @property
+    def wake_at(self) -> float:
+        """When `advance` is due next, unless an event comes before."""
+        return min(
+            self.settlement.wake_at,
+            self.estimates.stale_at,
+            self.prober.wake_at,
+            self._steady_at,
+        )
+
+    # --- one event ---------------------------------------------------------------------------
+
+    def _begin(self, now: float) -> None:
+        """Let happen what time alone has brought, but for negotiation deadlines."""
+        self._now = now
+        self._budget = self.ledger.committed
+        due = len(list(self.settlement.holds_over(now))) > 0
+        self._pardon(now, None)
+        sharing = self.settlement.sharing
+        if sharing.wake_at <= now:
+            sharing.advance(now)
+            due = True
+        if self.estimates.stale_at <= now:
+            self.estimates.forget()
+            self.settlement.unplan_everything()
+            due = True
+        if due:
+            self._settle()
+            self._budget = self.ledger.committed
+
+    def _pardon(self, now: float, estimate: int | None) -> None:
+        for receiver in self.settlement.negotiator.lapsed(now, estimate):
+            self.settlement.sharing.index(receiver)
+
+    def _settle(self) -> None:
+        known = self.estimates.value
+        # While the estimate is unknown, what an event frees may be handed on, and no more (A6).
+        capacity = max(self._budget, self.ledger.committed) if known is None else known
+        self.settlement.settle(self._now, capacity, negotiate=known is not None)
+        self._review_probe()
+
+    def _review_probe(self) -> None:
+        estimate = self.estimates.value
+        ledger = self.ledger
+        need = None
+        if ledger.waiting and estimate is not None:
+            need = self.settlement.sharing.next_need(estimate - ledger.committed)
+        allowed = False
+        self._steady_at = NEVER
+        if need is not None and estimate is not None:
+            steady_at = self.estimates.steady_at(self._now)
+            steady = steady_at <= self._now
+            self._steady_at = NEVER if steady else steady_at
+            negotiating = bool(self.settlement.negotiator.outstanding)
+            allowed = steady and not negotiating and ledger.committed <= estimate
+        stuck = self.estimates.ever and ledger.waiting > 0 and ledger.waiting_with_allocation == 0
+        wanted = 0 if need is None else ledger.committed + need
+        self.prober.review(self._now, Demand(estimate, wanted, allowed, stuck))
+
+    # --- single acts -------------------------------------------------------------------------
+
+    def _request(self, receiver: Receiver, bitrate: int) -> None:
+        if bitrate == receiver.claim:
+            return
+        waited = receiver.want > receiver.allocation
+        receiver.set_claim(bitrate)
+        if receiver.request is None:
+            self.settlement.unplan(receiver)
+        if bitrate < receiver.allocation:
+            self.settlement.lower(self._now, receiver, bitrate)
+        elif bitrate == receiver.allocation and waited:
+            self.settlement.tell(receiver, GrantReason.LOWERED)
+        self.settlement.refresh(self._now, receiver)
+
+    def _punish(self, receiver: Receiver) -> None:
+        """A promise was broken: one step is taken, if it is still needed (N4)."""
+        self.breaches += 1
+        estimate = self.estimates.value
+        need = 0 if estimate is None else self.ledger.projected - estimate
+        level = max(receiver.step_below(receiver.allocation, need), receiver.lowest)
+        if need > 0 and level < receiver.allocation:
+            self.settlement.force(self._now, receiver, level, GrantReason.BREACH)

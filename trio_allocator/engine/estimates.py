@@ -1,0 +1,84 @@
+"""What is known of the estimate: its newest value, whether it is still live, whether it falls."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from .settings import NEVER
+
+SHORTEST_TIMEOUT = 2.0
+"""Estimates are presumed live for at least this long, s (A6)."""
+
+INTERVALS_TO_WAIT = 3
+"""They have stopped after this many of the longest recent intervals (A6)."""
+
+INTERVALS_REMEMBERED = 5
+"""How many intervals are recent."""
+
+LONGEST_INTERVAL = 10.0
+"""One long silence must not teach it to wait for ever: intervals count up to this, s."""
+
+FALL_WINDOW = 2.0
+"""The estimate falls while it is below `FALL_SHARE` of its maximum in this window, s (P1)."""
+
+FALL_SHARE = 0.95
+
+_BUCKET = 0.1
+"""Maxima are kept for every tenth of a second: bounded memory whatever the rate of estimates."""
+
+
+class Estimates:
+    """The history of estimates, as much of it as decisions need.
+
+    Args:
+        timeout: Seconds of silence after which the estimate is unknown, or None to learn it.
+    """
+
+    __slots__ = ("_intervals", "_maxima", "_timeout", "_updated", "ever", "value")
+
+    def __init__(self, timeout: float | None) -> None:
+        self.value: int | None = None
+        self.ever = False
+        self._timeout = timeout
+        self._updated = -NEVER
+        self._intervals: deque[float] = deque(maxlen=INTERVALS_REMEMBERED)
+        self._maxima: deque[tuple[float, int]] = deque()
+
+    def update(self, now: float, bitrate: int) -> None:
+        """Take over the newest estimate, bit/s."""
+        if self.ever:
+            self._intervals.append(min(now - self._updated, LONGEST_INTERVAL))
+        self.value = bitrate
+        self.ever = True
+        self._updated = now
+        maxima = self._maxima
+        while maxima and maxima[-1][1] <= bitrate:
+            maxima.pop()
+        if not maxima or now - maxima[-1][0] >= _BUCKET:
+            maxima.append((now, bitrate))
+        while maxima[0][0] + FALL_WINDOW <= now:
+            maxima.popleft()
+
+    @property
+    def stale_at(self) -> float:
+        """When the estimate becomes unknown unless another one comes."""
+        if self.value is None:
+            return NEVER
+        if self._timeout is not None:
+            return self._updated + self._timeout
+        longest = max(self._intervals, default=0.0)
+        return self._updated + max(SHORTEST_TIMEOUT, INTERVALS_TO_WAIT * longest)
+
+    def forget(self) -> None:
+        """It is no longer known."""
+        self.value = None
+        self._maxima.clear()
+
+    def steady_at(self, now: float) -> float:
+        """When it will have stopped falling, all else equal; now or earlier if it does not fall."""
+        while self._maxima and self._maxima[0][0] + FALL_WINDOW <= now:
+            self._maxima.popleft()
+        if self.value is None:
+            return NEVER
+        falling = [when for when, high in self._maxima if self.value < FALL_SHARE * high]
+        return falling[-1] + FALL_WINDOW if falling else now

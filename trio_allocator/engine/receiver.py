@@ -1,0 +1,145 @@
+"""What the engine knows of one receiver, and the steps its allocation can take."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+
+from ..options import ReceiverOptions
+from ..tracks import Track
+from .negotiation import TRANSITIONS, Negotiation, NegotiationEvent, Refusal, Request
+
+ANSWERS_REMEMBERED = 8
+"""How many answered requests are told apart from those that lapsed unanswered."""
+
+
+class Receiver:
+    """One registration in the books. Rates are bit/s, times seconds.
+
+    Attributes:
+        id: Identity, ascending in order of registration.
+        track: The track with its current ladder.
+        options: The options in force.
+        steps: Allocations worth having, ascending; empty without a ladder.
+        minimum: What it should have before anyone of its class has more (G8): its lowest step
+            that reaches `min_bitrate`.
+        floor: What it is never taken below by negotiation or force: the minimum, or nothing if
+            it is pausable.
+        allocation: What it holds.
+        projected: What it will hold when everything under way is done: below the allocation
+            while a decrease is asked for, above it while a raise waits for room to be freed.
+        claim: What it asked for last.
+        want: The claim within its cap.
+        waiting_since: When it began to wait for more; None while it does not.
+        overtaken: How often others were served while it was the longest waiting of its class.
+        held_until: End of its hold; None while there is none.
+        negotiation: Where its decrease request stands.
+        request: The outstanding request, if any.
+        refusal: Its refusal in force, if any.
+        last_request: Id of the newest request it was sent, 0 before the first.
+        answered: Ids of the requests it answered last.
+    """
+
+    __slots__ = (
+        "allocation",
+        "answered",
+        "claim",
+        "floor",
+        "held_until",
+        "id",
+        "last_request",
+        "minimum",
+        "negotiation",
+        "options",
+        "overtaken",
+        "projected",
+        "refusal",
+        "request",
+        "steps",
+        "track",
+        "waiting_since",
+        "want",
+    )
+
+    def __init__(
+        self, receiver_id: int, track: Track, options: ReceiverOptions, bandwidth: int
+    ) -> None:
+        self.id = receiver_id
+        self.allocation = bandwidth
+        self.projected = bandwidth
+        self.claim = bandwidth
+        self.waiting_since: float | None = None
+        self.overtaken = 0
+        self.held_until: float | None = None
+        self.negotiation = Negotiation.IDLE
+        self.request: Request | None = None
+        self.refusal: Refusal | None = None
+        self.last_request = 0
+        self.answered: tuple[int, ...] = ()
+        self.configure(track, options)
+
+    def configure(self, track: Track, options: ReceiverOptions) -> None:
+        """Take over a ladder and options; allocation and claim stay."""
+        self.track = track
+        self.options = options
+        self.steps = track.steps
+        reaching = bisect_left(self.steps, options.min_bitrate)
+        self.minimum = self.steps[reaching] if reaching < len(self.steps) else options.min_bitrate
+        self.floor = 0 if options.pausable else self.minimum
+        self.set_claim(self.claim)
+
+    def set_claim(self, claim: int) -> None:
+        """Want this from now on, as far as the cap allows (a step of the ladder, if it has one)."""
+        self.claim = claim
+        cap = self.options.max_bitrate
+        if cap is None or claim <= cap:
+            self.want = claim
+        elif self.steps:
+            below_cap = bisect_right(self.steps, cap)
+            self.want = self.steps[below_cap - 1] if below_cap else 0
+        else:
+            self.want = cap
+
+    @property
+    def lowest(self) -> int:
+        """How far down it could be brought, by asking or by force."""
+        return min(self.allocation, self.floor) if self.options.negotiable else self.allocation
+
+    def step_above(self, level: int) -> int:
+        """The next level worth having above this one; `level` is below what it wants."""
+        if level < self.minimum:
+            return min(self.minimum, self.want)
+        index = bisect_right(self.steps, level)
+        if index < len(self.steps) and self.steps[index] < self.want:
+            return self.steps[index]
+        return self.want
+
+    def step_below(self, level: int, need: int) -> int:
+        """The next level down from this one, towards its floor.
+
+        Without a ladder any lower level will do: a quarter at a time, so that equals stay near
+        each other, and no more than is needed.
+        """
+        if level <= self.minimum:
+            return min(level, self.floor)
+        if not self.steps:
+            return max(self.minimum, level - min(need, max(1, level >> 2)))
+        index = bisect_left(self.steps, level)
+        return max(self.minimum, self.steps[index - 1]) if index else self.minimum
+
+    def rank(self, level: int) -> int:
+        """How many steps it has at this level: claims for low steps come before those for high."""
+        return bisect_right(self.steps, level)
+
+    def step(self, event: NegotiationEvent) -> bool:
+        """Move along the transition table.
+
+        Returns:
+            False if the event means nothing in this state; then nothing changed.
+        """
+        following = TRANSITIONS[self.negotiation].get(event)
+        if following is None:
+            return False
+        self.negotiation = following
+        if following is Negotiation.IDLE:
+            self.request = None
+        return True

@@ -1,0 +1,216 @@
+"""From the books to messages: share, ask, grant, and force with nobody left to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from attrs import frozen
+from sortedcontainers import SortedList
+
+from ..messages import AllocationGranted, DecreaseAllocation, GrantReason
+from .fair import FairShares
+from .ledger import Ledger
+from .negotiation import Negotiation
+from .negotiator import Negotiator
+from .policies import Policy, PolicyError, PolicyShares, Sharing
+from .receiver import Receiver
+from .settings import NEVER, Settings
+
+
+@frozen
+class RequestWithdrawn:
+    """The decrease request in this receiver's mailbox is void, read or not."""
+
+    receiver_id: int
+
+
+Effect: TypeAlias = AllocationGranted | DecreaseAllocation | RequestWithdrawn
+
+
+class Settlement:
+    """Carries out what the books ask for.
+
+    Args:
+        settings: How it behaves.
+        ledger: The books.
+        policy: A user's way to share, or None for the built-in one.
+    """
+
+    def __init__(self, settings: Settings, ledger: Ledger, policy: Policy | None) -> None:
+        self.negotiator = Negotiator(settings)
+        self.sharing: Sharing = (
+            FairShares(ledger, settings) if policy is None else PolicyShares(ledger, policy)
+        )
+        self.effects: list[Effect] = []
+        self.holds: SortedList[tuple[float, int]] = SortedList()
+        self.forced = 0
+        self.policy_fault: PolicyError | None = None
+        self._settings = settings
+        self._ledger = ledger
+        self._planned: dict[int, Receiver] = {}
+        self._pending: dict[int, Receiver] = {}
+
+    @property
+    def pending(self) -> bool:
+        """Whether somebody is to be forced as soon as nobody owes an answer."""
+        return bool(self._pending)
+
+    @property
+    def wake_at(self) -> float:
+        """The next deadline, or end of a hold."""
+        held = self.holds[0][0] if self.holds else NEVER
+        return min(held, self.negotiator.wake_at, self.sharing.wake_at)
+
+    # --- everybody ---------------------------------------------------------------------------
+
+    def settle(self, now: float, capacity: int, *, negotiate: bool) -> None:
+        """Bring everybody to what the sharing says, as far as may be done now.
+
+        Args:
+            now: The time, s.
+            capacity: bit/s.
+            negotiate: Whether anybody may be brought down.
+        """
+        self._share(now, capacity, negotiate=negotiate)
+        if self._pending and not self.negotiator.outstanding:
+            # Nobody owes an answer. See who can be asked now before anyone is forced (N8).
+            for receiver in list(self._pending.values()):
+                self.unplan(receiver)
+            self._share(now, capacity, negotiate=negotiate)
+            if not self.negotiator.outstanding:
+                for receiver in list(self._pending.values()):
+                    self.force(now, receiver, receiver.projected, GrantReason.FORCED)
+        self._grant(now, capacity)
+
+    def _share(self, now: float, capacity: int, *, negotiate: bool) -> None:
+        try:
+            touched = self.sharing.settle(capacity, negotiate=negotiate, now=now)
+        except PolicyError as error:
+            self.policy_fault = error
+            self.sharing = FairShares(self._ledger, self._settings)
+            for receiver in self._ledger:
+                self.sharing.index(receiver)
+            touched = self.sharing.settle(capacity, negotiate=negotiate, now=now)
+        for receiver in list(touched):
+            self._plan(now, receiver)
+
+    def _plan(self, now: float, receiver: Receiver) -> None:
+        """Set about what a projection says."""
+        self._planned.pop(receiver.id, None)
+        self._pending.pop(receiver.id, None)
+        if receiver.projected < receiver.allocation:
+            if receiver.negotiation is not Negotiation.IDLE:
+                return
+            if receiver.refusal is None:
+                self.effects.append(self.negotiator.ask(now, receiver))
+                self.sharing.index(receiver)
+            else:
+                self._pending[receiver.id] = receiver
+        else:
+            self.withdraw(receiver)
+            if receiver.projected > receiver.allocation:
+                self._planned[receiver.id] = receiver
+
+    def _grant(self, now: float, capacity: int) -> None:
+        """Grant the planned raises that the books are free for."""
+        for receiver in list(self._planned.values()):
+            if self._ledger.committed + receiver.projected - receiver.allocation > capacity:
+                continue
+            del self._planned[receiver.id]
+            self._ledger.allocate(receiver, receiver.projected)
+            self._ledger.mark_waiting(receiver, None)
+            receiver.overtaken = 0
+            self.negotiator.pardon(receiver)
+            self.tell(receiver, GrantReason.GRANTED)
+            self.refresh(now, receiver)
+
+    # --- one receiver ------------------------------------------------------------------------
+
+    def tell(self, receiver: Receiver, reason: GrantReason) -> None:
+        """Let a receiver know what it holds."""
+        self.effects.append(AllocationGranted(receiver.allocation, reason, receiver.id))
+
+    def refresh(self, now: float, receiver: Receiver) -> None:
+        """Bring what depends on claim, allocation and negotiation up to date."""
+        if receiver.want <= receiver.allocation:
+            receiver.overtaken = 0
+            self._ledger.mark_waiting(receiver, None)
+        elif receiver.waiting_since is None:
+            self._ledger.mark_waiting(receiver, now)
+        self.sharing.index(receiver)
+
+    def unplan(self, receiver: Receiver) -> None:
+        """Expect nothing else of a receiver than what it holds."""
+        self._planned.pop(receiver.id, None)
+        self._pending.pop(receiver.id, None)
+        self._ledger.project(receiver, receiver.allocation)
+        self.sharing.index(receiver)
+
+    def unplan_everything(self) -> None:
+        """Withdraw every request, plan nothing: the estimate is no longer known (A6)."""
+        for receiver in list(self.negotiator.outstanding.values()):
+            self.withdraw(receiver)
+        for receiver in [*self._planned.values(), *self._pending.values()]:
+            self.unplan(receiver)
+
+    def withdraw(self, receiver: Receiver) -> None:
+        """Take back the outstanding request of a receiver, if there is one."""
+        if receiver.request is not None:
+            self.negotiator.withdraw(receiver)
+            self.effects.append(RequestWithdrawn(receiver.id))
+            if receiver.projected < receiver.allocation:
+                self.unplan(receiver)
+
+    def lower(self, now: float, receiver: Receiver, bitrate: int) -> None:
+        """Book a receiver's own lowering; it may be what an outstanding request asked for."""
+        request = receiver.request
+        asked = receiver.negotiation is Negotiation.ASKED
+        self._ledger.allocate(receiver, bitrate)
+        if request is not None:
+            if self.negotiator.lowered(receiver):
+                self._hold(now, receiver)
+                if asked:
+                    self.effects.append(RequestWithdrawn(receiver.id))
+            else:
+                self._ledger.project(receiver, min(bitrate, request.limit))
+        self.tell(receiver, GrantReason.LOWERED)
+
+    def force(self, now: float, receiver: Receiver, bitrate: int, reason: GrantReason) -> None:
+        """Take what is above `bitrate`; the claim stays, and waits out a hold (G9)."""
+        self.unplan(receiver)
+        self._ledger.allocate(receiver, bitrate)
+        if receiver.allocation <= receiver.lowest:
+            self.negotiator.pardon(receiver)
+        self.forced += 1
+        self._hold(now, receiver)
+        self.tell(receiver, reason)
+        self.refresh(now, receiver)
+
+    def forget(self, receiver: Receiver) -> None:
+        """Drop all that concerns a receiver that leaves."""
+        self._drop_hold(receiver)
+        self.negotiator.forget(receiver)
+        self._planned.pop(receiver.id, None)
+        self._pending.pop(receiver.id, None)
+        self.sharing.drop(receiver)
+
+    # --- holds -------------------------------------------------------------------------------
+
+    def _hold(self, now: float, receiver: Receiver) -> None:
+        self._drop_hold(receiver)
+        receiver.held_until = now + self._settings.hold
+        self.holds.add((receiver.held_until, receiver.id))
+
+    def _drop_hold(self, receiver: Receiver) -> None:
+        if receiver.held_until is not None:
+            self.holds.remove((receiver.held_until, receiver.id))
+            receiver.held_until = None
+
+    def holds_over(self, now: float) -> Iterator[Receiver]:
+        """End the holds that have lasted their time."""
+        while self.holds and self.holds[0][0] <= now:
+            receiver = self._ledger[self.holds[0][1]]
+            self._drop_hold(receiver)
+            self.sharing.index(receiver)
+            yield receiver

@@ -1,0 +1,106 @@
+"""What an allocator says of itself: frozen plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from .engine import Engine
+from .probe_status import ProbeStatus
+
+
+@frozen
+class Allowance:
+    """A reason why more is allocated than the estimate allows (A2).
+
+    Attributes:
+        name: ``"decrease under way"``, ``"not negotiable"`` or ``"minimum"``.
+        bitrate: How much of the excess it stands for, bit/s.
+    """
+
+    name: str
+    bitrate: int
+
+
+@frozen
+class AllocatorStatus:
+    """A snapshot of an allocator. Rates are bit/s, times seconds of the allocator's clock.
+
+    Attributes:
+        estimate: The estimate in force; None while it is unknown.
+        committed: Sum of all allocations.
+        free: What may still be granted; 0 in overuse and while the estimate is unknown.
+        allowances: Why more than the estimate is allocated, by name and size; empty if it is not.
+        unrelieved: The excess that nobody can give up any more.
+        receivers: How many are registered.
+        waiting: How many of them wait for more than they hold.
+        asked: How many have a decrease request outstanding, or owe a promised decrease.
+        refusing: How many refused, and are not asked again for now.
+        holds: Receiver id to the end of its hold: its raises wait until then.
+        favoured: Receiver id to the end of the hold on what becomes free for it.
+        probe: What the prober does.
+        probe_target: The rate that media and padding together follow; 0 while nothing is probed.
+        probes_fruitless: How many probes ended because the estimate did not move.
+        forced: How many times an allocation was taken without negotiation.
+        breaches: How many times a promised decrease did not come.
+        policy_fault: Why the user's policy was replaced; None if it was not.
+    """
+
+    estimate: int | None
+    committed: int
+    free: int
+    allowances: tuple[Allowance, ...]
+    unrelieved: int
+    receivers: int
+    waiting: int
+    asked: int
+    refusing: int
+    holds: dict[int, float]
+    favoured: dict[int, float]
+    probe: ProbeStatus
+    probe_target: int
+    probes_fruitless: int
+    forced: int
+    breaches: int
+    policy_fault: str | None
+
+
+def snapshot(engine: Engine) -> AllocatorStatus:
+    """Say how an engine stands; costs in proportion to its receivers."""
+    estimate = engine.estimates.value
+    committed = engine.ledger.committed
+    excess = 0 if estimate is None else max(0, committed - estimate)
+    under_way = sum(max(0, r.allocation - r.projected) for r in engine.ledger)
+    fixed = sum(r.allocation for r in engine.ledger if not r.options.negotiable)
+    settlement = engine.settlement
+    fault = settlement.policy_fault
+    return AllocatorStatus(
+        estimate=estimate,
+        committed=committed,
+        free=0 if estimate is None else max(0, estimate - committed),
+        allowances=tuple(_allowances(excess, under_way, fixed)),
+        unrelieved=max(0, excess - under_way),
+        receivers=len(engine.ledger),
+        waiting=engine.ledger.waiting,
+        asked=len(settlement.negotiator.outstanding),
+        refusing=sum(receiver.refusal is not None for receiver in engine.ledger),
+        holds={receiver_id: until for until, receiver_id in settlement.holds},
+        favoured=settlement.sharing.favoured(),
+        probe=engine.prober.status,
+        probe_target=engine.prober.target,
+        probes_fruitless=engine.prober.fruitless,
+        forced=settlement.forced,
+        breaches=engine.breaches,
+        policy_fault=None if fault is None else str(fault),
+    )
+
+
+def _allowances(excess: int, under_way: int, fixed: int) -> Iterator[Allowance]:
+    """Explain an excess: what is being negotiated first, minimums for the rest."""
+    named = (("decrease under way", under_way), ("not negotiable", fixed), ("minimum", excess))
+    for name, size in named:
+        part = min(excess, size)
+        excess -= part
+        if part:
+            yield Allowance(name, part)

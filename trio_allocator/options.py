@@ -1,0 +1,101 @@
+"""What a registration may ask of the allocator besides bandwidth."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from attrs import evolve, field, frozen
+
+from . import quantities
+from .tracks import Track
+
+
+class ReceiverOptionChanges(TypedDict, total=False):
+    """The options as keyword arguments; see `ReceiverOptions` for what each means."""
+
+    negotiable: bool
+    priority: int
+    weight: float
+    min_bitrate: float
+    max_bitrate: float | None
+    pausable: bool
+    can_pad: bool
+    elastic: bool
+
+
+def _minimum(value: float) -> int:
+    return quantities.bitrate("min_bitrate", value)
+
+
+def _cap(value: float | None) -> int | None:
+    return None if value is None else quantities.bitrate("max_bitrate", value)
+
+
+@frozen(kw_only=True)
+class ReceiverOptions:
+    """The options of one registration, checked. All may change at run time.
+
+    Attributes:
+        negotiable: May be asked to decrease. Default: the track has more than one variant.
+        priority: 0 to 255, larger first. A lower class never keeps, above its minimum, what a
+            higher one waits for.
+        weight: Share within the class, greater than 0, relative to 1.
+        min_bitrate: What it should have before anyone of its class has more than a minimum, bit/s.
+        max_bitrate: What it may hold at most, bit/s; None for no cap.
+        pausable: May be taken below its lowest step (or minimum), down to nothing.
+        can_pad: Can send padding on request. Default: the track is video.
+        elastic: Without a ladder, part of a request is of use too (with one, a step always is).
+    """
+
+    negotiable: bool = field()
+    priority: int = field(default=0)
+    weight: float = field(default=1.0)
+    min_bitrate: int = field(default=0, converter=_minimum)
+    max_bitrate: int | None = field(default=None, converter=_cap)
+    pausable: bool = field(default=False)
+    can_pad: bool = field()
+    elastic: bool = field(default=False)
+
+    @negotiable.validator
+    @pausable.validator
+    @can_pad.validator
+    @elastic.validator
+    def _check_flag(self, attribute: object, value: object) -> None:
+        quantities.flag(getattr(attribute, "name", "option"), value)
+
+    @priority.validator
+    def _check_priority(self, _attribute: object, value: object) -> None:
+        quantities.whole_number("priority", value, 0, 255)
+
+    @weight.validator
+    def _check_weight(self, _attribute: object, value: object) -> None:
+        quantities.positive("weight", value, "relative to 1")
+
+    def __attrs_post_init__(self) -> None:
+        if self.max_bitrate is not None and self.max_bitrate < self.min_bitrate:
+            raise ValueError(
+                f"max_bitrate ({self.max_bitrate}) must not be below min_bitrate "
+                f"({self.min_bitrate}) bit/s"
+            )
+
+    @classmethod
+    def for_track(cls, track: Track, changes: ReceiverOptionChanges) -> ReceiverOptions:
+        """The options of a new registration: what is given, else the defaults for the track.
+
+        Raises:
+            TypeError, ValueError: An option is unknown, or its value is not usable.
+        """
+        complete: ReceiverOptionChanges = {
+            "negotiable": len(track.variants) > 1,
+            "can_pad": track.kind == "video",
+        }
+        complete.update(changes)
+        return cls(**complete)
+
+    def changed(self, changes: ReceiverOptionChanges) -> ReceiverOptions:
+        """These options with some changed.
+
+        Raises:
+            TypeError, ValueError: An option is unknown, or its value is not usable.
+        """
+        return evolve(self, **changes)

@@ -1,0 +1,148 @@
+"""The no-op allocator: everybody gets at once what they ask for."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Unpack
+
+import trio
+
+from . import quantities
+from .engine.padding import Meter, PaddingAccount
+from .engine.receiver import Receiver
+from .interface import ConnectionAllocator, ReceiverHandle
+from .lifetime import living
+from .mailbox import Mailbox, RegistrationEndedError
+from .messages import AllocationGranted, GrantReason
+from .options import ReceiverOptionChanges, ReceiverOptions
+from .probing import check_registration
+from .registration import Registration
+from .tracks import Track
+from .watching import Watch, WatchedValue
+
+
+class PassthroughAllocator(ConnectionAllocator):
+    """Grants at once what is requested, never asks anybody to decrease, and never probes.
+
+    For connections whose capacity is no concern, and for tests. It has no tasks. It does not
+    claim the invariants about the estimate (A2, A6), which it only passes on to watchers.
+    """
+
+    def __init__(self) -> None:
+        self._registrations: dict[int, Registration] = {}
+        self._estimate: WatchedValue[int | None] = WatchedValue(None)
+        self._meter = Meter()
+        self._last_id = 0
+        self._ended = False
+
+    @classmethod
+    def create(cls, nursery: trio.Nursery) -> PassthroughAllocator:  # noqa: ARG003 - the contract's
+        """Start one. It needs no task, so the nursery is left alone."""
+        return cls()
+
+    async def destroy(self) -> None:
+        """See `ConnectionAllocator.destroy`."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """End the allocator at once: every registration is over."""
+        if not self._ended:
+            self._ended = True
+            for registration in self._registrations.values():
+                registration.end(RegistrationEndedError("the allocator has ended"))
+            self._registrations.clear()
+            self._estimate.end()
+
+    @property
+    def failure(self) -> None:
+        """It has nothing that could fail."""
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise trio.ClosedResourceError("the allocator has ended")
+
+    @property
+    def estimate(self) -> Watch[int | None]:
+        """The newest estimate, bit/s; None before the first one."""
+        return Watch(self._estimate)
+
+    def register_track_receiver(
+        self,
+        track: Track,
+        bandwidth: float = 0,
+        **options: Unpack[ReceiverOptionChanges],
+    ) -> Registration:
+        """See `ConnectionAllocator.register_track_receiver`."""
+        self._check_open()
+        checked, held = check_registration(track, bandwidth, options)
+        self._last_id += 1
+        receiver = Receiver(self._last_id, track, checked, held)
+        account = PaddingAccount()
+        mailbox = Mailbox(receiver.id, account, None)
+        registration = Registration(self, receiver, account, mailbox, self._meter)
+        self._registrations[receiver.id] = registration
+        return registration
+
+    def update_bandwidth_estimation(self, estimate: float) -> None:
+        """See `ConnectionAllocator.update_bandwidth_estimation`."""
+        self._check_open()
+        self._estimate.publish(quantities.bitrate("estimate", estimate))
+
+    def force_allocation(self, receiver: ReceiverHandle, bitrate: float) -> None:
+        """See `ConnectionAllocator.force_allocation`."""
+        self._check_open()
+        whole = quantities.bitrate("bitrate", bitrate)
+        if not isinstance(receiver, Registration):
+            raise TypeError(f"receiver must be a registration of this allocator, not {receiver!r}")
+        if not receiver.belongs_to(self):
+            raise ValueError(f"receiver must be a live registration of this allocator: {receiver}")
+        if whole < receiver.allocation:
+            self._allocate(receiver, whole, GrantReason.FORCED)
+
+    def _allocate(self, registration: Registration, bitrate: int, reason: GrantReason) -> None:
+        registration.receiver.allocation = registration.receiver.projected = bitrate
+        registration.mailbox.put_grant(AllocationGranted(bitrate, reason, registration.id))
+
+    # --- what registrations call -------------------------------------------------------------
+
+    def request(self, registration: Registration, bitrate: int) -> None:
+        """See `Desk.request`."""
+        receiver = registration.receiver
+        receiver.set_claim(bitrate)
+        if receiver.want != receiver.allocation:
+            lower = receiver.want < receiver.allocation
+            reason = GrantReason.LOWERED if lower else GrantReason.GRANTED
+            self._allocate(registration, receiver.want, reason)
+
+    def answer(
+        self,
+        registration: Registration,
+        request_id: int,
+        *,
+        accepted: bool,  # noqa: ARG002 - the contract's
+        bitrate: int | None,  # noqa: ARG002
+    ) -> bool:
+        """See `Desk.answer`. Nobody is ever asked here.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(f"request {request_id} was never sent to receiver {registration.id}")
+
+    def configure(self, registration: Registration, track: Track, options: ReceiverOptions) -> None:
+        """See `Desk.configure`."""
+        registration.receiver.configure(track, options)
+        self.request(registration, registration.claim)
+
+    def padding_sent(self, registration: Registration, size: int) -> None:
+        """See `Desk.padding_sent`. Nobody asked for any."""
+
+    def leave(self, registration: Registration) -> None:
+        """See `Desk.leave`."""
+        del self._registrations[registration.id]
+
+
+def open_passthrough_allocator() -> AbstractAsyncContextManager[PassthroughAllocator]:
+    """Open a `PassthroughAllocator`; it lives exactly inside its ``async with``."""
+    return living(PassthroughAllocator.create)

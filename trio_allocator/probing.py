@@ -1,0 +1,409 @@
+"""The real allocator: the engine, a mailbox per receiver, and the two tasks that own time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Concatenate, ParamSpec, TypeVar, Unpack
+
+import trio
+
+from . import quantities
+from .engine.engine import Engine
+from .engine.negotiator import AnswerError
+from .engine.padding import PaddingAccount
+from .engine.policies import Policy
+from .engine.settings import SettingChanges, Settings
+from .engine.settlement import RequestWithdrawn
+from .engine.status import AllocatorStatus, snapshot
+from .interface import ConnectionAllocator, ReceiverHandle
+from .lifetime import living
+from .mailbox import Mailbox, RegistrationEndedError
+from .messages import AllocationGranted
+from .options import ReceiverOptionChanges, ReceiverOptions
+from .registration import Registration
+from .tracks import Track
+from .watching import Watch, WatchedValue
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PASSES = 2
+"""Scheduler passes that receivers get at a deadline before anyone is late (N3)."""
+
+MOST_ROUNDS = 100
+"""While answers keep coming they get as many more, up to this many times: bounded (N3)."""
+
+_log = logging.getLogger("trio_allocator")
+
+
+class ProbingAllocator(ConnectionAllocator):
+    """Divides the bandwidth of one connection, negotiates decreases, and probes with padding.
+
+    Make one with `open_allocator`, or with `create` in a nursery of your own.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._registrations: dict[int, Registration] = {}
+        self._estimate: WatchedValue[int | None] = WatchedValue(engine.estimates.value)
+        self._deciding = False
+        self._ended = False
+        self._failure: Exception | None = None
+        self._breaches_logged = 0
+        self._fault_logged: Exception | None = None
+        self._watch_alarm = trio.CancelScope()
+        self._probe_alarm = trio.CancelScope()
+        self._tasks_left = 0
+        self._tasks_ended = trio.Event()
+
+    # --- lifetime ----------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        nursery: trio.Nursery,
+        *,
+        initial_estimate: float | None = None,
+        policy: Policy | None = None,
+        **settings: Unpack[SettingChanges],
+    ) -> ProbingAllocator:
+        """Start an allocator whose two tasks run in the caller's nursery, until `destroy`.
+
+        If it fails, the cause is raised in that nursery.
+
+        Args:
+            nursery: Where its tasks run.
+            initial_estimate: An estimate known from the start, bit/s.
+            policy: A way to share of your own; see `Policy`.
+            **settings: See `Settings`.
+
+        Raises:
+            TypeError, ValueError: A setting is unknown, or its value is not usable.
+        """
+        if initial_estimate is not None:
+            initial_estimate = quantities.bitrate("initial_estimate", initial_estimate)
+        if policy is not None and not callable(policy):
+            raise TypeError(f"policy must be callable, not {policy!r}")
+        engine = Engine(
+            Settings(**settings),
+            now=trio.current_time(),
+            initial_estimate=initial_estimate,
+            policy=policy,
+        )
+        self = cls(engine)
+        self._tasks_left = 2
+        self._arm()
+        nursery.start_soon(self._watch_time)
+        nursery.start_soon(self._probe)
+        return self
+
+    async def destroy(self) -> None:
+        """End the allocator, and wait until its tasks have ended. May be called twice."""
+        self.close()
+        await self._tasks_ended.wait()
+
+    def close(self) -> None:
+        """End the allocator at once: every registration is over, its tasks end soon."""
+        if not self._ended:
+            self._ended = True
+            self._end_registrations(RegistrationEndedError("the allocator has ended"))
+
+    def _end_registrations(self, reason: Exception) -> None:
+        for registration in self._registrations.values():
+            registration.end(reason)
+        self._registrations.clear()
+        self._estimate.end()
+        self._watch_alarm.cancel()
+        self._probe_alarm.cancel()
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the allocator failed; None as long as it has not."""
+        return self._failure
+
+    def _is_over(self) -> bool:
+        return self._ended
+
+    def _fail(self, cause: Exception) -> None:
+        """Close it after a failure inside; the watching task raises the cause (L3)."""
+        self._failure = cause
+        self._ended = True
+        broken = trio.BrokenResourceError("the allocator has failed")
+        broken.__cause__ = cause
+        self._end_registrations(broken)
+
+    def _check_open(self) -> None:
+        if self._failure is not None:
+            raise trio.BrokenResourceError("the allocator has failed") from self._failure
+        if self._ended:
+            raise trio.ClosedResourceError("the allocator has ended")
+
+    # --- the contract ------------------------------------------------------------------------
+
+    @property
+    def estimate(self) -> Watch[int | None]:
+        """The estimate in force, bit/s; None before the first one and when they have stopped."""
+        return Watch(self._estimate)
+
+    @property
+    def status(self) -> AllocatorStatus:
+        """A snapshot of what it does and why.
+
+        Raises:
+            trio.ClosedResourceError: The allocator has ended.
+        """
+        self._check_open()
+        return snapshot(self._engine)
+
+    def register_track_receiver(
+        self,
+        track: Track,
+        bandwidth: float = 0,
+        **options: Unpack[ReceiverOptionChanges],
+    ) -> Registration:
+        """See `ConnectionAllocator.register_track_receiver`."""
+        self._check_open()
+        checked, held = check_registration(track, bandwidth, options)
+        account = PaddingAccount()
+        receiver = self._decide(self._engine.register, track, checked, held, account)
+        mailbox = Mailbox(receiver.id, account, self._engine.prober.padding)
+        registration = Registration(self, receiver, account, mailbox, self._engine.meter)
+        self._registrations[receiver.id] = registration
+        # Registering sends it no message, but others may have to make room. It may be among them.
+        self._deliver()
+        return registration
+
+    def update_bandwidth_estimation(self, estimate: float) -> None:
+        """See `ConnectionAllocator.update_bandwidth_estimation`."""
+        self._check_open()
+        self._decide(self._engine.update_estimate, quantities.bitrate("estimate", estimate))
+        self._deliver()
+
+    def force_allocation(self, receiver: ReceiverHandle, bitrate: float) -> None:
+        """See `ConnectionAllocator.force_allocation`."""
+        self._check_open()
+        whole = quantities.bitrate("bitrate", bitrate)
+        if not isinstance(receiver, Registration):
+            raise TypeError(f"receiver must be a registration of this allocator, not {receiver!r}")
+        if not receiver.belongs_to(self):
+            raise ValueError(f"receiver must be a live registration of this allocator: {receiver}")
+        self._decide(self._engine.force, receiver.receiver, whole)
+        self._deliver()
+
+    # --- what registrations call -------------------------------------------------------------
+
+    def request(self, registration: Registration, bitrate: int) -> None:
+        """See `Desk.request`."""
+        self._decide(self._engine.request, registration.receiver, bitrate)
+        self._deliver()
+
+    def answer(
+        self,
+        registration: Registration,
+        request_id: int,
+        *,
+        accepted: bool,
+        bitrate: int | None,
+    ) -> bool:
+        """See `Desk.answer`."""
+        try:
+            return self._decide(
+                self._engine.answer,
+                registration.receiver,
+                request_id,
+                accepted=accepted,
+                bitrate=bitrate,
+            )
+        finally:
+            self._deliver()
+
+    def configure(self, registration: Registration, track: Track, options: ReceiverOptions) -> None:
+        """See `Desk.configure`."""
+        self._decide(
+            self._engine.configure, registration.receiver, track, options, registration.account
+        )
+        self._deliver()
+
+    def padding_sent(self, registration: Registration, size: int) -> None:
+        """See `Desk.padding_sent`."""
+        self._engine.prober.padding.sent(registration.account, size)
+
+    def leave(self, registration: Registration) -> None:
+        """See `Desk.leave`."""
+        del self._registrations[registration.id]
+        self._decide(self._engine.leave, registration.receiver)
+        self._deliver()
+
+    # --- one decision ------------------------------------------------------------------------
+
+    # Ctrl-C waits for the next checkpoint: it must not tear the books apart.
+    @trio.lowlevel.enable_ki_protection
+    def _decide(
+        self,
+        event: Callable[Concatenate[float, P], R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Let the engine handle an event."""
+        if self._deciding:
+            raise RuntimeError("a policy must be a pure function: it can not call its allocator")
+        self._deciding = True
+        try:
+            return event(trio.current_time(), *args, **kwargs)
+        except AnswerError:
+            raise  # the caller's fault, and nothing has changed
+        except Exception as cause:
+            self._fail(cause)
+            raise trio.BrokenResourceError("the allocator has failed") from cause
+        finally:
+            self._deciding = False
+
+    def _deliver(self) -> None:
+        """Hand out what was decided; only then may anything of the user's run (L5)."""
+        registrations = self._registrations
+        for effect in self._engine.drain():
+            registration = registrations.get(effect.receiver_id)
+            if registration is None:
+                continue  # it leaves in this very call: its messages die with it (L2)
+            mailbox = registration.mailbox
+            if isinstance(effect, AllocationGranted):
+                mailbox.put_grant(effect)
+            elif isinstance(effect, RequestWithdrawn):
+                mailbox.withdraw_request()
+            else:
+                mailbox.put_request(effect)
+        self._arm()
+        self._report()
+        self._estimate.publish(self._engine.estimates.value)
+
+    def _report(self) -> None:
+        engine = self._engine
+        if engine.breaches > self._breaches_logged:
+            _log.warning(
+                "%d promised decrease(s) did not come", engine.breaches - self._breaches_logged
+            )
+            self._breaches_logged = engine.breaches
+        if engine.settlement.policy_fault is not self._fault_logged:
+            _log.error("%s; the built-in sharing has taken over", engine.settlement.policy_fault)
+            self._fault_logged = engine.settlement.policy_fault
+
+    def _arm(self) -> None:
+        """Wake the tasks in time. An alarm that rings too early is cheaper than moving it."""
+        self._watch_alarm.deadline = min(self._watch_alarm.deadline, self._engine.wake_at)
+        self._probe_alarm.deadline = min(self._probe_alarm.deadline, self._engine.prober.next_tick)
+
+    # --- the two tasks -----------------------------------------------------------------------
+
+    async def _watch_time(self) -> None:
+        """The estimate watcher: deadlines, broken promises, holds, estimates that stopped."""
+        try:
+            while not self._is_over():
+                await _ring(self._watch_alarm)
+                if self._is_over():
+                    break
+                self._watch_alarm = trio.CancelScope()
+                if self._engine.settlement.negotiator.wake_at <= trio.current_time():
+                    await self._let_them_answer()
+                    if self._is_over():
+                        break
+                try:
+                    self._decide(self._engine.advance)
+                except trio.BrokenResourceError:
+                    break
+                self._deliver()
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            self._task_ended()
+
+    async def _let_them_answer(self) -> None:
+        """A busy loop makes nobody late: whoever is runnable gets to run before it is judged."""
+        for _ in range(MOST_ROUNDS):
+            answered = self._engine.answers
+            for _ in range(PASSES):
+                await trio.lowlevel.checkpoint()
+            if self._engine.answers == answered:
+                return
+
+    async def _probe(self) -> None:
+        """The probing task: it sleeps while no padding is due, and keeps to absolute times."""
+        try:
+            while not self._is_over():
+                await _ring(self._probe_alarm)
+                if self._is_over():
+                    break
+                self._probe_alarm = trio.CancelScope()
+                try:
+                    due = self._decide(self._engine.prober.tick)
+                except trio.BrokenResourceError:
+                    break
+                for receiver_id in due:
+                    self._registrations[receiver_id].mailbox.wake()
+                self._arm()
+        finally:
+            self._task_ended()
+
+    def _task_ended(self) -> None:
+        self._tasks_left -= 1
+        if self._tasks_left == 0:
+            self.close()
+            self._tasks_ended.set()
+
+
+async def _ring(alarm: trio.CancelScope) -> None:
+    """Sleep until an alarm rings: at its deadline, which may be moved, or when cancelled."""
+    with alarm:
+        await trio.sleep_forever()
+
+
+def check_registration(
+    track: object, bandwidth: object, options: ReceiverOptionChanges
+) -> tuple[ReceiverOptions, int]:
+    """Check what a registration is given.
+
+    Returns:
+        The options, complete, and the bandwidth, whole bit/s.
+
+    Raises:
+        TypeError, ValueError: One of them is not usable.
+    """
+    if not isinstance(track, Track):
+        raise TypeError(f"track must be a Track, not {track!r}")
+    held = quantities.bitrate("bandwidth", bandwidth)
+    checked = ReceiverOptions.for_track(track, options)
+    if checked.max_bitrate is not None and held > checked.max_bitrate:
+        raise ValueError(
+            f"bandwidth ({held}) must not be above max_bitrate ({checked.max_bitrate}) bit/s"
+        )
+    return checked, held
+
+
+def open_allocator(
+    *,
+    initial_estimate: float | None = None,
+    policy: Policy | None = None,
+    **settings: Unpack[SettingChanges],
+) -> AbstractAsyncContextManager[ProbingAllocator]:
+    """Open an allocator for one connection; it lives exactly inside its ``async with``.
+
+    Args:
+        initial_estimate: An estimate known from the start, bit/s. Without one nothing is granted
+            before the first `update_bandwidth_estimation`.
+        policy: A way to share of your own; see `Policy`.
+        **settings: See `Settings`.
+
+    Returns:
+        An asynchronous context manager. What its body raises leaves it unwrapped.
+
+    Raises:
+        TypeError, ValueError: A setting is unknown, or its value is not usable.
+    """
+
+    def start(nursery: trio.Nursery) -> ProbingAllocator:
+        return ProbingAllocator.create(
+            nursery, initial_estimate=initial_estimate, policy=policy, **settings
+        )
+
+    return living(start)

@@ -1,0 +1,107 @@
+"""What counts as a rate, a size or a weight: every number a user hands in passes here first.
+
+Rates are bit/s, sizes are bytes, times are seconds. Inside, rates and sizes are integers,
+floored once at the call, so that a running sum equals its recomputation exactly (invariant A1).
+Anything else raises at the call and changes nothing (invariant I1).
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import cast
+
+MAX_BITRATE = 10**15
+"""The largest rate accepted, bit/s: a thousand times the terabit that invariant I1 asks for."""
+
+MAX_SIZE = 10**12
+"""The largest number of bytes accepted in one report."""
+
+
+def _real(name: str, value: object, unit: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(
+            f"{name} must be a real number of {unit}, not {value!r} ({type(value).__name__})"
+        )
+    return cast("float", value)  # any real number compares and floors as a float does
+
+
+def _whole(name: str, value: object, unit: str, largest: int) -> int:
+    if type(value) is not int:  # the usual case skips the slower checks below
+        number = _real(name, value, unit)
+        if not math.isfinite(number):
+            raise ValueError(f"{name} must be finite, not {value!r}: leave out what is not known")
+        # Judge the sign before flooring: -0.5 is negative, and its floor would say -1.
+        value = -1 if number < 0 else math.floor(number)
+    if value < 0:
+        raise ValueError(f"{name} must not be negative, got a number below 0 {unit}")
+    if value > largest:
+        raise ValueError(f"{name} must be at most {largest} {unit}, got {value}")
+    return value
+
+
+def bitrate(name: str, value: object) -> int:
+    """Check a rate and floor it.
+
+    Args:
+        name: The argument's name, for the error message.
+        value: A real, finite number of bit/s, from 0 to `MAX_BITRATE`; bool is refused.
+
+    Returns:
+        The rate in whole bit/s.
+
+    Raises:
+        TypeError: It is not a real number.
+        ValueError: It is negative, not finite or too large.
+    """
+    return _whole(name, value, "bit/s", MAX_BITRATE)
+
+
+def size(name: str, value: object) -> int:
+    """Check a number of bytes and floor it; as `bitrate`, up to `MAX_SIZE`."""
+    return _whole(name, value, "bytes", MAX_SIZE)
+
+
+def positive(name: str, value: object, unit: str, *, infinite: bool = False) -> float:
+    """Check a number that must be greater than zero, such as a duration or a weight.
+
+    Args:
+        name: The argument's name, for the error message.
+        value: A real number greater than 0.
+        unit: What it counts, for the error message.
+        infinite: Whether `math.inf` is allowed (it usually switches something off).
+
+    Raises:
+        TypeError: It is not a real number.
+        ValueError: It is not greater than 0, NaN, or infinite where that is not allowed.
+    """
+    number = float(_real(name, value, unit))
+    if not number > 0 or (math.isinf(number) and not infinite):
+        bound = "greater than 0" if infinite else "finite and greater than 0"
+        raise ValueError(f"{name} must be {bound} ({unit}), got {value!r}")
+    return number
+
+
+def flag(name: str, value: object) -> bool:
+    """Check a yes-or-no argument.
+
+    Raises:
+        TypeError: It is not a bool.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
+def whole_number(name: str, value: object, lowest: int, highest: int) -> int:
+    """Check a whole number within bounds, both included.
+
+    Raises:
+        TypeError: It is not an int.
+        ValueError: It is out of bounds.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if not lowest <= value <= highest:
+        raise ValueError(f"{name} must be from {lowest} to {highest}, got {value}")
+    return value

@@ -1,0 +1,140 @@
+"""A value that others may watch: trio-util's AsyncValue behind a read-only view."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from enum import Enum
+from typing import Generic, TypeVar, cast
+
+import trio
+from trio_util import AsyncValue
+
+T = TypeVar("T")
+
+
+class _Mark(Enum):
+    """No value of the user's equals this."""
+
+    ENDED = 0
+
+
+class WatchedValue(Generic[T]):
+    """The owner's side of a watched value.
+
+    Args:
+        value: The first value.
+    """
+
+    def __init__(self, value: T) -> None:
+        self._value: AsyncValue[T | _Mark] = AsyncValue(value)
+        self._next: T | _Mark = value
+        self._publishing = False
+
+    def publish(self, value: T) -> None:
+        """Set the value, and wake those who wait for it.
+
+        Users' predicates run in here. What they publish themselves comes after, not in between.
+        """
+        self._publish(value)
+
+    def end(self) -> None:
+        """Nothing will be published any more: whoever waits is told."""
+        self._publish(_Mark.ENDED)
+
+    def _publish(self, value: T | _Mark) -> None:
+        self._next = value
+        if self._publishing:
+            return
+        self._publishing = True
+        try:
+            while self._value.value != self._next:
+                self._value.value = self._next
+        finally:
+            self._publishing = False
+
+    # --- the watchers' side ------------------------------------------------------------------
+
+    @property
+    def value(self) -> T:
+        """The newest value.
+
+        Raises:
+            trio.ClosedResourceError: Its owner has ended.
+        """
+        value: T | _Mark = self._value.value
+        if isinstance(value, _Mark):
+            raise trio.ClosedResourceError("the owner of this value has ended")
+        return value
+
+    async def wait_value(self, wanted: object | Callable[[T], bool]) -> T:
+        """Wait for a value; see `trio_allocator.Watchable`.
+
+        Raises:
+            Exception: Whatever the caller's own predicate raises.
+            trio.ClosedResourceError: The owner ended meanwhile.
+        """
+        failure: list[BaseException] = []
+        predicate = cast(
+            "Callable[[T], bool]",
+            wanted if callable(wanted) else lambda value: value == wanted,
+        )
+
+        def matches(value: T | _Mark) -> bool:
+            # This runs in the owner's call, which it must not fail.
+            try:
+                return isinstance(value, _Mark) or bool(predicate(value))
+            except BaseException as error:  # noqa: BLE001 - it is raised where it belongs, below
+                failure.append(error)
+                return True
+
+        found: T | _Mark = await self._value.wait_value(matches)
+        if failure:
+            raise failure[0]
+        if isinstance(found, _Mark):
+            raise trio.ClosedResourceError("the owner of this value has ended")
+        return found
+
+    def eventual_values(self) -> AbstractAsyncContextManager[AsyncIterator[T]]:
+        """Iterate over the values; see `trio_allocator.Watchable`. Ends with the owner."""
+        return aclosing(self._values())
+
+    async def _values(self) -> AsyncGenerator[T, None]:
+        last: T | None = None
+        first = True
+        while True:
+            if first:
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._value.wait_value(lambda value: value != last)  # noqa: B023 - same turn
+            value = self._value.value
+            if isinstance(value, _Mark):
+                return
+            if first or value != last:
+                first, last = False, value
+                yield value
+
+
+class Watch(Generic[T]):
+    """The read-only view of a watched value that its owner hands out."""
+
+    __slots__ = ("_watched",)
+
+    def __init__(self, watched: WatchedValue[T]) -> None:
+        self._watched = watched
+
+    def __repr__(self) -> str:
+        return f"<Watch of {self._watched.value!r}>"
+
+    @property
+    def value(self) -> T:
+        """The newest value; see `WatchedValue.value`."""
+        return self._watched.value
+
+    async def wait_value(self, wanted: object | Callable[[T], bool]) -> T:
+        """Wait for a value; see `WatchedValue.wait_value`."""
+        return await self._watched.wait_value(wanted)
+
+    def eventual_values(self) -> AbstractAsyncContextManager[AsyncIterator[T]]:
+        """Iterate over the values; see `WatchedValue.eventual_values`."""
+        return self._watched.eventual_values()
