@@ -43,13 +43,14 @@ async def living(start: Callable[[trio.Nursery], L]) -> AsyncIterator[L]:
     try:
         try:
             async with trio.open_nursery() as nursery:
-                being = start(nursery)
                 try:
+                    being = start(nursery)
                     yield being
                 except BaseException as raised:  # noqa: BLE001 - raised again outside the nursery
                     error = raised
                 finally:
-                    being.close()
+                    if being is not None:
+                        being.close()
         except BaseException:
             failed = being is not None and being.failure is not None
             if not failed and (error is None or isinstance(error, trio.Cancelled)):

@@ -7,6 +7,9 @@ withdrawn is ever handed out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import trio
 
 from .engine.padding import Padding, PaddingAccount
@@ -21,6 +24,11 @@ class RegistrationEndedError(trio.ClosedResourceError, trio.EndOfChannel):
     """
 
 
+Ending: TypeAlias = Callable[[], Exception]
+"""Makes what is raised from now on: a new one each time, for an exception that is raised again
+keeps the traceback, and so the frames, of every time before."""
+
+
 class Mailbox:
     """What one receiver has not read yet. One task reads it.
 
@@ -30,7 +38,7 @@ class Mailbox:
         padding: Where padding that is read is booked; None where there is none to read.
     """
 
-    __slots__ = ("_account", "_ended", "_grant", "_padding", "_reader", "_receiver_id", "_request")
+    __slots__ = ("_account", "_ending", "_grant", "_padding", "_reader", "_receiver_id", "_request")
 
     def __init__(self, receiver_id: int, account: PaddingAccount, padding: Padding | None) -> None:
         self._receiver_id = receiver_id
@@ -39,7 +47,7 @@ class Mailbox:
         self._grant: AllocationGranted | None = None
         self._request: DecreaseAllocation | None = None
         self._reader: trio.lowlevel.Task | None = None
-        self._ended: Exception | None = None
+        self._ending: Ending | None = None
 
     def put_grant(self, grant: AllocationGranted) -> None:
         """Put a grant; it replaces an unread one (G1)."""
@@ -55,11 +63,11 @@ class Mailbox:
         """Take the decrease request back, if it is unread."""
         self._request = None
 
-    def end(self, reason: Exception) -> None:
+    def end(self, ending: Ending) -> None:
         """Unread messages die; whoever reads, now or later, gets the reason."""
         self._grant = self._request = None
         self._account.unread = 0
-        self._ended = reason
+        self._ending = ending
         self.wake()
 
     def wake(self) -> None:
@@ -74,7 +82,7 @@ class Mailbox:
         if self._reader is not None:
             await trio.lowlevel.checkpoint()
             raise trio.BusyResourceError("another task is reading this receiver")
-        if self._ended or self._grant or self._request or self._account.unread:
+        if self._ending or self._grant or self._request or self._account.unread:
             await trio.lowlevel.checkpoint()
         while True:
             message = self._take()
@@ -97,8 +105,8 @@ class Mailbox:
         return message
 
     def _take(self) -> AllocatorMessage | None:
-        if self._ended is not None:
-            raise self._ended
+        if self._ending is not None:
+            raise self._ending()
         message: AllocatorMessage | None = None
         if self._grant is not None:
             message, self._grant = self._grant, None

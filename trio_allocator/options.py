@@ -49,7 +49,9 @@ class ReceiverOptions:
 
     negotiable: bool = field()
     priority: int = field(default=0)
-    weight: float = field(default=1.0)
+    weight: float = field(
+        default=1.0, converter=lambda value: quantities.positive("weight", value, "relative to 1")
+    )
     min_bitrate: int = field(default=0, converter=_minimum)
     max_bitrate: int | None = field(default=None, converter=_cap)
     pausable: bool = field(default=False)
@@ -66,10 +68,6 @@ class ReceiverOptions:
     @priority.validator
     def _check_priority(self, _attribute: object, value: object) -> None:
         quantities.whole_number("priority", value, 0, 255)
-
-    @weight.validator
-    def _check_weight(self, _attribute: object, value: object) -> None:
-        quantities.positive("weight", value, "relative to 1")
 
     def __attrs_post_init__(self) -> None:
         if self.max_bitrate is not None and self.max_bitrate < self.min_bitrate:

@@ -16,9 +16,13 @@ from .mailbox import Mailbox, RegistrationEndedError
 from .messages import AllocationGranted, GrantReason
 from .options import ReceiverOptionChanges, ReceiverOptions
 from .probing import check_registration
-from .registration import Registration
+from .registration import Registration, has_left
 from .tracks import Track
 from .watching import Watch, WatchedValue
+
+
+def _has_ended() -> Exception:
+    return RegistrationEndedError("the allocator has ended")
 
 
 class PassthroughAllocator(ConnectionAllocator):
@@ -50,7 +54,7 @@ class PassthroughAllocator(ConnectionAllocator):
         if not self._ended:
             self._ended = True
             for registration in self._registrations.values():
-                registration.end(RegistrationEndedError("the allocator has ended"))
+                registration.end(_has_ended)
             self._registrations.clear()
             self._estimate.end()
 
@@ -93,12 +97,9 @@ class PassthroughAllocator(ConnectionAllocator):
         """See `ConnectionAllocator.force_allocation`."""
         self._check_open()
         whole = quantities.bitrate("bitrate", bitrate)
-        if not isinstance(receiver, Registration):
-            raise TypeError(f"receiver must be a registration of this allocator, not {receiver!r}")
-        if not receiver.belongs_to(self):
-            raise ValueError(f"receiver must be a live registration of this allocator: {receiver}")
-        if whole < receiver.allocation:
-            self._allocate(receiver, whole, GrantReason.FORCED)
+        registration = Registration.at(self, receiver)
+        if whole < registration.allocation:
+            self._allocate(registration, whole, GrantReason.FORCED)
 
     def _allocate(self, registration: Registration, bitrate: int, reason: GrantReason) -> None:
         registration.receiver.allocation = registration.receiver.projected = bitrate
@@ -109,10 +110,11 @@ class PassthroughAllocator(ConnectionAllocator):
     def request(self, registration: Registration, bitrate: int) -> None:
         """See `Desk.request`."""
         receiver = registration.receiver
+        waited = receiver.want > receiver.allocation  # after force, for instance
         receiver.set_claim(bitrate)
-        if receiver.want != receiver.allocation:
-            lower = receiver.want < receiver.allocation
-            reason = GrantReason.LOWERED if lower else GrantReason.GRANTED
+        if receiver.want != receiver.allocation or waited:
+            higher = receiver.want > receiver.allocation
+            reason = GrantReason.GRANTED if higher else GrantReason.LOWERED
             self._allocate(registration, receiver.want, reason)
 
     def answer(
@@ -132,8 +134,10 @@ class PassthroughAllocator(ConnectionAllocator):
 
     def configure(self, registration: Registration, track: Track, options: ReceiverOptions) -> None:
         """See `Desk.configure`."""
+        wanted = registration.receiver.want
         registration.receiver.configure(track, options)
-        self.request(registration, registration.claim)
+        if registration.receiver.want != wanted:
+            self.request(registration, registration.claim)
 
     def padding_sent(self, registration: Registration, size: int) -> None:
         """See `Desk.padding_sent`. Nobody asked for any."""
@@ -141,6 +145,7 @@ class PassthroughAllocator(ConnectionAllocator):
     def leave(self, registration: Registration) -> None:
         """See `Desk.leave`."""
         del self._registrations[registration.id]
+        registration.end(has_left)
 
 
 def open_passthrough_allocator() -> AbstractAsyncContextManager[PassthroughAllocator]:

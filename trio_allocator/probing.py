@@ -22,7 +22,7 @@ from .lifetime import living
 from .mailbox import Mailbox, RegistrationEndedError
 from .messages import AllocationGranted
 from .options import ReceiverOptionChanges, ReceiverOptions
-from .registration import Registration
+from .registration import Registration, has_left
 from .tracks import Track
 from .watching import Watch, WatchedValue
 
@@ -82,15 +82,9 @@ class ProbingAllocator(ConnectionAllocator):
         Raises:
             TypeError, ValueError: A setting is unknown, or its value is not usable.
         """
-        if initial_estimate is not None:
-            initial_estimate = quantities.bitrate("initial_estimate", initial_estimate)
-        if policy is not None and not callable(policy):
-            raise TypeError(f"policy must be callable, not {policy!r}")
+        checked, estimate = check_opening(initial_estimate, policy, settings)
         engine = Engine(
-            Settings(**settings),
-            now=trio.current_time(),
-            initial_estimate=initial_estimate,
-            policy=policy,
+            checked, now=trio.current_time(), initial_estimate=estimate, policy=policy
         )
         self = cls(engine)
         self._tasks_left = 2
@@ -107,12 +101,13 @@ class ProbingAllocator(ConnectionAllocator):
     def close(self) -> None:
         """End the allocator at once: every registration is over, its tasks end soon."""
         if not self._ended:
+            self._check_idle()
             self._ended = True
-            self._end_registrations(RegistrationEndedError("the allocator has ended"))
+            self._end_registrations()
 
-    def _end_registrations(self, reason: Exception) -> None:
+    def _end_registrations(self) -> None:
         for registration in self._registrations.values():
-            registration.end(reason)
+            registration.end(self._ending)
         self._registrations.clear()
         self._estimate.end()
         self._watch_alarm.cancel()
@@ -130,9 +125,14 @@ class ProbingAllocator(ConnectionAllocator):
         """Close it after a failure inside; the watching task raises the cause (L3)."""
         self._failure = cause
         self._ended = True
+        self._end_registrations()
+
+    def _ending(self) -> Exception:
+        if self._failure is None:
+            return RegistrationEndedError("the allocator has ended")
         broken = trio.BrokenResourceError("the allocator has failed")
-        broken.__cause__ = cause
-        self._end_registrations(broken)
+        broken.__cause__ = self._failure
+        return broken
 
     def _check_open(self) -> None:
         if self._failure is not None:
@@ -185,11 +185,8 @@ class ProbingAllocator(ConnectionAllocator):
         """See `ConnectionAllocator.force_allocation`."""
         self._check_open()
         whole = quantities.bitrate("bitrate", bitrate)
-        if not isinstance(receiver, Registration):
-            raise TypeError(f"receiver must be a registration of this allocator, not {receiver!r}")
-        if not receiver.belongs_to(self):
-            raise ValueError(f"receiver must be a live registration of this allocator: {receiver}")
-        self._decide(self._engine.force, receiver.receiver, whole)
+        registration = Registration.at(self, receiver)
+        self._decide(self._engine.force, registration.receiver, whole)
         self._deliver()
 
     # --- what registrations call -------------------------------------------------------------
@@ -209,15 +206,18 @@ class ProbingAllocator(ConnectionAllocator):
     ) -> bool:
         """See `Desk.answer`."""
         try:
-            return self._decide(
+            counts = self._decide(
                 self._engine.answer,
                 registration.receiver,
                 request_id,
                 accepted=accepted,
                 bitrate=bitrate,
             )
-        finally:
-            self._deliver()
+        except AnswerError:
+            self._deliver()  # what time alone had brought
+            raise
+        self._deliver()
+        return counts
 
     def configure(self, registration: Registration, track: Track, options: ReceiverOptions) -> None:
         """See `Desk.configure`."""
@@ -228,11 +228,14 @@ class ProbingAllocator(ConnectionAllocator):
 
     def padding_sent(self, registration: Registration, size: int) -> None:
         """See `Desk.padding_sent`."""
-        self._engine.prober.padding.sent(registration.account, size)
+        padding = self._engine.prober.padding
+        self._decide(lambda _now: padding.sent(registration.account, size))
 
     def leave(self, registration: Registration) -> None:
         """See `Desk.leave`."""
+        self._check_idle()
         del self._registrations[registration.id]
+        registration.end(has_left)
         self._decide(self._engine.leave, registration.receiver)
         self._deliver()
 
@@ -247,11 +250,11 @@ class ProbingAllocator(ConnectionAllocator):
         **kwargs: P.kwargs,
     ) -> R:
         """Let the engine handle an event."""
-        if self._deciding:
-            raise RuntimeError("a policy must be a pure function: it can not call its allocator")
+        self._check_idle()
+        now = trio.current_time()
         self._deciding = True
         try:
-            return event(trio.current_time(), *args, **kwargs)
+            return event(now, *args, **kwargs)
         except AnswerError:
             raise  # the caller's fault, and nothing has changed
         except Exception as cause:
@@ -259,6 +262,10 @@ class ProbingAllocator(ConnectionAllocator):
             raise trio.BrokenResourceError("the allocator has failed") from cause
         finally:
             self._deciding = False
+
+    def _check_idle(self) -> None:
+        if self._deciding:
+            raise RuntimeError("a policy must be a pure function: it can not call its allocator")
 
     def _deliver(self) -> None:
         """Hand out what was decided; only then may anything of the user's run (L5)."""
@@ -358,6 +365,25 @@ async def _ring(alarm: trio.CancelScope) -> None:
         await trio.sleep_forever()
 
 
+def check_opening(
+    initial_estimate: object, policy: object, settings: SettingChanges
+) -> tuple[Settings, int | None]:
+    """Check what an allocator is opened with.
+
+    Returns:
+        The settings, complete, and the initial estimate, whole bit/s.
+
+    Raises:
+        TypeError, ValueError: One of them is not usable.
+    """
+    if policy is not None and not callable(policy):
+        raise TypeError(f"policy must be callable, not {policy!r}")
+    estimate = initial_estimate
+    if estimate is not None:
+        estimate = quantities.bitrate("initial_estimate", estimate)
+    return Settings(**settings), estimate
+
+
 def check_registration(
     track: object, bandwidth: object, options: ReceiverOptionChanges
 ) -> tuple[ReceiverOptions, int]:
@@ -400,6 +426,7 @@ def open_allocator(
     Raises:
         TypeError, ValueError: A setting is unknown, or its value is not usable.
     """
+    check_opening(initial_estimate, policy, settings)  # here, not only when it is entered
 
     def start(nursery: trio.Nursery) -> ProbingAllocator:
         return ProbingAllocator.create(

@@ -26,10 +26,17 @@ def _real(name: str, value: object, unit: str) -> float:
     return cast("float", value)  # any real number compares and floors as a float does
 
 
+def _finite(number: Real) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # finite, but no float is that large
+        return True
+
+
 def _whole(name: str, value: object, unit: str, largest: int) -> int:
     if type(value) is not int:  # the usual case skips the slower checks below
         number = _real(name, value, unit)
-        if not math.isfinite(number):
+        if not _finite(number):
             raise ValueError(f"{name} must be finite, not {value!r}: leave out what is not known")
         # Judge the sign before flooring: -0.5 is negative, and its floor would say -1.
         value = -1 if number < 0 else math.floor(number)
@@ -75,7 +82,11 @@ def positive(name: str, value: object, unit: str, *, infinite: bool = False) -> 
         TypeError: It is not a real number.
         ValueError: It is not greater than 0, NaN, or infinite where that is not allowed.
     """
-    number = float(_real(name, value, unit))
+    real = _real(name, value, unit)
+    try:
+        number = float(real)
+    except OverflowError:
+        raise ValueError(f"{name} must fit into a float ({unit})") from None
     if not number > 0 or (math.isinf(number) and not infinite):
         bound = "greater than 0" if infinite else "finite and greater than 0"
         raise ValueError(f"{name} must be {bound} ({unit}), got {value!r}")

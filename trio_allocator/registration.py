@@ -9,7 +9,7 @@ from . import quantities
 from .engine.padding import Meter, PaddingAccount
 from .engine.receiver import Receiver
 from .interface import ReceiverHandle
-from .mailbox import Mailbox, RegistrationEndedError
+from .mailbox import Ending, Mailbox, RegistrationEndedError
 from .messages import AcceptDecrease, AllocatorMessage, DecreaseAllocation, RejectDecrease
 from .options import ReceiverOptionChanges, ReceiverOptions
 from .tracks import Track
@@ -42,23 +42,30 @@ class Desk(Protocol):
         ...
 
     def leave(self, registration: Registration) -> None:
-        """The registration ends."""
+        """The registration ends: cut it off by `Registration.end`."""
         ...
+
+
+def has_left() -> Exception:
+    """Why a registration ended that was closed."""
+    return RegistrationEndedError("this registration has ended")
 
 
 class _EndedMeter:
     """Stands in for the meter of an allocator that one does not belong to any more."""
 
+    __slots__ = ("_ending",)
+
+    def __init__(self, ending: Ending) -> None:
+        self._ending = ending
+
     @property
     def media(self) -> int:
-        raise RegistrationEndedError("this registration has ended")
+        raise self._ending()
 
     @media.setter
     def media(self, _value: int) -> None:
         raise AssertionError("reading raises first")
-
-
-_ENDED_METER = _EndedMeter()
 
 
 class Registration(ReceiverHandle):
@@ -72,7 +79,7 @@ class Registration(ReceiverHandle):
         meter: The allocator's count of bytes sent.
     """
 
-    __slots__ = ("_desk", "_meter", "_sent", "account", "mailbox", "receiver")
+    __slots__ = ("_desk", "_ending", "_meter", "_sent", "account", "mailbox", "receiver")
 
     def __init__(
         self,
@@ -83,6 +90,7 @@ class Registration(ReceiverHandle):
         meter: Meter,
     ) -> None:
         self._desk: Desk | None = desk
+        self._ending: Ending = has_left
         self._meter: Meter | _EndedMeter = meter
         self._sent = 0
         self.receiver = receiver
@@ -129,7 +137,7 @@ class Registration(ReceiverHandle):
     # added to right here; a meter that raises when read says that the registration has ended.
     def buffer_sent(self, size: float, *, padding: bool = False) -> None:
         """See `ReceiverHandle.buffer_sent`."""
-        if padding or type(size) is not int or not 0 <= size <= 65_535:
+        if padding is not False or type(size) is not int or not 0 <= size <= 65_535:
             self._buffer_sent_checked(size, padding)
         else:
             self._meter.media += size
@@ -166,6 +174,9 @@ class Registration(ReceiverHandle):
 
     def _send_answer(self, answer: AcceptDecrease | RejectDecrease) -> bool:
         desk = self._open_desk()
+        for name, number in (("request", answer.request_id), ("receiver", answer.receiver_id)):
+            if type(number) is not int:
+                raise TypeError(f"{name}_id must be an int, not {number!r}")
         if answer.receiver_id != self.id:
             raise ValueError(
                 f"request {answer.request_id} was sent to receiver {answer.receiver_id}, "
@@ -206,22 +217,32 @@ class Registration(ReceiverHandle):
 
     def close(self) -> None:
         """See `ReceiverHandle.close`."""
-        desk = self._desk
-        if desk is not None:
-            self.end(RegistrationEndedError("this registration has ended"))
-            desk.leave(self)
+        if self._desk is not None:
+            self._desk.leave(self)
 
-    def end(self, reason: Exception) -> None:
+    def end(self, ending: Ending) -> None:
         """Cut the handle off: it belongs to no allocator any more."""
         self._desk = None
-        self._meter = _ENDED_METER
-        self.mailbox.end(reason)
+        self._ending = ending
+        self._meter = _EndedMeter(ending)
+        self.mailbox.end(ending)
 
     def _open_desk(self) -> Desk:
         if self._desk is None:
-            raise RegistrationEndedError("this registration has ended")
+            raise self._ending()
         return self._desk
 
-    def belongs_to(self, desk: Desk) -> bool:
-        """Whether this is a live registration of that allocator."""
-        return self._desk is desk
+    @staticmethod
+    def at(desk: Desk, receiver: object) -> Registration:
+        """The receiver, if it is a live registration of that allocator.
+
+        Raises:
+            TypeError: It is no registration.
+            ValueError: It is another allocator's.
+            trio.ClosedResourceError: It has ended.
+        """
+        if not isinstance(receiver, Registration):
+            raise TypeError(f"receiver must be a registration of this allocator, not {receiver!r}")
+        if receiver._open_desk() is not desk:
+            raise ValueError(f"receiver must be a registration of this allocator, not {receiver!r}")
+        return receiver

@@ -31,6 +31,9 @@ class WatchedValue(Generic[T]):
         self._next: T | _Mark = value
         self._publishing = False
 
+    def __repr__(self) -> str:
+        return "an ended value" if self._next is _Mark.ENDED else repr(self._next)
+
     def publish(self, value: T) -> None:
         """Set the value, and wake those who wait for it.
 
@@ -43,7 +46,8 @@ class WatchedValue(Generic[T]):
         self._publish(_Mark.ENDED)
 
     def _publish(self, value: T | _Mark) -> None:
-        self._next = value
+        if self._next is not _Mark.ENDED:
+            self._next = value
         if self._publishing:
             return
         self._publishing = True
@@ -124,7 +128,7 @@ class Watch(Generic[T]):
         self._watched = watched
 
     def __repr__(self) -> str:
-        return f"<Watch of {self._watched.value!r}>"
+        return f"<Watch of {self._watched!r}>"
 
     @property
     def value(self) -> T:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sortedcontainers import SortedDict, SortedList
 
-Place = tuple[float, int, float, int]
-"""Rank (lower is served first), bit/s needed, turn within the rank, receiver id."""
+from .lazy_heap import LazyHeap
+
+Place = tuple[float, int, float]
+"""Rank (lower is served first), bit/s needed, turn within the rank."""
+
+_Turn = tuple[float, int]
 
 
 class Line:
@@ -15,56 +21,75 @@ class Line:
     needs than receivers; the search walks over needs, not over receivers.
     """
 
-    __slots__ = ("_needs", "_ranks")
+    __slots__ = ("_groups", "_needs", "_order", "_places")
 
     def __init__(self) -> None:
-        self._ranks: SortedDict[float, SortedDict[int, SortedList[tuple[float, int]]]] = (
-            SortedDict()
-        )
+        self._places: dict[int, Place] = {}
+        self._groups: dict[tuple[float, int], LazyHeap[_Turn]] = {}
+        self._order: SortedList[tuple[float, int]] = SortedList()
         self._needs: SortedDict[int, int] = SortedDict()
 
-    def __bool__(self) -> bool:
-        return bool(self._needs)
+    def __len__(self) -> int:
+        return len(self._places)
 
-    def add(self, place: Place) -> None:
-        """Let somebody join the line."""
-        rank, need, turn, receiver_id = place
-        needs = self._ranks.get(rank)
-        if needs is None:
-            needs = self._ranks[rank] = SortedDict()
-        turns = needs.get(need)
-        if turns is None:
-            turns = needs[need] = SortedList()
-        turns.add((turn, receiver_id))
-        self._needs[need] = self._needs.get(need, 0) + 1
+    def __iter__(self) -> Iterator[int]:
+        """Who waits, in the order in which they joined."""
+        return iter(self._places)
 
-    def remove(self, place: Place) -> None:
-        """Let somebody leave the line."""
-        rank, need, turn, receiver_id = place
-        needs = self._ranks[rank]
-        turns = needs[need]
-        turns.remove((turn, receiver_id))
-        if not turns:
-            del needs[need]
-            if not needs:
-                del self._ranks[rank]
-        if self._needs[need] == 1:
-            del self._needs[need]
-        else:
-            self._needs[need] -= 1
+    def need_of(self, member: int) -> int | None:
+        """What a member needs, bit/s; None if it does not wait here."""
+        place = self._places.get(member)
+        return None if place is None else place[1]
+
+    def put(self, member: int, place: Place) -> None:
+        """Let somebody join the line, or change places in it."""
+        old = self._places.get(member)
+        if old == place:
+            return
+        if old is not None:
+            self.discard(member)
+        rank, need, turn = place
+        self._places[member] = place
+        group = self._groups.get((rank, need))
+        if group is None:
+            group = self._groups[rank, need] = LazyHeap()
+            self._order.add((rank, need))
+            self._needs[need] = self._needs.get(need, 0) + 1
+        group.put(member, (turn, member))
+
+    def discard(self, member: int) -> None:
+        """Let somebody leave the line, if they are in it."""
+        place = self._places.pop(member, None)
+        if place is None:
+            return
+        rank, need, _ = place
+        group = self._groups[rank, need]
+        group.discard(member)
+        if not group:
+            del self._groups[rank, need]
+            self._order.remove((rank, need))
+            if self._needs[need] == 1:
+                del self._needs[need]
+            else:
+                self._needs[need] -= 1
 
     def first_fitting(self, room: int) -> int | None:
-        """The receiver to serve first among those that need no more than `room` bit/s.
+        """Whom to serve first among those that need no more than `room` bit/s.
 
         Lowest rank first, then the earliest turn; None if nobody fits.
         """
         if not self._needs or self._needs.peekitem(0)[0] > room:
             return None
-        for needs in self._ranks.values():
-            heads = [needs[need][0] for need in needs.irange(maximum=room)]
-            if heads:
-                return int(min(heads)[1])
-        raise AssertionError("a need that fits is in no rank")
+        best: tuple[_Turn, int] | None = None
+        best_rank = 0.0
+        for rank, need in self._order:
+            if best is not None and rank != best_rank:
+                break
+            if need <= room:
+                head = self._groups[rank, need].first()
+                if head is not None and (best is None or head < best):
+                    best, best_rank = head, rank
+        return None if best is None else best[1]
 
     def smallest_need_above(self, room: int) -> int | None:
         """The smallest need that does not fit into `room` bit/s; None if all fit."""

@@ -19,6 +19,9 @@ class Negotiation(Enum):
     PLEDGED = "pledged"
     """It accepted, and owes a lower request before the deadline."""
 
+    # Members are singletons, and the table is looked up for every request and answer.
+    __hash__ = object.__hash__
+
 
 class NegotiationEvent(Enum):
     """What happens to a request."""
@@ -31,6 +34,8 @@ class NegotiationEvent(Enum):
     DEADLINE = "deadline"
     WITHDRAW = "withdraw"
     """The need has gone, the estimate is no longer known, or the receiver may not be asked now."""
+
+    __hash__ = object.__hash__
 
 
 TRANSITIONS: dict[Negotiation, dict[NegotiationEvent, Negotiation]] = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 
-from sortedcontainers import SortedList
-
 from ..messages import DecreaseAllocation
+from .lazy_heap import LazyHeap
 from .negotiation import Negotiation, NegotiationEvent, Refusal, RefusalKind, Request
 from .receiver import ANSWERS_REMEMBERED, Receiver
 from .settings import NEVER, Settings
@@ -19,6 +19,9 @@ class AnswerError(ValueError):
 class Negotiator:
     """All decrease requests of one allocator, and the refusals in force.
 
+    All requests have the same time to run, and all refusals: in the order in which they were
+    made they are in the order in which they end.
+
     Args:
         settings: The deadline and the back-off.
     """
@@ -26,23 +29,25 @@ class Negotiator:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._last_id = 0
-        self._outstanding: dict[int, Receiver] = {}
-        self._deadlines: SortedList[tuple[float, int]] = SortedList()
-        self._refused: dict[int, Receiver] = {}
-        self._by_estimate: SortedList[tuple[int, int]] = SortedList()
-        self._by_time: SortedList[tuple[float, int]] = SortedList()
+        self._outstanding: OrderedDict[int, Receiver] = OrderedDict()
+        self._refused: OrderedDict[int, Receiver] = OrderedDict()
+        self._by_estimate: LazyHeap[tuple[float]] = LazyHeap()
 
     # --- requests ----------------------------------------------------------------------------
 
     @property
-    def outstanding(self) -> dict[int, Receiver]:
+    def outstanding(self) -> OrderedDict[int, Receiver]:
         """Receivers that were asked, or that pledged, by id."""
         return self._outstanding
 
     @property
     def wake_at(self) -> float:
         """The next deadline."""
-        return self._deadlines[0][0] if self._deadlines else NEVER
+        request = self._first().request if self._outstanding else None
+        return NEVER if request is None else request.deadline
+
+    def _first(self) -> Receiver:
+        return next(iter(self._outstanding.values()))
 
     def ask(self, now: float, receiver: Receiver) -> DecreaseAllocation:
         """Ask a receiver to come down to its projection."""
@@ -57,7 +62,6 @@ class Negotiator:
         receiver.request = Request(self._last_id, limit, enough, deadline)
         receiver.last_request = self._last_id
         self._outstanding[receiver.id] = receiver
-        self._deadlines.add((deadline, receiver.id))
         return DecreaseAllocation(held, limit, self._last_id, receiver.id)
 
     def counts(self, receiver: Receiver, request_id: int) -> bool:
@@ -110,15 +114,13 @@ class Negotiator:
         self._close(receiver, NegotiationEvent.WITHDRAW)
 
     def _close(self, receiver: Receiver, event: NegotiationEvent) -> None:
-        request = receiver.request
-        if request is not None and receiver.step(event):
-            self._deadlines.remove((request.deadline, receiver.id))
+        if receiver.request is not None and receiver.step(event):
             del self._outstanding[receiver.id]
 
     def expire(self, now: float, estimate: int) -> Iterator[tuple[Receiver, RefusalKind]]:
         """End the requests whose deadline has passed: silence, or a broken promise."""
-        while self._deadlines and self._deadlines[0][0] <= now:
-            receiver = self._outstanding[self._deadlines[0][1]]
+        while self.wake_at <= now:
+            receiver = self._first()
             pledged = receiver.negotiation is Negotiation.PLEDGED
             self._close(receiver, NegotiationEvent.DEADLINE)
             kind = RefusalKind.BREACH if pledged else RefusalKind.SILENT
@@ -129,21 +131,16 @@ class Negotiator:
 
     def refuse(self, now: float, receiver: Receiver, kind: RefusalKind, estimate: int) -> None:
         """Note a refusal: not to be asked again for a while (N5)."""
-        until = now + self._settings.refusal_backoff
-        receiver.refusal = Refusal(kind, estimate, until)
+        receiver.refusal = Refusal(kind, estimate, now + self._settings.refusal_backoff)
         self._refused[receiver.id] = receiver
-        self._by_estimate.add((estimate, receiver.id))
-        self._by_time.add((until, receiver.id))
+        self._by_estimate.put(receiver.id, (-estimate,))
 
     def pardon(self, receiver: Receiver) -> None:
         """Forget a refusal, if there is one."""
-        refusal = receiver.refusal
-        if refusal is None:
-            return
-        receiver.refusal = None
-        del self._refused[receiver.id]
-        self._by_estimate.remove((refusal.estimate, receiver.id))
-        self._by_time.remove((refusal.until, receiver.id))
+        if receiver.refusal is not None:
+            receiver.refusal = None
+            del self._refused[receiver.id]
+            self._by_estimate.discard(receiver.id)
 
     def lapsed(self, now: float, estimate: int | None) -> Iterator[Receiver]:
         """Forget the refusals that the estimate has fallen below, or that have lasted long enough.
@@ -152,12 +149,17 @@ class Negotiator:
             now: The time.
             estimate: The newest estimate, bit/s; None if it is not known.
         """
-        while self._by_time and self._by_time[0][0] <= now:
-            receiver = self._refused[self._by_time[0][1]]
+        while self._refused:
+            receiver = next(iter(self._refused.values()))
+            if receiver.refusal is None or receiver.refusal.until > now:
+                break
             self.pardon(receiver)
             yield receiver
-        while estimate is not None and self._by_estimate and self._by_estimate[-1][0] > estimate:
-            receiver = self._refused[self._by_estimate[-1][1]]
+        while estimate is not None and (highest := self._by_estimate.first()) is not None:
+            (negated,), receiver_id = highest
+            if -negated <= estimate:
+                break
+            receiver = self._refused[receiver_id]
             self.pardon(receiver)
             yield receiver
 

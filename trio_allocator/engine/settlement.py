@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TypeAlias
 
 from attrs import frozen
-from sortedcontainers import SortedList
 
 from ..messages import AllocationGranted, DecreaseAllocation, GrantReason
 from .fair import FairShares
@@ -43,7 +43,7 @@ class Settlement:
             FairShares(ledger, settings) if policy is None else PolicyShares(ledger, policy)
         )
         self.effects: list[Effect] = []
-        self.holds: SortedList[tuple[float, int]] = SortedList()
+        self.holds: OrderedDict[int, float] = OrderedDict()  # all last as long: ends ascend
         self.forced = 0
         self.policy_fault: PolicyError | None = None
         self._settings = settings
@@ -59,7 +59,7 @@ class Settlement:
     @property
     def wake_at(self) -> float:
         """The next deadline, or end of a hold."""
-        held = self.holds[0][0] if self.holds else NEVER
+        held = next(iter(self.holds.values()), NEVER)
         return min(held, self.negotiator.wake_at, self.sharing.wake_at)
 
     # --- everybody ---------------------------------------------------------------------------
@@ -72,15 +72,14 @@ class Settlement:
             capacity: bit/s.
             negotiate: Whether anybody may be brought down.
         """
-        self._share(now, capacity, negotiate=negotiate)
-        if self._pending and not self.negotiator.outstanding:
-            # Nobody owes an answer. See who can be asked now before anyone is forced (N8).
+        if not self.negotiator.outstanding:
+            # Nobody owes an answer any more. See afresh who can be asked before anyone is forced.
             for receiver in list(self._pending.values()):
                 self.unplan(receiver)
-            self._share(now, capacity, negotiate=negotiate)
-            if not self.negotiator.outstanding:
-                for receiver in list(self._pending.values()):
-                    self.force(now, receiver, receiver.projected, GrantReason.FORCED)
+        self._share(now, capacity, negotiate=negotiate)
+        if not self.negotiator.outstanding:
+            for receiver in list(self._pending.values()):  # nobody is left to ask (N8)
+                self.force(now, receiver, receiver.projected, GrantReason.FORCED)
         self._grant(now, capacity)
 
     def _share(self, now: float, capacity: int, *, negotiate: bool) -> None:
@@ -200,17 +199,20 @@ class Settlement:
     def _hold(self, now: float, receiver: Receiver) -> None:
         self._drop_hold(receiver)
         receiver.held_until = now + self._settings.hold
-        self.holds.add((receiver.held_until, receiver.id))
+        self.holds[receiver.id] = receiver.held_until
 
     def _drop_hold(self, receiver: Receiver) -> None:
         if receiver.held_until is not None:
-            self.holds.remove((receiver.held_until, receiver.id))
+            del self.holds[receiver.id]
             receiver.held_until = None
 
     def holds_over(self, now: float) -> Iterator[Receiver]:
         """End the holds that have lasted their time."""
-        while self.holds and self.holds[0][0] <= now:
-            receiver = self._ledger[self.holds[0][1]]
+        while self.holds:
+            receiver_id, until = next(iter(self.holds.items()))
+            if until > now:
+                break
+            receiver = self._ledger[receiver_id]
             self._drop_hold(receiver)
             self.sharing.index(receiver)
             yield receiver

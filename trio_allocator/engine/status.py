@@ -85,7 +85,7 @@ def snapshot(engine: Engine) -> AllocatorStatus:
         waiting=engine.ledger.waiting,
         asked=len(settlement.negotiator.outstanding),
         refusing=sum(receiver.refusal is not None for receiver in engine.ledger),
-        holds={receiver_id: until for until, receiver_id in settlement.holds},
+        holds=dict(settlement.holds),
         favoured=settlement.sharing.favoured(),
         probe=engine.prober.status,
         probe_target=engine.prober.target,
