@@ -1,0 +1,28 @@
+"""What all tests share: how hard Hypothesis tries.
+
+``HYPOTHESIS_PROFILE=ci python -m pytest`` chooses another profile than ``dev``.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# Shared machines stall now and then: a slow example is no finding, so none has a deadline.
+settings.register_profile("dev", deadline=None, max_examples=50, stateful_step_count=30)
+settings.register_profile(
+    "ci",
+    deadline=None,
+    max_examples=200,
+    stateful_step_count=30,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "nightly",
+    deadline=None,
+    max_examples=5000,
+    stateful_step_count=50,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))

@@ -1,0 +1,234 @@
+"""The documentation is true: its code runs, and what it promises has tests.
+
+Every ``python`` and ``pycon`` block of the README and of `docs/` runs here, in virtual time. How a
+block is run:
+
+- It may ``await`` and use ``async with`` outside of a function.
+- If it defines ``async def main()`` without running it, it is run.
+- ``trio.run`` inside a block uses virtual time too.
+- A comment before the block gives it a context that the reader does not see::
+
+      <!-- before:
+      from trio_allocator import Track
+      -->
+
+- ``<!-- continued -->`` before a block lets it go on from the block before, names and all.
+"""
+
+import ast
+import doctest
+import inspect
+import re
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from pathlib import Path
+
+import cited_tests
+import pytest
+import trio
+import trio.testing
+
+import trio_allocator
+import trio_allocator.receiver
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+LONGEST = 120
+"""Virtual seconds that a block may take: an endless loop is a failure, not a hang."""
+
+_BLOCK = re.compile(
+    r"(?P<comments>(?:^<!--(?:(?!-->).)*-->\s*\n)*)"
+    r"^(?P<indent>[ ]*)```(?P<language>python|pycon)\n(?P<code>.*?)^(?P=indent)```$",
+    re.DOTALL | re.MULTILINE,
+)
+_BEFORE = re.compile(r"<!-- before:\n(.*?)-->", re.DOTALL)
+
+
+@dataclass
+class Block:
+    """A block of code, with the line it starts in."""
+
+    page: Path
+    line: int
+    code: str
+    language: str
+
+    def __str__(self):
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(page, text):
+    """The blocks of a page; one that continues another carries that one's code as well."""
+    found: list[Block] = []
+    for match in _BLOCK.finditer(text):
+        code = inspect.cleandoc("\n" + match["code"]) + "\n"
+        before = "".join(_BEFORE.findall(match["comments"]))
+        if "<!-- continued -->" in match["comments"]:
+            before = found[-1].code + before
+        line = text.count("\n", 0, match.start("code"))
+        found.append(Block(page, line, before + code, match["language"]))
+    return found
+
+
+BLOCKS = [block for page in PAGES for block in blocks(page, page.read_text(encoding="utf-8"))]
+
+
+def virtually(function, *args):
+    """`trio.run` in virtual time."""
+
+    async def in_time():
+        with trio.fail_after(LONGEST):
+            return await function(*args)
+
+    return _REAL_RUN(in_time, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+_REAL_RUN = trio.run
+
+
+def run_doctest(block):
+    """Run a block of prompts and answers."""
+    test = doctest.DocTestParser().get_doctest(
+        block.code, {}, str(block), str(block.page), block.line
+    )
+    output: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(test, out=output.append)
+    if runner.failures:
+        pytest.fail("".join(output))
+
+
+def run_block(block, monkeypatch):
+    """Run a block as the reader would, in virtual time."""
+    monkeypatch.setattr(trio, "run", virtually)
+    if block.language == "pycon":
+        run_doctest(block)
+        return
+    names = {"__name__": "__main__"}
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code = compile(block.code, str(block), "exec", flags=flags, dont_inherit=True)
+    if code.co_flags & inspect.CO_COROUTINE:
+        virtually(partial(eval, code, names))
+    else:
+        exec(code, names)  # the documentation is ours
+    main = names.get("main")
+    if inspect.iscoroutinefunction(main) and "trio.run(main" not in block.code:
+        virtually(main)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_the_code_of_the_documentation_runs(block, monkeypatch):
+    run_block(block, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "module", [trio_allocator, trio_allocator.receiver], ids=attrgetter("__name__")
+)
+def test_the_reference_names_everything_public(module):
+    reference = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\.\. auto\w+:: (?:[\w.]+\.)?(\w+)$", reference, re.MULTILINE))
+    public = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert public <= documented, public - documented
+
+
+def test_the_readme_shows_code():
+    assert any(block.page.name == "README.md" for block in BLOCKS)
+
+
+# What runs the blocks must notice one that is broken.
+
+
+def only_block(text):
+    (block,) = blocks(ROOT / "docs" / "planted.md", text)
+    return block
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("```python\n1 / 0\n```", ZeroDivisionError),
+        ("```python\nimport trio\nawait trio.sleep(1)\nmissing\n```", NameError),
+        ("```python\nasync def main():\n    missing\n```", NameError),
+        ("```python\nimport trio\nasync def main():\n    missing\ntrio.run(main)\n```", NameError),
+        ("```python\nimport trio\nawait trio.sleep_forever()\n```", trio.TooSlowError),
+        ("```python\nthis is no Python\n```", SyntaxError),
+        ("<!-- before:\n1 / 0\n-->\n```python\npass\n```", ZeroDivisionError),
+        ("- a list\n\n  ```python\n  missing\n  ```", NameError),
+    ],
+)
+def test_a_broken_block_is_noticed(text, error, monkeypatch):
+    with pytest.raises(error):
+        run_block(only_block(text), monkeypatch)
+
+
+def test_a_wrong_answer_in_a_dialogue_is_noticed(monkeypatch):
+    with pytest.raises(pytest.fail.Exception, match="Expected"):
+        run_block(only_block("```pycon\n>>> 1 + 1\n3\n```"), monkeypatch)
+
+
+def test_a_block_gets_its_context_and_may_continue_another(monkeypatch):
+    text = "<!-- before:\nx = 1\n-->\n```python\ny = x\n```\n\n<!-- continued -->\n```python\nz = y\n```"
+    for block in blocks(ROOT / "docs" / "planted.md", text):
+        run_block(block, monkeypatch)
+
+
+def test_an_hour_in_a_block_takes_no_time(monkeypatch):
+    text = "```python\nimport trio\nwith trio.move_on_after(100):\n    await trio.sleep(3600)\n```"
+    run_block(only_block(text), monkeypatch)
+
+
+# What is promised.
+
+STATEMENTS = [
+    *(("invariant", statement) for statement in cited_tests.statements(cited_tests.INVARIANTS)),
+    *(("defect", statement) for statement in cited_tests.statements(cited_tests.DEFECTS)),
+]
+
+
+@pytest.mark.parametrize(
+    ("marker", "statement_id"),
+    [
+        pytest.param(marker, statement.id, id=f"{marker}-{statement.id}")
+        for marker, statement in STATEMENTS
+    ],
+)
+def test_every_promise_has_a_test(marker, statement_id):
+    assert cited_tests.cited(marker).get(statement_id), f"no test cites {marker} {statement_id}"
+
+
+@pytest.mark.parametrize("marker", ["invariant", "defect"])
+def test_no_test_cites_what_nobody_promised(marker):
+    promised = {statement.id for kind, statement in STATEMENTS if kind == marker}
+    assert cited_tests.cited(marker).keys() <= promised
+
+
+def test_all_defects_are_there_once():
+    numbers = [int(statement.id) for marker, statement in STATEMENTS if marker == "defect"]
+    assert sorted(numbers) == list(range(1, 24))
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ('@pytest.mark.invariant("A1", "A2")\ndef test_x(): ...', "tests/test_a.py::test_x"),
+        ('@pytest.mark.invariant("A2")\nclass TestX: ...', "tests/test_a.py::TestX"),
+        (
+            'class TestX:\n    @mark.invariant("A2")\n    async def test_y(self): ...',
+            "tests/test_a.py::TestX.test_y",
+        ),
+        ('pytestmark = [pytest.mark.invariant("A2")]', "tests/test_a.py"),
+        ('TestX.pytestmark = [pytest.mark.invariant("A2")]', "tests/test_a.py::TestX"),
+        ('TestX = pytest.mark.invariant("A2")(Machine.TestCase)', "tests/test_a.py::TestX"),
+    ],
+)
+def test_a_citation_is_found_wherever_it_stands(tmp_path, source, name):
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "test_a.py").write_text(source, encoding="utf-8")
+    assert [str(test) for test in cited_tests.cited("invariant", tests)["A2"]] == [name]

@@ -1,0 +1,46 @@
+"""Each example runs, in virtual time, and says what its reader would expect."""
+
+import runpy
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+
+
+@pytest.fixture
+def run_example(monkeypatch, capsys):
+    """Run an example by name; returns what it printed."""
+    virtual = partial(trio.run, clock=trio.testing.MockClock(autojump_threshold=0))
+    monkeypatch.setattr(trio, "run", virtual)
+
+    def run(name):
+        runpy.run_path(str(EXAMPLES[0].parent / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize("name", [path.name for path in EXAMPLES])
+def test_it_runs_and_prints(run_example, name):
+    assert run_example(name)
+
+
+def test_the_minimal_app_goes_down_and_up_again(run_example):
+    lines = run_example("minimal_app.py").splitlines()
+    camera = [line for line in lines if "camera:" in line]
+    fall = next(i for i, line in enumerate(lines) if "estimate: 1000000" in line)
+    rise = next(i for i, line in enumerate(lines) if i > fall and "estimate: 5000000" in line)
+    assert any("high" in line for line in lines[:fall])
+    assert any("low_bandwidth" in line for line in lines[fall:rise])
+    assert "high" in camera[-1]
+
+
+def test_the_custom_receiver_follows_the_estimate(run_example):
+    lines = run_example("custom_receiver.py").splitlines()
+    assert "whiteboard: 2000000 bit/s" in lines
+    assert any(line.startswith("asked to go from 2000000") for line in lines)
+    assert lines[-1] == "in the end it holds 600000 bit/s"
