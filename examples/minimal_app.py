@@ -8,8 +8,13 @@ from contextvars import ContextVar
 
 import trio
 
-from trio_allocator import ConnectionAllocator, Track, open_allocator
-from trio_allocator.receiver import SwitchReason, TrackReceiver
+from trio_allocator import (
+    ConnectionAllocator,
+    SwitchReason,
+    Track,
+    TrackReceiver,
+    open_allocator,
+)
 
 CAMERA = Track("camera", variants={"low": 150_000, "medium": 500_000, "high": 2_500_000})
 SCREEN = Track("screen", kind="screen", variants={"slides": 300_000, "motion": 1_200_000})

@@ -38,4 +38,11 @@ from .passthrough import (
     open_passthrough_allocator as open_passthrough_allocator,
 )
 from .probing import ProbingAllocator as ProbingAllocator, open_allocator as open_allocator
+from .receiver import (
+    RequestVariant as RequestVariant,
+    SelectorAction as SelectorAction,
+    SwitchReason as SwitchReason,
+    TrackReceiver as TrackReceiver,
+    VariantSelector as VariantSelector,
+)
 from .tracks import Track as Track, TrackKind as TrackKind, Variant as Variant

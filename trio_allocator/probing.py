@@ -311,12 +311,13 @@ class ProbingAllocator(ConnectionAllocator):
                 if self._is_over():
                     break
                 self._watch_alarm = trio.CancelScope()
-                if self._engine.settlement.negotiator.wake_at <= trio.current_time():
+                now = trio.current_time()
+                if self._engine.settlement.negotiator.wake_at <= now:
                     await self._let_them_answer()
                     if self._is_over():
                         break
                 try:
-                    self._decide(self._engine.advance)
+                    self._decide(self._engine.advance, heard_until=now)
                 except trio.BrokenResourceError:
                     break
                 self._deliver()
@@ -336,19 +337,21 @@ class ProbingAllocator(ConnectionAllocator):
 
     async def _probe(self) -> None:
         """The probing task: it sleeps while no padding is due, and keeps to absolute times."""
+        prober = self._engine.prober
         try:
             while not self._is_over():
                 await _ring(self._probe_alarm)
                 if self._is_over():
                     break
-                self._probe_alarm = trio.CancelScope()
                 try:
-                    due = self._decide(self._engine.prober.tick)
+                    due = self._decide(prober.tick)
                 except trio.BrokenResourceError:
                     break
                 for receiver_id in due:
                     self._registrations[receiver_id].mailbox.wake()
-                self._arm()
+                self._probe_alarm = trio.CancelScope(deadline=prober.next_tick)
+                if not prober.target:
+                    self._arm()  # an episode is over: the next one begins when it is time
         finally:
             self._task_ended()
 

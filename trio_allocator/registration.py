@@ -93,9 +93,9 @@ class Registration(ReceiverHandle):
         self._ending: Ending = has_left
         self._meter: Meter | _EndedMeter = meter
         self._sent = 0
-        self.receiver = receiver
-        self.account = account
-        self.mailbox = mailbox
+        self.receiver: Receiver = receiver
+        self.account: PaddingAccount = account
+        self.mailbox: Mailbox = mailbox
 
     def __repr__(self) -> str:
         return (

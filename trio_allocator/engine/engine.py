@@ -42,13 +42,13 @@ class Engine:
         initial_estimate: int | None = None,
         policy: Policy | None = None,
     ) -> None:
-        self.meter = Meter()
-        self.prober = Prober(settings, self.meter, now)
-        self.estimates = Estimates(settings.estimate_timeout)
-        self.ledger = Ledger()
-        self.settlement = Settlement(settings, self.ledger, policy)
-        self.answers = 0
-        self.breaches = 0
+        self.meter: Meter = Meter()
+        self.prober: Prober = Prober(settings, self.meter, now)
+        self.estimates: Estimates = Estimates(settings.estimate_timeout)
+        self.ledger: Ledger = Ledger()
+        self.settlement: Settlement = Settlement(settings, self.ledger, policy)
+        self.answers: int = 0
+        self.breaches: int = 0
         self._now = now
         self._last_id = 0
         self._budget = 0
@@ -170,14 +170,20 @@ class Engine:
             self.settlement.force(now, receiver, bitrate, GrantReason.FORCED)
         self._settle()
 
-    def advance(self, now: float) -> None:
+    def advance(self, now: float, *, heard_until: float = NEVER) -> None:
         """Time has passed: judge deadlines, end holds, notice that estimates have stopped.
 
         A negotiation deadline is judged here and nowhere else, so that the caller can give
         receivers their turn first (N3).
+
+        Args:
+            now: The time.
+            heard_until: Whoever had to answer by then has had its turn; later deadlines are not
+                judged yet, even if they have passed.
         """
         self._begin(now)
-        expired = self.settlement.negotiator.expire(now, self.estimates.value or 0)
+        estimate = self.estimates.value or 0
+        expired = self.settlement.negotiator.expire(now, estimate, heard_until)
         for receiver, kind in expired:
             self.settlement.unplan(receiver)
             if kind is RefusalKind.SILENT:

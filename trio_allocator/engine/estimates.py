@@ -24,7 +24,8 @@ FALL_WINDOW = 2.0
 FALL_SHARE = 0.95
 
 _BUCKET = 0.1
-"""Maxima are kept for every tenth of a second: bounded memory whatever the rate of estimates."""
+"""Maxima are kept for every tenth of a second: bounded memory whatever the rate of estimates. What
+falls within a bucket counts as its maximum, so that a fall may be noticed longer, never less."""
 
 
 class Estimates:
@@ -38,25 +39,28 @@ class Estimates:
 
     def __init__(self, timeout: float | None) -> None:
         self.value: int | None = None
-        self.ever = False
+        self.ever: bool = False
         self._timeout = timeout
         self._updated = -NEVER
         self._intervals: deque[float] = deque(maxlen=INTERVALS_REMEMBERED)
-        self._maxima: deque[tuple[float, int]] = deque()
+        self._maxima: deque[tuple[float, float, int]] = deque()  # since, until, rate
 
     def update(self, now: float, bitrate: int) -> None:
         """Take over the newest estimate, bit/s."""
-        if self.ever:
+        if self.ever and now > self._updated:
             self._intervals.append(min(now - self._updated, LONGEST_INTERVAL))
         self.value = bitrate
         self.ever = True
         self._updated = now
         maxima = self._maxima
-        while maxima and maxima[-1][1] <= bitrate:
+        while maxima and maxima[-1][2] <= bitrate:
             maxima.pop()
         if not maxima or now - maxima[-1][0] >= _BUCKET:
-            maxima.append((now, bitrate))
-        while maxima[0][0] + FALL_WINDOW <= now:
+            maxima.append((now, now, bitrate))
+        else:
+            since, _, high = maxima[-1]
+            maxima[-1] = (since, now, high)
+        while maxima[0][1] + FALL_WINDOW <= now:
             maxima.popleft()
 
     @property
@@ -72,13 +76,12 @@ class Estimates:
     def forget(self) -> None:
         """It is no longer known."""
         self.value = None
-        self._maxima.clear()
 
     def steady_at(self, now: float) -> float:
         """When it will have stopped falling, all else equal; now or earlier if it does not fall."""
-        while self._maxima and self._maxima[0][0] + FALL_WINDOW <= now:
+        while self._maxima and self._maxima[0][1] + FALL_WINDOW <= now:
             self._maxima.popleft()
         if self.value is None:
             return NEVER
-        falling = [when for when, high in self._maxima if self.value < FALL_SHARE * high]
+        falling = [until for _, until, high in self._maxima if self.value < FALL_SHARE * high]
         return falling[-1] + FALL_WINDOW if falling else now

@@ -24,10 +24,10 @@ class Ledger:
 
     def __init__(self) -> None:
         self._receivers: dict[int, Receiver] = {}
-        self.committed = 0
-        self.projected = 0
-        self.waiting = 0
-        self.waiting_with_allocation = 0
+        self.committed: int = 0
+        self.projected: int = 0
+        self.waiting: int = 0
+        self.waiting_with_allocation: int = 0
 
     def __len__(self) -> int:
         return len(self._receivers)

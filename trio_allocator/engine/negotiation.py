@@ -7,10 +7,10 @@ exactly one request is outstanding per receiver (N2): asking is an event of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class Negotiation(Enum):
+class Negotiation(StrEnum):
     """Where a receiver stands."""
 
     IDLE = "idle"
@@ -19,11 +19,8 @@ class Negotiation(Enum):
     PLEDGED = "pledged"
     """It accepted, and owes a lower request before the deadline."""
 
-    # Members are singletons, and the table is looked up for every request and answer.
-    __hash__ = object.__hash__
 
-
-class NegotiationEvent(Enum):
+class NegotiationEvent(StrEnum):
     """What happens to a request."""
 
     ASK = "ask"
@@ -34,8 +31,6 @@ class NegotiationEvent(Enum):
     DEADLINE = "deadline"
     WITHDRAW = "withdraw"
     """The need has gone, the estimate is no longer known, or the receiver may not be asked now."""
-
-    __hash__ = object.__hash__
 
 
 TRANSITIONS: dict[Negotiation, dict[NegotiationEvent, Negotiation]] = {
@@ -58,7 +53,7 @@ TRANSITIONS: dict[Negotiation, dict[NegotiationEvent, Negotiation]] = {
 """The whole protocol. The diagram in the documentation is drawn from this table."""
 
 
-class RefusalKind(Enum):
+class RefusalKind(StrEnum):
     """Why a receiver is not asked again for a while (N5), and may be forced (N8)."""
 
     REJECTED = "rejected"

@@ -117,9 +117,17 @@ class Negotiator:
         if receiver.request is not None and receiver.step(event):
             del self._outstanding[receiver.id]
 
-    def expire(self, now: float, estimate: int) -> Iterator[tuple[Receiver, RefusalKind]]:
-        """End the requests whose deadline has passed: silence, or a broken promise."""
-        while self.wake_at <= now:
+    def expire(
+        self, now: float, estimate: int, heard_until: float
+    ) -> Iterator[tuple[Receiver, RefusalKind]]:
+        """End the requests whose deadline has passed: silence, or a broken promise.
+
+        Args:
+            now: The time.
+            estimate: The newest estimate, bit/s.
+            heard_until: Later deadlines are not judged yet.
+        """
+        while self.wake_at <= min(now, heard_until):
             receiver = self._first()
             pledged = receiver.negotiation is Negotiation.PLEDGED
             self._close(receiver, NegotiationEvent.DEADLINE)

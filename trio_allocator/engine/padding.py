@@ -10,6 +10,10 @@ UNREAD_TICKS = 2
 LATE_TICKS = 2
 """A tick that comes late owes at most this many ticks' worth: no burst after a stall (P2)."""
 
+MADE_UP_TICKS = 10
+"""What was booked and not sent is made up for, up to this many ticks' worth: receivers that never
+send what they take must not leave a debt for those who do."""
+
 
 class Meter:
     """Bytes sent through all receivers; the hot path adds to it.
@@ -21,7 +25,7 @@ class Meter:
     __slots__ = ("media",)
 
     def __init__(self) -> None:
-        self.media = 0
+        self.media: int = 0
 
 
 class PaddingAccount:
@@ -36,9 +40,9 @@ class PaddingAccount:
     __slots__ = ("reports", "unconfirmed", "unread")
 
     def __init__(self) -> None:
-        self.unread = 0
-        self.unconfirmed = 0
-        self.reports = False
+        self.unread: int = 0
+        self.unconfirmed: int = 0
+        self.reports: bool = False
 
 
 class Padding:
@@ -72,19 +76,20 @@ class Padding:
         self._debt = 0.0
         self._since = 0.0
         self._seen = 0
-        self.target = 0
-        self.tick = 0.0
+        self.target: int = 0
+        self.tick: float = 0.0
 
     def join(self, receiver_id: int, account: PaddingAccount) -> None:
         """Let a receiver take part in the round robin."""
         self._ring[receiver_id] = account
 
     def leave(self, receiver_id: int) -> None:
-        """Take a receiver off the round robin; what it has not read was never sent."""
+        """Take a receiver off the round robin; what it has not read or sent is owed again."""
         account = self._ring.pop(receiver_id, None)
         if account is not None:
             self._withdraw(account)
             self._unread.pop(receiver_id, None)
+            self._owe_unconfirmed(account)
 
     def start(self, now: float, target: int, tick: float) -> None:
         """Declare a target, bit/s, kept up to with ticks this far apart, s.
@@ -111,6 +116,11 @@ class Padding:
         self._debt += account.unread
         account.unread = 0
 
+    def _owe_unconfirmed(self, account: PaddingAccount) -> None:
+        if account.reports:
+            self._debt += account.unconfirmed
+        account.unconfirmed = 0
+
     def _accrue(self, now: float) -> None:
         media = self._meter.media
         elapsed = min(now - self._since, LATE_TICKS * self.tick)
@@ -128,22 +138,28 @@ class Padding:
         """
         self._accrue(now)
         per_tick = self.target / 8 * self.tick
+        self._debt = min(self._debt, MADE_UP_TICKS * per_tick + self._packet)
         packets = int(min(self._debt, LATE_TICKS * per_tick + self._packet) // self._packet)
         room = max(UNREAD_TICKS * per_tick, self._packet)
         grown: dict[int, None] = {}
-        unable = 0
+        turns = unable = share = 0
         while packets > 0 and unable < len(self._ring):
+            if turns == 0:  # a round: as many whole packets for everybody as there are
+                turns, share = len(self._ring), max(1, packets // len(self._ring))
+            turns -= 1
             receiver_id, account = next(iter(self._ring.items()))
             self._ring.move_to_end(receiver_id)
-            if account.unread + self._packet > room:
+            able = min(share, int((room - account.unread) // self._packet))
+            if able <= 0:
                 unable += 1
                 continue
             unable = 0
-            account.unread += self._packet
+            packets -= able
+            booked = able * self._packet
+            self._debt -= booked
+            account.unread += booked
             self._unread[receiver_id] = account
             grown[receiver_id] = None
-            self._debt -= self._packet
-            packets -= 1
         if packets > 0:
             # What nobody can send is not owed either, or it would burst out later (P3).
             self._debt = min(self._debt, float(self._packet))
@@ -155,8 +171,7 @@ class Padding:
         A receiver that reports its padding, and comes for more, has sent all that it ever will of
         what it took before: the rest is owed again.
         """
-        if account.reports:
-            self._debt += account.unconfirmed
+        self._owe_unconfirmed(account)
         size = account.unconfirmed = account.unread
         account.unread = 0
         self._unread.pop(receiver_id, None)

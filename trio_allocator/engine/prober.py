@@ -55,10 +55,10 @@ class Prober:
     """
 
     def __init__(self, settings: Settings, meter: Meter, now: float) -> None:
-        self.status = ProbeStatus.IDLE
-        self.padding = Padding(meter, settings.padding_packet)
-        self.next_tick = NEVER
-        self.fruitless = 0
+        self.status: ProbeStatus = ProbeStatus.IDLE
+        self.padding: Padding = Padding(meter, settings.padding_packet)
+        self.next_tick: float = NEVER
+        self.fruitless: int = 0
         self._settings = settings
         self._meter = meter
         self._now = now

@@ -63,28 +63,28 @@ class Receiver:
     def __init__(
         self, receiver_id: int, track: Track, options: ReceiverOptions, bandwidth: int
     ) -> None:
-        self.id = receiver_id
-        self.allocation = bandwidth
-        self.projected = bandwidth
-        self.claim = bandwidth
+        self.id: int = receiver_id
+        self.allocation: int = bandwidth
+        self.projected: int = bandwidth
+        self.claim: int = bandwidth
         self.waiting_since: float | None = None
-        self.overtaken = 0
+        self.overtaken: int = 0
         self.held_until: float | None = None
-        self.negotiation = Negotiation.IDLE
+        self.negotiation: Negotiation = Negotiation.IDLE
         self.request: Request | None = None
         self.refusal: Refusal | None = None
-        self.last_request = 0
+        self.last_request: int = 0
         self.answered: tuple[int, ...] = ()
         self.configure(track, options)
 
     def configure(self, track: Track, options: ReceiverOptions) -> None:
         """Take over a ladder and options; allocation and claim stay."""
-        self.track = track
-        self.options = options
-        self.steps = track.steps
+        self.track: Track = track
+        self.options: ReceiverOptions = options
+        self.steps: tuple[int, ...] = track.steps
         reaching = bisect_left(self.steps, options.min_bitrate)
-        self.minimum = self.steps[reaching] if reaching < len(self.steps) else options.min_bitrate
-        self.floor = 0 if options.pausable else self.minimum
+        self.minimum: int = self.steps[reaching] if reaching < len(self.steps) else options.min_bitrate
+        self.floor: int = 0 if options.pausable else self.minimum
         self.set_claim(self.claim)
 
     def set_claim(self, claim: int) -> None:
@@ -92,7 +92,7 @@ class Receiver:
         self.claim = claim
         cap = self.options.max_bitrate
         if cap is None or claim <= cap:
-            self.want = claim
+            self.want: int = claim
         elif self.steps:
             below_cap = bisect_right(self.steps, cap)
             self.want = self.steps[below_cap - 1] if below_cap else 0

@@ -38,13 +38,13 @@ class Settlement:
     """
 
     def __init__(self, settings: Settings, ledger: Ledger, policy: Policy | None) -> None:
-        self.negotiator = Negotiator(settings)
+        self.negotiator: Negotiator = Negotiator(settings)
         self.sharing: Sharing = (
             FairShares(ledger, settings) if policy is None else PolicyShares(ledger, policy)
         )
         self.effects: list[Effect] = []
         self.holds: OrderedDict[int, float] = OrderedDict()  # all last as long: ends ascend
-        self.forced = 0
+        self.forced: int = 0
         self.policy_fault: PolicyError | None = None
         self._settings = settings
         self._ledger = ledger
@@ -91,8 +91,13 @@ class Settlement:
             for receiver in self._ledger:
                 self.sharing.index(receiver)
             touched = self.sharing.settle(capacity, negotiate=negotiate, now=now)
+        again = False
         for receiver in list(touched):
+            withdrawn = receiver.request is not None and receiver.projected >= receiver.allocation
             self._plan(now, receiver)
+            again |= withdrawn and receiver.waiting_since is not None
+        if again:  # who is not asked to give any more may be served (G2)
+            self._share(now, capacity, negotiate=negotiate)
 
     def _plan(self, now: float, receiver: Receiver) -> None:
         """Set about what a projection says."""
@@ -160,6 +165,7 @@ class Settlement:
             self.effects.append(RequestWithdrawn(receiver.id))
             if receiver.projected < receiver.allocation:
                 self.unplan(receiver)
+            self.sharing.index(receiver)
 
     def lower(self, now: float, receiver: Receiver, bitrate: int) -> None:
         """Book a receiver's own lowering; it may be what an outstanding request asked for."""

@@ -55,20 +55,24 @@ class Shelf:
     )
 
     def __init__(self, priority: int) -> None:
-        self.priority = priority
-        self.members = 0
+        self.priority: int = priority
+        self.members: int = 0
         self.asked_first: LazyHeap[CutKey] = LazyHeap()
         self.forced_last: LazyHeap[CutKey] = LazyHeap()
-        self.cuttable = self.extra = self.askable = self.demand = 0
-        self.minimums = Line()
-        self.restorable = Line()
-        self.waiting = Line()
+        self.cuttable: int = 0
+        self.extra: int = 0
+        self.askable: int = 0
+        self.demand: int = 0
+        self.minimums: Line = Line()
+        self.restorable: Line = Line()
+        self.waiting: Line = Line()
         self.seniors: LazyHeap[tuple[float, int]] = LazyHeap()
-        self.disfavour()
+        self.favoured: int | None = None
+        self.favoured_until: float = NEVER
 
     def disfavour(self) -> None:
         """Hold what becomes free for nobody."""
-        self.favoured: int | None = None
+        self.favoured = None
         self.favoured_until = NEVER
 
 
@@ -81,7 +85,9 @@ class _Entry:
         self.shelf = shelf
         self.queue: LazyHeap[CutKey] | None = None
         self.cut: CutKey = (0.0, 0.0, 0.0)
-        self.cuttable = self.extra = self.demand = 0
+        self.cuttable = 0
+        self.extra = 0
+        self.demand = 0
         self.line: Line | None = None
         self.place: Place = (0.0, 0, 0.0)
         self.senior: tuple[float, int] | None = None
@@ -218,7 +224,8 @@ def _find_line(receiver: Receiver, entry: _Entry) -> None:
         if receiver.negotiation is Negotiation.PLEDGED:
             return
         target = restored(receiver, receiver.allocation - level)
-        need = target - level if receiver.steps or receiver.request is not None else 1
+        whole = receiver.steps or receiver.request is not None or level < receiver.minimum
+        need = target - level if whole else 1
         rank = target / receiver.options.weight if target > receiver.minimum else 0.0
         entry.line, entry.place = shelf.restorable, (rank, need, 0.0)
         entry.demand = receiver.allocation - level

@@ -71,7 +71,11 @@ def snapshot(engine: Engine) -> AllocatorStatus:
     estimate = engine.estimates.value
     committed = engine.ledger.committed
     excess = 0 if estimate is None else max(0, committed - estimate)
-    under_way = sum(max(0, r.allocation - r.projected) for r in engine.ledger)
+    # Whoever is asked may be asked for the rest when it has answered (its ladder has changed).
+    under_way = sum(
+        max(0, r.allocation - (min(r.projected, r.lowest) if r.request else r.projected))
+        for r in engine.ledger
+    )
     fixed = sum(r.allocation for r in engine.ledger if not r.options.negotiable)
     settlement = engine.settlement
     fault = settlement.policy_fault

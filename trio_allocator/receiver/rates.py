@@ -1,0 +1,179 @@
+"""What a variant really costs: its declared rate, corrected by what lasts in the measurement.
+
+A layer declared at 1.35 Mbit/s was seen between 0.92 and 3.73 Mbit/s. A key frame or a quick
+movement must not cost a switch, a lasting change must be noticed. Hence three filters: bytes are
+counted over windows of at least `WINDOW`; the median of the last `SAMPLES` windows is looked at,
+the declared rate standing in for those not yet measured; and what is believed changes only when
+that median leaves the band in which an allocation counts as fitting.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from ..tracks import with_headroom
+
+WINDOW = 1.0
+"""Shortest time over which a rate is measured, seconds: no tiny interval ever makes a rate."""
+
+SAMPLES = 5
+"""Windows whose median counts: two windows of burst are overlooked, a third is a change."""
+
+MEMORY = 30.0
+"""How long a measurement outlives the flow that it was made on, seconds. A variant that was once
+too dear would otherwise never be tried again."""
+
+
+def needs_more(rate: int, allocation: int) -> bool:
+    """Whether a rate needs more than 95 % of an allocation (Membrane's VariantSelector)."""
+    return 100 * rate > 95 * allocation
+
+
+def needs_less(rate: int, allocation: int) -> bool:
+    """Whether 1.2 × a rate is still less than an allocation (Membrane's VariantSelector)."""
+    return 12 * rate < 10 * allocation
+
+
+class VariantRate:
+    """The rate of one variant.
+
+    Attributes:
+        declared: What the ladder says, bit/s: the prior.
+        believed: What decisions are made on, bit/s. It leaves `declared` only for a measured
+            median outside the band, and never falls below half of it: a still picture moves
+            again, and would then have nothing to move in.
+        expiry: When the measurement is forgotten, seconds; None while there is none.
+    """
+
+    __slots__ = ("_samples", "believed", "declared", "expiry")
+
+    def __init__(self, declared: int) -> None:
+        self.declared: int = declared
+        self.believed: int = declared
+        self.expiry: float | None = None
+        self._samples: tuple[int, ...] = ()
+
+    @property
+    def cost(self) -> int:
+        """The allocation that carries the variant, headroom included, bit/s."""
+        return with_headroom(self.believed)
+
+    def measured(self, size: float, duration: float, now: float) -> bool:
+        """Take in one window.
+
+        Args:
+            size: Bytes sent in it.
+            duration: Its length, seconds; at least `WINDOW`.
+            now: Its end, seconds.
+
+        Returns:
+            Whether the believed rate changed.
+        """
+        self._samples = (*self._samples, int(8 * size / duration))[-SAMPLES:]
+        self.expiry = now + MEMORY
+        prior = (self.declared,) * (SAMPLES - len(self._samples))
+        median = sorted((*self._samples, *prior))[SAMPLES // 2]
+        if needs_more(median, self.cost) or needs_less(median, self.cost):
+            return self._believe(max(median, self.declared // 2, 1))
+        return False
+
+    def forget(self) -> bool:
+        """Go back to the declared rate.
+
+        Returns:
+            Whether the believed rate changed.
+        """
+        self._samples = ()
+        self.expiry = None
+        return self._believe(self.declared)
+
+    def _believe(self, rate: int) -> bool:
+        changed = rate != self.believed
+        self.believed = rate
+        return changed
+
+
+class LadderRates:
+    """The rates of all variants of a track, measured on the one that flows.
+
+    Attributes:
+        sent: Bytes sent since the window began. Whoever sends adds to it, once a packet: that
+            is all the hot path has to do.
+        flowing: The variant that they count for; None while nothing flows.
+        quiet: A whole window was silent: no evaluation is due until `wake`.
+    """
+
+    __slots__ = ("_by_name", "_window_start", "flowing", "quiet", "sent")
+
+    def __init__(self, declared: Mapping[str, int]) -> None:
+        self._by_name = {name: VariantRate(rate) for name, rate in declared.items()}
+        self.flowing: str | None = None
+        self.sent: float = 0
+        self._window_start = 0.0
+        self.quiet: bool = False
+
+    def rate(self, variant: str) -> int:
+        """What a variant is believed to need, without headroom, bit/s."""
+        return self._by_name[variant].believed
+
+    def cost(self, variant: str) -> int:
+        """The allocation that carries a variant, bit/s."""
+        return self._by_name[variant].cost
+
+    def believed(self) -> dict[str, int]:
+        """The ladder as it is believed to be: name to bit/s."""
+        return {name: rate.believed for name, rate in self._by_name.items()}
+
+    def redeclare(self, declared: Mapping[str, int]) -> None:
+        """Change the ladder. What was measured on a variant survives if its declaration does."""
+        self._by_name = {
+            name: known
+            if (known := self._by_name.get(name)) is not None and known.declared == rate
+            else VariantRate(rate)
+            for name, rate in declared.items()
+        }
+
+    def flow(self, variant: str | None, now: float) -> None:
+        """Say what flows from now on. A window that mixes two variants measures neither."""
+        if variant != self.flowing:
+            self.flowing = variant
+            self.wake(now)
+            self.sent = 0
+
+    def wake(self, now: float) -> None:
+        """Begin a new window, keeping what was sent: the silence before it is not measured."""
+        self._window_start = now
+        self.quiet = False
+
+    def evaluate(self, now: float) -> bool:
+        """End the window if it is long enough, and forget what is too old.
+
+        Returns:
+            Whether a believed rate changed.
+        """
+        changed = False
+        if self.flowing is not None and now >= self._window_start + WINDOW:
+            # A late evaluation stretches the window; rounding must not shrink it.
+            size, duration = self.sent, max(now - self._window_start, WINDOW)
+            self._window_start, self.sent = now, 0
+            # Silence says nothing about what the variant costs when it is sent.
+            self.quiet = size == 0
+            if not self.quiet:
+                changed = self._by_name[self.flowing].measured(size, duration, now)
+        for name, rate in self._by_name.items():
+            if name != self.flowing and rate.expiry is not None and now >= rate.expiry:
+                changed |= rate.forget()
+        return changed
+
+    @property
+    def next_evaluation(self) -> float:
+        """When `evaluate` has something to do next, seconds; infinite for never."""
+        due = [
+            rate.expiry
+            for name, rate in self._by_name.items()
+            if name != self.flowing and rate.expiry is not None
+        ]
+        if self.flowing is not None and not self.quiet:
+            due.append(self._window_start + WINDOW)
+        return min(due, default=math.inf)

@@ -1,0 +1,337 @@
+"""Which variant of a track to send, and which allocation to ask for: a state machine, no I/O.
+
+Every method takes an event and the time, and returns what is to be done about it, in order: the
+allocator's part first, then the application's.
+
+* The best variant that can be sent, up to the target, and whose cost (rate with headroom) the
+  allocation carries. One that flows already may stay while its bare rate fits: the headroom is
+  there for bursts. (Membrane's VariantSelector; the tolerance is new.)
+* A switch is asked for once, and the old variant flows until the new one's key frame. Only
+  stopping is immediate.
+* A climb asks for the best variant at once, not for the next one as Membrane's does: with a
+  ladder a request is an upper bound, and each switch in between would cost a key frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+from .. import quantities
+from ..messages import AcceptDecrease, DecreaseAllocation, RejectDecrease, SetVariants
+from ..tracks import Track
+from .actions import RequestVariant, SelectorAction, SwitchReason
+from .availability import Availability
+from .claims import Claims
+from .rates import LadderRates
+
+GRACE = 5.0
+"""How long a variant that outgrew its allocation may flow on while more is asked for, seconds:
+the shortest hold that the field keeps after a change."""
+
+
+class VariantSelector:
+    """Chooses among the variants of one track.
+
+    Before `registered` and after `ended` it takes in what it is told, but wants nothing. `now`
+    is in seconds of any clock that does not run backwards; equal times are harmless. A variant
+    that is not on the ladder and an allocation that is no rate raise `TypeError` or `ValueError`
+    in the call, and change nothing.
+
+    Args:
+        track: The track; its ladder declares the variants and their rates.
+        target: The best variant wanted; None for the best there is. While neither it nor any
+            below can be sent, the next one above is taken rather than none.
+        active: The variants that the source sends at first; None for the whole ladder.
+        pausable: May give up its lowest variant when asked to decrease.
+
+    Raises:
+        TypeError, ValueError: An argument is not usable.
+    """
+
+    __slots__ = (
+        "_available",
+        "_claims",
+        "_current",
+        "_outgrown_since",
+        "_pausable",
+        "_starved",
+        "_wanted",
+        "rates",
+    )
+
+    def __init__(
+        self,
+        track: Track,
+        *,
+        target: str | None = None,
+        active: Collection[str] | None = None,
+        pausable: bool = False,
+    ) -> None:
+        self._available = Availability(track, target, active)
+        self._pausable = quantities.flag("pausable", pausable)
+        self._claims = Claims()
+        self._current: str | None = None
+        self._wanted: str | None = None
+        self._starved = False
+        self._outgrown_since: float | None = None
+        self.rates: LadderRates = LadderRates(track.variants)
+        """The measurement: who sends adds the bytes to ``rates.sent``."""
+
+    @property
+    def track(self) -> Track:
+        """The track, with the ladder as declared."""
+        return self._available.track
+
+    @property
+    def target(self) -> str | None:
+        """The best variant wanted; None for the best there is."""
+        return self._available.target
+
+    @property
+    def current(self) -> str | None:
+        """The variant that flows; None while paused or before the first key frame."""
+        return self._current
+
+    @property
+    def queued(self) -> str | None:
+        """The variant that was asked for and has not come yet."""
+        return self._wanted if self._wanted != self._current else None
+
+    @property
+    def allocation(self) -> int | None:
+        """What is held, as far as known here, bit/s; None while not registered."""
+        return self._claims.allocation
+
+    @property
+    def claim(self) -> int:
+        """The allocation asked for last, bit/s."""
+        return self._claims.claim
+
+    @property
+    def next_evaluation(self) -> float:
+        """When `evaluate` is due, seconds; infinite while only an event can change anything."""
+        if self._claims.allocation is None:
+            return math.inf
+        due = [self.rates.next_evaluation]
+        if self._claims.climb_from > -math.inf:
+            due.append(self._claims.climb_from)
+        if self._outgrown_since is not None:
+            due.append(self._outgrown_since + GRACE)
+        return min(due)
+
+    def registered(self, allocation: float, now: float) -> tuple[SelectorAction, ...]:
+        """The registration has begun, holding `allocation` bit/s."""
+        self._claims.registered(quantities.bitrate("allocation", allocation))
+        self._starved = False
+        self.rates.flow(None, now)
+        self.rates.flow(self._current, now)
+        return self._react(now, SwitchReason.AUTOMATIC, comply=True)
+
+    def granted(self, allocation: float, now: float) -> tuple[SelectorAction, ...]:
+        """The allocation is another one from now on, for whatever reason: comply."""
+        granted = quantities.bitrate("allocation", allocation)
+        held = self._claims.allocation
+        if held is None:
+            return ()
+        return self._react(now, SwitchReason.GRANTED, comply=self._claims.granted(granted, held))
+
+    def answer(self, request: DecreaseAllocation) -> AcceptDecrease | RejectDecrease:
+        """Decide on a decrease: accept if anything can go.
+
+        It goes to the best variant within the limit; to nothing if only that is within it and
+        pausing is allowed; else as low as it can. Nothing changes here: once the acceptance is
+        known to count, tell `lowered`.
+
+        Returns:
+            The answer; an acceptance names the lower allocation.
+
+        Raises:
+            TypeError: `request` is not a request.
+        """
+        if not isinstance(request, DecreaseAllocation):
+            raise TypeError(f"request must be a DecreaseAllocation, not {request!r}")
+        choices = [self.rates.cost(variant) for variant in self._available.candidates()]
+        if self.track.variants and (self._pausable or not choices):
+            choices.append(self._reserve()[1])
+        held = min(request.allocation, self._claims.allocation or 0)
+        lower = [choice for choice in choices if choice < held]
+        if not lower:
+            return RejectDecrease(request.request_id, request.receiver_id)
+        fitting = [choice for choice in lower if choice <= request.limit]
+        bitrate = max(fitting) if fitting else min(lower)
+        return AcceptDecrease(request.request_id, request.receiver_id, bitrate)
+
+    def lowered(self, allocation: float, now: float) -> tuple[SelectorAction, ...]:
+        """The acceptance of a decrease to `allocation` bit/s counted: that is held and claimed."""
+        bitrate = quantities.bitrate("allocation", allocation)
+        if self._claims.allocation is None:
+            return ()
+        self._claims.claim = bitrate
+        return self.granted(bitrate, now)
+
+    def ended(self, now: float) -> None:
+        """The registration is over: nothing is held, nothing flows, nothing is wanted."""
+        self._claims.allocation = None
+        self._wanted = None
+        self._set_current(None, now)
+
+    def evaluate(self, now: float) -> tuple[SelectorAction, ...]:
+        """Take in what was measured. Due at `next_evaluation`; earlier does no harm."""
+        if self._claims.allocation is None:
+            return ()
+        changed = self.rates.evaluate(now)
+        ladder = (SetVariants(self.rates.believed()),) if changed else ()
+        return (*ladder, *self._react(now, None))
+
+    def variant_switched(self, variant: str | None, now: float) -> tuple[SelectorAction, ...]:
+        """This variant flows from now on (None: nothing does), asked for or not."""
+        if variant is not None:
+            self._available.known("variant", variant)
+            if self.queued is None:
+                self._wanted = variant
+        # Tolerance is for a variant that has outgrown its allocation, not for one that comes
+        # uninvited; and reporting the same one again says nothing new.
+        uninvited = variant != self._current
+        self._set_current(variant, now)
+        return self._react(now, SwitchReason.AUTOMATIC, comply=uninvited)
+
+    def variant_active(self, variant: str, now: float) -> tuple[SelectorAction, ...]:
+        """The source sends this variant (again)."""
+        self._available.active.add(self._available.known("variant", variant))
+        return self._changed(now, SwitchReason.AUTOMATIC)
+
+    def variant_inactive(self, variant: str, now: float) -> tuple[SelectorAction, ...]:
+        """The source has stopped this variant: away from it at once."""
+        self._available.active.discard(self._available.known("variant", variant))
+        return self._changed(now, SwitchReason.INACTIVE)
+
+    def mute(self, variant: str | None, now: float) -> tuple[SelectorAction, ...]:
+        """Send this variant no more, or nothing of the track (None), until unmuted."""
+        self._available.set_muted(variant, muted=True)
+        return self._changed(now, SwitchReason.MUTED)
+
+    def unmute(self, variant: str | None, now: float) -> tuple[SelectorAction, ...]:
+        """Take back `mute` for this variant, or for the track (None)."""
+        self._available.set_muted(variant, muted=False)
+        return self._changed(now, SwitchReason.UNMUTED)
+
+    def set_target(self, target: str | None, now: float) -> tuple[SelectorAction, ...]:
+        """Choose the best variant wanted; None for the best there is."""
+        self._available.target = None if target is None else self._available.known("target", target)
+        return self._changed(now, SwitchReason.TARGET_CHOSEN)
+
+    def set_pausable(self, pausable: bool) -> None:
+        """Allow or forbid giving up the lowest variant when asked to decrease.
+
+        Raises:
+            TypeError: It is not a bool.
+        """
+        self._pausable = quantities.flag("pausable", pausable)
+
+    def set_variants(self, variants: Mapping[str, float], now: float) -> tuple[SelectorAction, ...]:
+        """Replace the ladder: variant name to declared rate, bit/s.
+
+        New variants count as active. A target that is gone is no target.
+
+        Raises:
+            TypeError, ValueError: A rate is not a positive number of bit/s.
+        """
+        self._available.set_variants(variants)
+        gone = self._wanted is not None and self._wanted not in self.track.variants
+        self.rates.redeclare(self.track.variants)
+        actions = self._changed(now, SwitchReason.INACTIVE if gone else SwitchReason.AUTOMATIC)
+        if self._claims.allocation is None:
+            return ()
+        return (SetVariants(self.rates.believed()), *actions)
+
+    def _changed(self, now: float, cause: SwitchReason) -> tuple[SelectorAction, ...]:
+        """What can be sent has changed, so that an earlier disappointment says nothing."""
+        self._claims.climb_from = -math.inf
+        if self._current is not None and not self._available.sendable(self._current):
+            self._set_current(None, now)
+        return self._react(now, cause)
+
+    def _react(
+        self, now: float, cause: SwitchReason | None, *, comply: bool = False
+    ) -> tuple[SelectorAction, ...]:
+        held = self._claims.allocation
+        if held is None:
+            return ()
+        candidates = self._available.candidates()
+        choice = self._choice(candidates, held, now, comply=comply)
+        switch: tuple[SelectorAction, ...] = ()
+        if choice != self._wanted:
+            switch = (RequestVariant(choice, self._reason(choice, candidates, cause)),)
+        self._starved = choice is None and bool(candidates)
+        self._wanted = choice
+        if choice is None:
+            self._set_current(None, now)
+        if not self.track.variants:
+            return switch
+        if choice is not None:
+            rate, need = self.rates.rate(choice), self.rates.cost(choice)
+        else:
+            rate, need = self._reserve()
+            if not candidates:  # keep what there is of it, but make nobody wait for a dark track
+                rate, need = min(rate, held), min(need, held)
+        climb = None
+        if candidates and candidates[-1] != choice:
+            climb = self.rates.cost(candidates[-1])
+        # The books first: a callback of the application's that fails must not leave them wrong.
+        return (*self._claims.requests(held, rate, need, climb, now), *switch)
+
+    def _choice(self, candidates: list[str], held: int, now: float, *, comply: bool) -> str | None:
+        fitting = [variant for variant in candidates if self.rates.cost(variant) <= held]
+        best = fitting[-1] if fitting else None
+        outgrown_since, self._outgrown_since = self._outgrown_since, None
+        current = self._current
+        if current not in candidates:
+            return best
+        if best is not None and candidates.index(best) >= candidates.index(current):
+            return best
+        if self.rates.rate(current) <= held:
+            return current
+        # Already leaving, or told to: no tolerance. Otherwise it outgrew its allocation by
+        # itself, and more takes a moment to come.
+        if comply or self.queued is not None:
+            return best
+        if best is None:
+            return current  # with nothing to step down to, too much is better than nothing
+        since = now if outgrown_since is None else outgrown_since
+        if now >= since + GRACE:
+            return best
+        self._outgrown_since = since
+        return current
+
+    def _reason(
+        self, choice: str | None, candidates: list[str], cause: SwitchReason | None
+    ) -> SwitchReason:
+        if choice is None:
+            if candidates:
+                return SwitchReason.LOW_BANDWIDTH
+            return SwitchReason.MUTED if cause is SwitchReason.MUTED else SwitchReason.INACTIVE
+        if self._starved:
+            return SwitchReason.RESUMED
+        if cause not in (None, SwitchReason.GRANTED, SwitchReason.AUTOMATIC):
+            return cause
+        place = candidates.index
+        if self._wanted in candidates and place(choice) < place(self._wanted):
+            return SwitchReason.LOW_BANDWIDTH
+        return cause or SwitchReason.AUTOMATIC
+
+    def _reserve(self) -> tuple[int, int]:
+        """Rate and allocation kept while nothing is sent: a return should need nobody's leave."""
+        if self._pausable:
+            return 0, 0
+        return min(
+            (
+                (self.rates.rate(variant), self.rates.cost(variant))
+                for variant in self.track.variants
+            ),
+            default=(0, 0),
+        )
+
+    def _set_current(self, variant: str | None, now: float) -> None:
+        self._current = variant
+        self.rates.flow(variant, now)

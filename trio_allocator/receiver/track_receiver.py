@@ -1,0 +1,338 @@
+"""The receiver's side of the protocol for one track, as a task."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import ParamSpec, TypeAlias, TypeVar, Unpack
+
+import trio
+
+from .. import quantities
+from ..interface import ConnectionAllocator, ReceiverHandle
+from ..messages import (
+    AllocationGranted,
+    AllocatorMessage,
+    DecreaseAllocation,
+    RejectDecrease,
+    RequestAllocation,
+    SendPadding,
+    SetVariants,
+)
+from ..options import ReceiverOptionChanges, ReceiverOptions
+from ..tracks import Track
+from .actions import RequestVariant, SelectorAction, SwitchReason
+from .selector import VariantSelector
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+VariantCallback: TypeAlias = Callable[[str | None, SwitchReason], object]
+"""Called with the variant to send from its next key frame on (None: stop at once), and why."""
+
+PaddingCallback: TypeAlias = Callable[[int], int | None]
+"""Called with the bytes of padding due. Returns how many were sent, everything above UDP counted;
+None if another task will send them and report each packet by `TrackReceiver.padding_sent`."""
+
+
+def _synchronous(name: str, callback: object) -> None:
+    if not callable(callback):
+        raise TypeError(f"{name} must be callable, not {callback!r}")
+    if inspect.iscoroutinefunction(callback):
+        raise TypeError(
+            f"{name} must be a synchronous function, not {callback!r}: hand the work to a task of "
+            "yours, for example by a memory channel's send_nowait"
+        )
+
+
+class TrackReceiver:
+    """Sends one track as well as the allocator lets it.
+
+    ::
+
+        camera = TrackReceiver(allocator, track, request_variant=switch, send_padding=pad)
+        nursery.start_soon(camera.run)
+        ...
+        camera.packet_sent(len(packet))         # once a packet
+        camera.variant_switched("high")         # at the key frame that was asked for
+
+    The registration lives exactly as long as `run`. All other methods are synchronous, never
+    block, and may be called at any time: before `run` they prepare its start, after it they do
+    nothing. They act in the call: a callback may run, and what it raises leaves the method that
+    was called. What a callback raises in answer to the allocator leaves `run`, unwrapped.
+
+    Args:
+        allocator: Where to register.
+        track: What is sent. With one variant, it is sent or paused; with none, the receiver only
+            registers, counts packets and pads, and rejects every decrease.
+        request_variant: Told which variant to send. The application confirms a switch by
+            `variant_switched`, and asks again by itself for a key frame that was lost.
+        send_padding: Told how many bytes of padding to send now. None: cannot pad.
+        bandwidth: What to register with, bit/s. Default: the allocation of the lowest variant, so
+            that a newcomer takes little unasked (the reference starts with its highest:
+            ``track.allocation("high")``).
+        target: The best variant wanted; None for the best there is.
+        active: The variants that the source sends at first; None for the whole ladder.
+        options: Of the registration; see `ReceiverOptions`.
+
+    Raises:
+        TypeError, ValueError: An argument is not usable.
+    """
+
+    __slots__ = (
+        "_allocator",
+        "_bandwidth",
+        "_handle",
+        "_options",
+        "_quiet",
+        "_request_variant",
+        "_selector",
+        "_send_padding",
+        "_started",
+        "_timer",
+    )
+
+    def __init__(
+        self,
+        allocator: ConnectionAllocator,
+        track: Track,
+        *,
+        request_variant: VariantCallback,
+        send_padding: PaddingCallback | None = None,
+        bandwidth: float | None = None,
+        target: str | None = None,
+        active: Collection[str] | None = None,
+        **options: Unpack[ReceiverOptionChanges],
+    ) -> None:
+        _synchronous("request_variant", request_variant)
+        if send_padding is not None:
+            _synchronous("send_padding", send_padding)
+        self._handle: ReceiverHandle | None = None
+        self._send_padding = send_padding
+        self._selector = VariantSelector(track, target=target, active=active)
+        self._options: ReceiverOptionChanges = (
+            {} if send_padding is not None else {"can_pad": False}
+        )
+        self.set_options(**options)
+        self._allocator = allocator
+        self._bandwidth = None if bandwidth is None else quantities.bitrate("bandwidth", bandwidth)
+        self._request_variant = request_variant
+        self._started = False
+        self._quiet = False
+        self._timer: trio.CancelScope | None = None
+
+    @property
+    def track(self) -> Track:
+        """The track, with the ladder as declared (the handle's has the rates as measured)."""
+        return self._selector.track
+
+    @property
+    def handle(self) -> ReceiverHandle | None:
+        """The registration; None while there is none."""
+        return self._handle
+
+    @property
+    def current_variant(self) -> str | None:
+        """The variant that flows; None while paused or before the first key frame."""
+        return self._selector.current
+
+    @property
+    def queued_variant(self) -> str | None:
+        """The variant that was asked for and has not come yet."""
+        return self._selector.queued
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[ReceiverHandle] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Register, and obey the protocol until cancelled or until the allocator closes.
+
+        Fit for ``nursery.start_soon`` and ``await nursery.start``, which returns the handle.
+
+        Raises:
+            RuntimeError: It was run before: a receiver has one life.
+            trio.ClosedResourceError: The allocator had ended already.
+            Exception: What a callback raised, unwrapped.
+        """
+        if self._started:
+            raise RuntimeError("run() may be called once: make a new TrackReceiver instead")
+        self._started = True
+        with self._allocator.register_track_receiver(
+            self.track, self._initial_bandwidth(), **self._options
+        ) as handle:
+            self._handle = handle
+            try:
+                self._perform(self._selector.registered(handle.allocation, trio.current_time()))
+                task_status.started(handle)
+                await self._converse(handle)
+            finally:
+                self._end()
+
+    async def _converse(self, handle: ReceiverHandle) -> None:
+        while True:
+            message: AllocatorMessage | None = None
+            # A time-out loses nothing: a handle takes a message after its last checkpoint.
+            with trio.CancelScope(deadline=self._selector.next_evaluation) as self._timer:
+                try:
+                    message = await handle.receive()
+                except (trio.EndOfChannel, trio.ClosedResourceError):
+                    break
+            self._obey(handle, message, trio.current_time())
+        await trio.lowlevel.checkpoint()
+
+    def _obey(self, handle: ReceiverHandle, message: AllocatorMessage | None, now: float) -> None:
+        """Do what one message says, or at a time-out (None) what the measurement says."""
+        match message:
+            case None:
+                self._perform(self._selector.evaluate(now))
+            case AllocationGranted(allocation):
+                self._perform(self._selector.granted(allocation, now))
+            case DecreaseAllocation():
+                if handle.allocation != self._selector.allocation:
+                    # It was forced meanwhile, and that message is still to come: comply first.
+                    self._perform(self._selector.granted(handle.allocation, now))
+                answer = self._selector.answer(message)
+                if isinstance(answer, RejectDecrease):
+                    self._tell(handle.reject_decrease, message)
+                elif (lower := answer.bitrate) is not None and self._tell(
+                    handle.accept_decrease, message, lower
+                ):
+                    self._perform(self._selector.lowered(lower, now))
+            case SendPadding(size):
+                sent = 0 if self._send_padding is None else self._send_padding(size)
+                if sent is not None:
+                    self.padding_sent(sent)
+
+    def packet_sent(self, size: float) -> None:
+        """Report a packet of the current variant: the hot path.
+
+        Args:
+            size: Bytes on the wire: headers and retransmissions counted too. Padding that was
+                asked for is reported by `send_padding` or `padding_sent`.
+
+        Raises:
+            TypeError, ValueError: `size` is not a number of bytes.
+        """
+        handle = self._handle
+        if handle is None:
+            return
+        try:
+            handle.buffer_sent(size)
+        except trio.ClosedResourceError:
+            self._end()
+            return
+        self._selector.rates.sent += size
+        if self._quiet:
+            self._selector.rates.wake(trio.current_time())
+            self._set_timer()
+
+    def padding_sent(self, size: float) -> None:
+        """Report padding that `send_padding` left to another task.
+
+        Args:
+            size: Bytes on the wire.
+
+        Raises:
+            TypeError, ValueError: `size` is not a number of bytes.
+        """
+        if self._handle is not None:
+            self._tell(self._handle.buffer_sent, size, padding=True)
+
+    # What a variant's name means, and what is raised for one that is not on the ladder, is said
+    # in VariantSelector; these add the time, and carry out what comes of it.
+
+    def variant_switched(self, variant: str | None) -> None:
+        """This variant flows from now on (None: nothing does), asked for or not."""
+        self._perform(self._selector.variant_switched(variant, self._now()))
+
+    def variant_active(self, variant: str) -> None:
+        """The source sends this variant (again)."""
+        self._perform(self._selector.variant_active(variant, self._now()))
+
+    def variant_inactive(self, variant: str) -> None:
+        """The source has stopped this variant: away from it at once."""
+        self._perform(self._selector.variant_inactive(variant, self._now()))
+
+    def mute(self, variant: str | None = None) -> None:
+        """Send this variant no more, or nothing of the track (None), until unmuted."""
+        self._perform(self._selector.mute(variant, self._now()))
+
+    def unmute(self, variant: str | None = None) -> None:
+        """Take back `mute` for this variant, or for the track (None)."""
+        self._perform(self._selector.unmute(variant, self._now()))
+
+    def set_target(self, target: str | None) -> None:
+        """Choose the best variant wanted; None for the best there is."""
+        self._perform(self._selector.set_target(target, self._now()))
+
+    def set_variants(self, variants: Mapping[str, float]) -> None:
+        """Replace the ladder: variant name to declared rate, bit/s. New ones count as active.
+
+        Raises:
+            TypeError, ValueError: A rate is not a positive number of bit/s.
+        """
+        self._perform(self._selector.set_variants(variants, self._now()))
+
+    def set_options(self, **changes: Unpack[ReceiverOptionChanges]) -> None:
+        """Change options of the registration; those not named stay.
+
+        Raises:
+            TypeError, ValueError: An option is unknown, or its value is not usable.
+        """
+        checked = self._checked(changes)
+        if self._handle is not None:
+            self._tell(self._handle.set_options, **changes)
+        self._options = {**self._options, **changes}
+        self._selector.set_pausable(checked.pausable)
+
+    def _checked(self, changes: ReceiverOptionChanges) -> ReceiverOptions:
+        if changes.get("can_pad") and self._send_padding is None:
+            raise ValueError("can_pad must not be True without a send_padding callback: give one")
+        return ReceiverOptions.for_track(self.track, {**self._options, **changes})
+
+    def _initial_bandwidth(self) -> int:
+        if self._bandwidth is not None:
+            return self._bandwidth
+        return min(self.track.steps, default=0)
+
+    def _perform(self, actions: tuple[SelectorAction, ...]) -> None:
+        # The application's part comes last, so it may report the next event from there.
+        try:
+            for action in actions:
+                self._carry_out(action)
+        finally:
+            self._set_timer()
+
+    def _carry_out(self, action: SelectorAction) -> None:
+        handle = self._handle
+        if handle is None:
+            return
+        match action:
+            case RequestVariant(variant, reason):
+                self._request_variant(variant, reason)
+            case SetVariants(variants):
+                self._tell(handle.set_variants, variants)
+            case RequestAllocation(bitrate):
+                self._tell(handle.request_allocation, bitrate)
+
+    def _tell(self, operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """Call an operation of the handle; nothing comes of it once the registration is over."""
+        try:
+            return operation(*args, **kwargs)
+        except trio.ClosedResourceError:
+            self._end()
+            return None
+
+    def _set_timer(self) -> None:
+        self._quiet = self._selector.rates.quiet
+        if self._timer is not None:
+            self._timer.deadline = self._selector.next_evaluation
+
+    def _now(self) -> float:
+        # Without a registration nothing is timed, and there may be no Trio yet.
+        return -math.inf if self._handle is None else trio.current_time()
+
+    def _end(self) -> None:
+        """Nothing can be said to the allocator any more; `run` finds out by itself."""
+        self._handle = None
+        self._selector.ended(-math.inf)
