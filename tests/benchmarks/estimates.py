@@ -78,7 +78,9 @@ async def _satisfy(count: int) -> tuple[float, float]:
             while nursery.child_tasks:
                 await trio.lowlevel.checkpoint()
             bare.append(trio.current_time() - start)
-    return statistics.median(ours), statistics.median(a / b for a, b in zip(ours, bare, strict=True))
+    return statistics.median(ours), statistics.median(
+        a / b for a, b in zip(ours, bare, strict=True)
+    )
 
 
 def rows() -> Iterator[Row]:

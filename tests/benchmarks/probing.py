@@ -41,7 +41,7 @@ async def _crowd(count: int, probing: int) -> tuple[float, float, float, float]:
         The share of a core that all of it takes; what is sent over what should be; median and
         largest time that an idle allocator needs for an estimate, s.
     """
-    async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
         allocators = []
         receivers = []
         for turn in range(count):

@@ -507,6 +507,7 @@ def test_headroom_covers_what_wanders_within_it():
         assert not rate.measured((1_040_000 if second % 2 else 920_000) // 8, 1.0, second)
 
 
+@pytest.mark.invariant("A3")
 def test_equal_and_tiny_intervals_make_no_rate():
     selector = registered(MEDIUM)
     for now in (0, 0, 1e-9, 1e-9, 0.999):
@@ -515,6 +516,7 @@ def test_equal_and_tiny_intervals_make_no_rate():
     assert selector.rates.rate("medium") == LADDER["medium"]
 
 
+@pytest.mark.invariant("A3")
 def test_a_clock_too_coarse_for_a_second_divides_by_a_second():
     selector = VariantSelector(CAMERA)
     selector.registered(LOW, 1e17)
