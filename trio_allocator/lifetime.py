@@ -46,18 +46,18 @@ async def living(start: Callable[[trio.Nursery], L]) -> AsyncIterator[L]:
                 try:
                     being = start(nursery)
                     yield being
-                except BaseException as raised:  # noqa: BLE001 - raised again outside the nursery
+                except BaseException as raised:  # noqa: ASYNC103, BLE001 - raised again below
                     error = raised
                 finally:
                     if being is not None:
                         being.close()
-        except BaseException:
+        except BaseException:  # noqa: ASYNC103 - what is not raised here gives way below
             failed = being is not None and being.failure is not None
-            if not failed and (error is None or isinstance(error, trio.Cancelled)):
+            if not failed and _is_cancellation(error):
                 raise
         failure = None if being is None else being.failure
         if failure is not None:
-            if error is not None and not isinstance(error, trio.Cancelled):
+            if not _is_cancellation(error):
                 failure.__context__ = error
             raise failure
         if error is not None:
@@ -65,3 +65,10 @@ async def living(start: Callable[[trio.Nursery], L]) -> AsyncIterator[L]:
     finally:
         # A frame that keeps its own traceback alive would keep everything in it alive, too.
         del error
+
+
+def _is_cancellation(error: BaseException | None) -> bool:
+    """Whether an error says no more than that the block was cancelled, in a group or not."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[1] is None
+    return error is None or isinstance(error, trio.Cancelled)

@@ -79,19 +79,21 @@ class Mailbox:
 
     async def receive(self) -> AllocatorMessage:
         """Wait for a message and take it; see `ReceiverHandle`."""
+        if self._ending or self._grant or self._request or self._account.unread:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._wait()
+        while (message := self._take()) is None:
+            await self._wait()
+        return message
+
+    async def _wait(self) -> None:
+        """Sleep until there may be something to read."""
         if self._reader is not None:
             await trio.lowlevel.checkpoint()
             raise trio.BusyResourceError("another task is reading this receiver")
-        if self._ending or self._grant or self._request or self._account.unread:
-            await trio.lowlevel.checkpoint()
-        while True:
-            message = self._take()
-            if message is not None:
-                return message
-            if self._reader is not None:
-                raise trio.BusyResourceError("another task is reading this receiver")
-            self._reader = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
+        self._reader = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._stop_waiting)
 
     def _stop_waiting(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._reader = None

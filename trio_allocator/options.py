@@ -27,6 +27,10 @@ def _minimum(value: float) -> int:
     return quantities.bitrate("min_bitrate", value)
 
 
+def _weight(value: float) -> float:
+    return quantities.positive("weight", value, "relative to 1")
+
+
 def _cap(value: float | None) -> int | None:
     return None if value is None else quantities.bitrate("max_bitrate", value)
 
@@ -49,9 +53,7 @@ class ReceiverOptions:
 
     negotiable: bool = field()
     priority: int = field(default=0)
-    weight: float = field(
-        default=1.0, converter=lambda value: quantities.positive("weight", value, "relative to 1")
-    )
+    weight: float = field(default=1.0, converter=_weight)
     min_bitrate: int = field(default=0, converter=_minimum)
     max_bitrate: int | None = field(default=None, converter=_cap)
     pausable: bool = field(default=False)

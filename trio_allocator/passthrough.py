@@ -8,6 +8,7 @@ from typing import Unpack
 import trio
 
 from . import quantities
+from .checks import check_registration
 from .engine.padding import Meter, PaddingAccount
 from .engine.receiver import Receiver
 from .interface import ConnectionAllocator, ReceiverHandle
@@ -15,7 +16,6 @@ from .lifetime import living
 from .mailbox import Mailbox, RegistrationEndedError
 from .messages import AllocationGranted, GrantReason
 from .options import ReceiverOptionChanges, ReceiverOptions
-from .probing import check_registration
 from .registration import Registration, has_left
 from .tracks import Track
 from .watching import Watch, WatchedValue

@@ -1,4 +1,4 @@
-"""The real allocator: the engine, a mailbox per receiver, and the two tasks that own time."""
+"""The real allocator: the engine, a mailbox per receiver, and the tasks that own time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Concatenate, ParamSpec, TypeVar, Unpack
 import trio
 
 from . import quantities
+from .checks import check_opening, check_registration
 from .engine.engine import Engine
 from .engine.negotiator import AnswerError
 from .engine.padding import PaddingAccount
 from .engine.policies import Policy
-from .engine.settings import SettingChanges, Settings
+from .engine.settings import SettingChanges
 from .engine.settlement import RequestWithdrawn
 from .engine.status import AllocatorStatus, snapshot
 from .interface import ConnectionAllocator, ReceiverHandle
@@ -23,17 +24,12 @@ from .mailbox import Mailbox, RegistrationEndedError
 from .messages import AllocationGranted
 from .options import ReceiverOptionChanges, ReceiverOptions
 from .registration import Registration, has_left
+from .timekeeping import Timekeeper
 from .tracks import Track
 from .watching import Watch, WatchedValue
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-PASSES = 2
-"""Scheduler passes that receivers get at a deadline before anyone is late (N3)."""
-
-MOST_ROUNDS = 100
-"""While answers keep coming they get as many more, up to this many times: bounded (N3)."""
 
 _log = logging.getLogger("trio_allocator")
 
@@ -53,10 +49,13 @@ class ProbingAllocator(ConnectionAllocator):
         self._failure: Exception | None = None
         self._breaches_logged = 0
         self._fault_logged: Exception | None = None
-        self._watch_alarm = trio.CancelScope()
-        self._probe_alarm = trio.CancelScope()
-        self._tasks_left = 0
-        self._tasks_ended = trio.Event()
+        self._time = Timekeeper(
+            engine,
+            advance=self._advance,
+            pad=self._pad,
+            failure=lambda: self._failure,
+            gone=self.close,
+        )
 
     # --- lifetime ----------------------------------------------------------------------------
 
@@ -83,20 +82,15 @@ class ProbingAllocator(ConnectionAllocator):
             TypeError, ValueError: A setting is unknown, or its value is not usable.
         """
         checked, estimate = check_opening(initial_estimate, policy, settings)
-        engine = Engine(
-            checked, now=trio.current_time(), initial_estimate=estimate, policy=policy
-        )
+        engine = Engine(checked, now=trio.current_time(), initial_estimate=estimate, policy=policy)
         self = cls(engine)
-        self._tasks_left = 2
-        self._arm()
-        nursery.start_soon(self._watch_time)
-        nursery.start_soon(self._probe)
+        self._time.start(nursery)
         return self
 
     async def destroy(self) -> None:
         """End the allocator, and wait until its tasks have ended. May be called twice."""
         self.close()
-        await self._tasks_ended.wait()
+        await self._time.wait_ended()
 
     def close(self) -> None:
         """End the allocator at once: every registration is over, its tasks end soon."""
@@ -110,16 +104,12 @@ class ProbingAllocator(ConnectionAllocator):
             registration.end(self._ending)
         self._registrations.clear()
         self._estimate.end()
-        self._watch_alarm.cancel()
-        self._probe_alarm.cancel()
+        self._time.stop()
 
     @property
     def failure(self) -> Exception | None:
         """Why the allocator failed; None as long as it has not."""
         return self._failure
-
-    def _is_over(self) -> bool:
-        return self._ended
 
     def _fail(self, cause: Exception) -> None:
         """Close it after a failure inside; the watching task raises the cause (L3)."""
@@ -269,6 +259,12 @@ class ProbingAllocator(ConnectionAllocator):
 
     def _deliver(self) -> None:
         """Hand out what was decided; only then may anything of the user's run (L5)."""
+        self._hand_out()
+        self._report()
+        self._estimate.publish(self._engine.estimates.value)
+
+    @trio.lowlevel.enable_ki_protection
+    def _hand_out(self) -> None:
         registrations = self._registrations
         for effect in self._engine.drain():
             registration = registrations.get(effect.receiver_id)
@@ -281,9 +277,7 @@ class ProbingAllocator(ConnectionAllocator):
                 mailbox.withdraw_request()
             else:
                 mailbox.put_request(effect)
-        self._arm()
-        self._report()
-        self._estimate.publish(self._engine.estimates.value)
+        self._time.arm()
 
     def _report(self) -> None:
         engine = self._engine
@@ -296,117 +290,24 @@ class ProbingAllocator(ConnectionAllocator):
             _log.error("%s; the built-in sharing has taken over", engine.settlement.policy_fault)
             self._fault_logged = engine.settlement.policy_fault
 
-    def _arm(self) -> None:
-        """Wake the tasks in time. An alarm that rings too early is cheaper than moving it."""
-        self._watch_alarm.deadline = min(self._watch_alarm.deadline, self._engine.wake_at)
-        self._probe_alarm.deadline = min(self._probe_alarm.deadline, self._engine.prober.next_tick)
+    # --- what time calls -----------------------------------------------------------------
 
-    # --- the two tasks -----------------------------------------------------------------------
-
-    async def _watch_time(self) -> None:
-        """The estimate watcher: deadlines, broken promises, holds, estimates that stopped."""
+    def _advance(self, heard_until: float) -> None:
         try:
-            while not self._is_over():
-                await _ring(self._watch_alarm)
-                if self._is_over():
-                    break
-                self._watch_alarm = trio.CancelScope()
-                now = trio.current_time()
-                if self._engine.settlement.negotiator.wake_at <= now:
-                    await self._let_them_answer()
-                    if self._is_over():
-                        break
-                try:
-                    self._decide(self._engine.advance, heard_until=now)
-                except trio.BrokenResourceError:
-                    break
-                self._deliver()
-            if self._failure is not None:
-                raise self._failure
-        finally:
-            self._task_ended()
+            self._decide(self._engine.advance, heard_until=heard_until)
+            self._deliver()
+        except trio.BrokenResourceError:
+            pass  # it has failed, which is noted: the watching task raises the cause
+        except Exception as cause:  # noqa: BLE001 - such as a log filter of the user's
+            self._fail(cause)
 
-    async def _let_them_answer(self) -> None:
-        """A busy loop makes nobody late: whoever is runnable gets to run before it is judged."""
-        for _ in range(MOST_ROUNDS):
-            answered = self._engine.answers
-            for _ in range(PASSES):
-                await trio.lowlevel.checkpoint()
-            if self._engine.answers == answered:
-                return
-
-    async def _probe(self) -> None:
-        """The probing task: it sleeps while no padding is due, and keeps to absolute times."""
-        prober = self._engine.prober
+    def _pad(self) -> None:
         try:
-            while not self._is_over():
-                await _ring(self._probe_alarm)
-                if self._is_over():
-                    break
-                try:
-                    due = self._decide(prober.tick)
-                except trio.BrokenResourceError:
-                    break
-                for receiver_id in due:
-                    self._registrations[receiver_id].mailbox.wake()
-                self._probe_alarm = trio.CancelScope(deadline=prober.next_tick)
-                if not prober.target:
-                    self._arm()  # an episode is over: the next one begins when it is time
-        finally:
-            self._task_ended()
-
-    def _task_ended(self) -> None:
-        self._tasks_left -= 1
-        if self._tasks_left == 0:
-            self.close()
-            self._tasks_ended.set()
-
-
-async def _ring(alarm: trio.CancelScope) -> None:
-    """Sleep until an alarm rings: at its deadline, which may be moved, or when cancelled."""
-    with alarm:
-        await trio.sleep_forever()
-
-
-def check_opening(
-    initial_estimate: object, policy: object, settings: SettingChanges
-) -> tuple[Settings, int | None]:
-    """Check what an allocator is opened with.
-
-    Returns:
-        The settings, complete, and the initial estimate, whole bit/s.
-
-    Raises:
-        TypeError, ValueError: One of them is not usable.
-    """
-    if policy is not None and not callable(policy):
-        raise TypeError(f"policy must be callable, not {policy!r}")
-    estimate = initial_estimate
-    if estimate is not None:
-        estimate = quantities.bitrate("initial_estimate", estimate)
-    return Settings(**settings), estimate
-
-
-def check_registration(
-    track: object, bandwidth: object, options: ReceiverOptionChanges
-) -> tuple[ReceiverOptions, int]:
-    """Check what a registration is given.
-
-    Returns:
-        The options, complete, and the bandwidth, whole bit/s.
-
-    Raises:
-        TypeError, ValueError: One of them is not usable.
-    """
-    if not isinstance(track, Track):
-        raise TypeError(f"track must be a Track, not {track!r}")
-    held = quantities.bitrate("bandwidth", bandwidth)
-    checked = ReceiverOptions.for_track(track, options)
-    if checked.max_bitrate is not None and held > checked.max_bitrate:
-        raise ValueError(
-            f"bandwidth ({held}) must not be above max_bitrate ({checked.max_bitrate}) bit/s"
-        )
-    return checked, held
+            due = self._decide(self._engine.prober.tick)
+        except trio.BrokenResourceError:
+            return  # as above
+        for receiver_id in due:
+            self._registrations[receiver_id].mailbox.wake()
 
 
 def open_allocator(

@@ -26,7 +26,7 @@ def _real(name: str, value: object, unit: str) -> float:
     return cast("float", value)  # any real number compares and floors as a float does
 
 
-def _finite(number: Real) -> bool:
+def _finite(number: float) -> bool:
     try:
         return math.isfinite(number)
     except OverflowError:  # finite, but no float is that large

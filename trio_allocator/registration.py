@@ -243,6 +243,6 @@ class Registration(ReceiverHandle):
         """
         if not isinstance(receiver, Registration):
             raise TypeError(f"receiver must be a registration of this allocator, not {receiver!r}")
-        if receiver._open_desk() is not desk:
+        if receiver._open_desk() is not desk:  # noqa: SLF001 - its own
             raise ValueError(f"receiver must be a registration of this allocator, not {receiver!r}")
         return receiver

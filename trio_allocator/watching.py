@@ -88,9 +88,9 @@ class WatchedValue(Generic[T]):
             # This runs in the owner's call, which it must not fail.
             try:
                 return isinstance(value, _Mark) or bool(predicate(value))
-            except BaseException as error:  # noqa: BLE001 - it is raised where it belongs, below
+            except BaseException as error:  # noqa: ASYNC103, BLE001 - raised in the task below
                 failure.append(error)
-                return True
+                return True  # noqa: ASYNC104
 
         found: T | _Mark = await self._value.wait_value(matches)
         if failure:
@@ -103,7 +103,7 @@ class WatchedValue(Generic[T]):
         """Iterate over the values; see `trio_allocator.Watchable`. Ends with the owner."""
         return aclosing(self._values())
 
-    async def _values(self) -> AsyncGenerator[T, None]:
+    async def _values(self) -> AsyncGenerator[T, None]:  # noqa: ASYNC900 - closed by aclosing
         last: T | None = None
         first = True
         while True:

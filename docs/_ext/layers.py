@@ -58,7 +58,16 @@ LAYERS = (
     ),
     Layer(
         "shell",
-        ("lifetime", "watching", "mailbox", "registration", "probing", "passthrough"),
+        (
+            "checks",
+            "lifetime",
+            "watching",
+            "mailbox",
+            "registration",
+            "timekeeping",
+            "probing",
+            "passthrough",
+        ),
         frozenset({"vocabulary", "interface", "engine"}),
         "the allocators one opens: time, tasks and wake-ups around the engine",
     ),

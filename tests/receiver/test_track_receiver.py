@@ -450,7 +450,7 @@ async def test_what_a_callback_raises_leaves_run_unwrapped(callback, autojump_cl
     receiver = TrackReceiver(allocator, CAMERA, active=["high"], **callbacks)
     caught = []
 
-    async def run(*, task_status):
+    async def run(*, task_status):  # noqa: ASYNC128 - receiver.run does
         try:
             await receiver.run(task_status=task_status)
         except KeyError as error:

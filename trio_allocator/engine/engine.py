@@ -146,20 +146,8 @@ class Engine:
     ) -> None:
         """A ladder or options change; effective in this call."""
         self._begin(now)
-        if not options.negotiable:
-            self.settlement.withdraw(receiver)
-            self.settlement.negotiator.pardon(receiver)
-        if options.can_pad != receiver.options.can_pad:
-            if options.can_pad:
-                self.prober.padding.join(receiver.id, account)
-            else:
-                self.prober.padding.leave(receiver.id)
-        receiver.configure(track, options)
-        if receiver.request is None:
-            self.settlement.unplan(receiver)
-        if options.max_bitrate is not None and receiver.allocation > options.max_bitrate:
-            self.settlement.lower(now, receiver, receiver.want)
-        self.settlement.refresh(now, receiver)
+        if (track, options) != (receiver.track, receiver.options):
+            self._configure(receiver, track, options, account)
         self._settle()
 
     def force(self, now: float, receiver: Receiver, bitrate: int) -> None:
@@ -271,6 +259,23 @@ class Engine:
             self.settlement.lower(self._now, receiver, bitrate)
         elif bitrate == receiver.allocation and waited:
             self.settlement.tell(receiver, GrantReason.LOWERED)
+        self.settlement.refresh(self._now, receiver)
+
+    def _configure(
+        self, receiver: Receiver, track: Track, options: ReceiverOptions, account: PaddingAccount
+    ) -> None:
+        if not options.negotiable:
+            self.settlement.withdraw(receiver)
+        if options.can_pad != receiver.options.can_pad:
+            if options.can_pad:
+                self.prober.padding.join(receiver.id, account)
+            else:
+                self.prober.padding.leave(receiver.id)
+        receiver.configure(track, options)
+        if receiver.request is None:
+            self.settlement.unplan(receiver)
+        if options.max_bitrate is not None and receiver.allocation > options.max_bitrate:
+            self.settlement.lower(self._now, receiver, receiver.want)
         self.settlement.refresh(self._now, receiver)
 
     def _punish(self, receiver: Receiver) -> None:

@@ -50,12 +50,15 @@ class FairShares:
 
     # --- sharing -----------------------------------------------------------------------------
 
-    def settle(self, capacity: int, *, negotiate: bool, now: float) -> Iterable[Receiver]:
+    def settle(
+        self, capacity: int, *, negotiate: bool, force: bool, now: float
+    ) -> Iterable[Receiver]:
         """Bring the projections to the fair shares of this capacity.
 
         Args:
             capacity: bit/s.
             negotiate: Whether anybody may be brought down; False while the estimate is unknown.
+            force: Whether nobody owes an answer: only then may an overuse be cured by force.
             now: For the hold of one that was overtaken too often.
 
         Returns:
@@ -65,7 +68,7 @@ class FairShares:
         self._touched = {}
         exhausted = False
         if negotiate and self._ledger.projected > capacity:
-            exhausted = self._cut_everybody(capacity)
+            exhausted = self._cut_everybody(capacity, force=force)
         if not exhausted and not self._raise_everybody(capacity):
             while self._raise_one(capacity, negotiate=negotiate):
                 pass
@@ -86,7 +89,7 @@ class FairShares:
             touched[receiver.id] = receiver
             note(receiver)
 
-    def _cut_everybody(self, capacity: int) -> bool:
+    def _cut_everybody(self, capacity: int, *, force: bool) -> bool:
         """In overuse: where a whole class must give all that it can, order does not matter.
 
         Returns:
@@ -94,7 +97,10 @@ class FairShares:
         """
         ledger = self._ledger
         classes = self._shelves.classes.values()
+        asking = False
         for by_force in (False, True):
+            if by_force and (asking or not force):
+                return True  # while anybody is left to ask, nobody is forced (N8)
             for shelf in classes:
                 most = shelf.cuttable - shelf.askable if by_force else shelf.askable
                 if ledger.projected - capacity < most:
@@ -104,6 +110,7 @@ class FairShares:
                 queue = shelf.forced_last if by_force else shelf.asked_first
                 members = [ledger[receiver_id] for receiver_id in queue.in_order()]
                 self._move_all([(r, _lowest(r, by_force=by_force)) for r in members])
+                asking = asking or any(r.projected < r.allocation for r in members)
                 if any(receiver.refusal is not None for receiver in members):
                     self._shelves.flush()  # whose plan was dropped may be forced besides
         return ledger.projected >= capacity
@@ -150,11 +157,18 @@ class FairShares:
         slack = capacity - self._ledger.projected
         classes = self._shelves.classes.values()
         below = sum(shelf.cuttable for shelf in classes) if negotiate else 0
+        askable = sum(shelf.askable for shelf in classes) if negotiate else 0
         held_back = False
         for shelf in reversed(classes):
-            below -= shelf.cuttable if negotiate else 0
+            if negotiate:
+                below -= shelf.cuttable
+                askable -= shelf.askable
             room = slack + below
-            if not held_back:
+            # Nobody is forced lest another be asked (N8).
+            back = shelf.restorable.first_fitting(slack + askable)
+            level = 0 if back is None else restored(self._ledger[back], slack + askable)
+            held_minimum = back is not None and level <= self._ledger[back].minimum
+            if not held_back and not held_minimum:
                 extra = shelf.extra if negotiate else 0
                 chosen = shelf.minimums.first_fitting(room + extra)
                 if chosen is not None:
@@ -162,10 +176,9 @@ class FairShares:
                     self._move(receiver, receiver.step_above(receiver.projected))
                     self._cut(capacity, below=shelf.priority, with_extras_of=shelf.priority)
                     return True
-            chosen = shelf.restorable.first_fitting(room)
-            if chosen is not None:
-                receiver = self._ledger[chosen]
-                self._move(receiver, restored(receiver, room))
+            chosen = back
+            if back is not None:
+                self._move(self._ledger[back], level)
             elif not held_back:
                 chosen = self._first_waiting(shelf, room)
                 held_back = shelf.favoured is not None

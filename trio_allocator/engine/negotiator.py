@@ -11,6 +11,9 @@ from .negotiation import Negotiation, NegotiationEvent, Refusal, RefusalKind, Re
 from .receiver import ANSWERS_REMEMBERED, Receiver
 from .settings import NEVER, Settings
 
+_STRIDE = 2**32
+"""Request ids are the receiver's id plus a multiple of this: nobody can answer for another (N2)."""
+
 
 class AnswerError(ValueError):
     """An answer that can not be: a second one, or one to a request that was never sent."""
@@ -28,7 +31,6 @@ class Negotiator:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._last_id = 0
         self._outstanding: OrderedDict[int, Receiver] = OrderedDict()
         self._refused: OrderedDict[int, Receiver] = OrderedDict()
         self._by_estimate: LazyHeap[tuple[float]] = LazyHeap()
@@ -52,17 +54,17 @@ class Negotiator:
     def ask(self, now: float, receiver: Receiver) -> DecreaseAllocation:
         """Ask a receiver to come down to its projection."""
         receiver.step(NegotiationEvent.ASK)
-        self._last_id += 1
+        request_id = (receiver.last_request or receiver.id) + _STRIDE
         held, limit = receiver.allocation, receiver.projected
         if receiver.steps or held <= receiver.minimum:
             enough = max(limit, receiver.step_below(held, held))
         else:
             enough = held - (held - limit + 1) // 2
         deadline = now + self._settings.negotiation_timeout
-        receiver.request = Request(self._last_id, limit, enough, deadline)
-        receiver.last_request = self._last_id
+        receiver.request = Request(request_id, limit, enough, deadline)
+        receiver.last_request = request_id
         self._outstanding[receiver.id] = receiver
-        return DecreaseAllocation(held, limit, self._last_id, receiver.id)
+        return DecreaseAllocation(held, limit, request_id, receiver.id)
 
     def counts(self, receiver: Receiver, request_id: int) -> bool:
         """Whether an answer to this request counts now.
@@ -72,7 +74,8 @@ class Negotiator:
         """
         if request_id in receiver.answered:
             raise AnswerError(f"request {request_id} was answered already: answer each just once")
-        if not 0 < request_id <= receiver.last_request:
+        foreign = (request_id - receiver.id) % _STRIDE != 0
+        if foreign or not receiver.id < request_id <= receiver.last_request:
             raise AnswerError(f"request {request_id} was never sent to receiver {receiver.id}")
         return (
             receiver.negotiation is Negotiation.ASKED

@@ -104,6 +104,15 @@ class Padding:
             self._seen = self._meter.media
         self.target = target
         self.tick = tick
+        self._shorten_unread()
+
+    def _shorten_unread(self) -> None:
+        """Leave no more unread than this target allows."""
+        most = max(UNREAD_TICKS * self.target / 8 * self.tick, self._packet)
+        whole = int(most // self._packet) * self._packet
+        for account in self._unread.values():
+            self._debt += max(0, account.unread - whole)
+            account.unread = min(account.unread, whole)
 
     def stop(self) -> None:
         """End it, and withdraw what nobody has read."""

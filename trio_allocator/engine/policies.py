@@ -98,7 +98,9 @@ class Sharing(Protocol):
         """A receiver is gone."""
         ...
 
-    def settle(self, capacity: int, *, negotiate: bool, now: float) -> Iterable[Receiver]:
+    def settle(
+        self, capacity: int, *, negotiate: bool, force: bool, now: float
+    ) -> Iterable[Receiver]:
         """Bring the projections up to date; return the receivers whose projection changed."""
         ...
 
@@ -132,7 +134,7 @@ class PolicyShares:
         self._ledger = ledger
         self._policy = policy
         self._dirty = True
-        self._negotiate = True
+        self._mode = (True, True)
         self._lowest = NEVER
         self._highest = -NEVER
 
@@ -149,6 +151,7 @@ class PolicyShares:
         capacity: int,
         *,
         negotiate: bool,
+        force: bool,
         now: float,  # noqa: ARG002 - a policy knows no time
     ) -> Iterable[Receiver]:
         """Ask the policy, unless its last answer still holds.
@@ -157,15 +160,19 @@ class PolicyShares:
             PolicyError: It raised, or its answer breaks an invariant. Nothing was changed.
         """
         holds_out = self._lowest <= capacity <= self._highest
-        if holds_out and not self._dirty and negotiate == self._negotiate:
+        if holds_out and not self._dirty and (negotiate, force) == self._mode:
             return []
         claims = [_claim(receiver, negotiate, pinned=True) for receiver in self._ledger]
         shares = self._ask(claims, capacity)
-        if negotiate and self._refusers_needed(claims, shares, capacity):
+        over = sum(shares.allocations.values()) > capacity
+        asking = any(shares.allocations[c.receiver_id] < c.allocation for c in claims)
+        if over and (asking or not force):
+            pass  # while anybody is left to ask, nobody is forced (N8)
+        elif negotiate and (over or self._refusers_needed(claims, shares)):
             claims = [_claim(receiver, negotiate, pinned=False) for receiver in self._ledger]
             shares = self._ask(claims, capacity)
         self._lowest, self._highest = shares.lowest, shares.highest
-        self._dirty, self._negotiate = False, negotiate
+        self._dirty, self._mode = False, (negotiate, force)
         touched = [
             receiver
             for receiver in self._ledger
@@ -181,12 +188,10 @@ class PolicyShares:
             raise PolicyError(f"the policy {self._policy!r} failed: {error!r}") from error
         return shares
 
-    def _refusers_needed(self, claims: Sequence[Claim], shares: Shares, capacity: int) -> bool:
+    def _refusers_needed(self, claims: Sequence[Claim], shares: Shares) -> bool:
         refusing = [r for r in self._ledger if r.refusal is not None and r.allocation > r.lowest]
         if not refusing:
             return False
-        if sum(shares.allocations.values()) > capacity:
-            return True
         lowest_class = min(receiver.options.priority for receiver in refusing)
         return any(
             claim.priority >= lowest_class and shares.allocations[claim.receiver_id] < claim.wanted

@@ -83,7 +83,9 @@ class Receiver:
         self.options: ReceiverOptions = options
         self.steps: tuple[int, ...] = track.steps
         reaching = bisect_left(self.steps, options.min_bitrate)
-        self.minimum: int = self.steps[reaching] if reaching < len(self.steps) else options.min_bitrate
+        self.minimum: int = (
+            self.steps[reaching] if reaching < len(self.steps) else options.min_bitrate
+        )
         self.floor: int = 0 if options.pausable else self.minimum
         self.set_claim(self.claim)
 

@@ -83,20 +83,21 @@ class Settlement:
         self._grant(now, capacity)
 
     def _share(self, now: float, capacity: int, *, negotiate: bool) -> None:
+        force = not self.negotiator.outstanding
         try:
-            touched = self.sharing.settle(capacity, negotiate=negotiate, now=now)
+            touched = self.sharing.settle(capacity, negotiate=negotiate, force=force, now=now)
         except PolicyError as error:
             self.policy_fault = error
             self.sharing = FairShares(self._ledger, self._settings)
             for receiver in self._ledger:
                 self.sharing.index(receiver)
-            touched = self.sharing.settle(capacity, negotiate=negotiate, now=now)
-        again = False
+            touched = self.sharing.settle(capacity, negotiate=negotiate, force=force, now=now)
+        withdrawn = False
         for receiver in list(touched):
-            withdrawn = receiver.request is not None and receiver.projected >= receiver.allocation
+            if receiver.request is not None and receiver.projected >= receiver.allocation:
+                withdrawn = True
             self._plan(now, receiver)
-            again |= withdrawn and receiver.waiting_since is not None
-        if again:  # who is not asked to give any more may be served (G2)
+        if withdrawn:  # who is not asked any more may be served, or give to a higher class
             self._share(now, capacity, negotiate=negotiate)
 
     def _plan(self, now: float, receiver: Receiver) -> None:
@@ -118,7 +119,7 @@ class Settlement:
 
     def _grant(self, now: float, capacity: int) -> None:
         """Grant the planned raises that the books are free for."""
-        for receiver in list(self._planned.values()):
+        for receiver in sorted(self._planned.values(), key=_turn):  # whatever the history (G5)
             if self._ledger.committed + receiver.projected - receiver.allocation > capacity:
                 continue
             del self._planned[receiver.id]
@@ -173,8 +174,8 @@ class Settlement:
         asked = receiver.negotiation is Negotiation.ASKED
         self._ledger.allocate(receiver, bitrate)
         if request is not None:
+            self._hold(now, receiver)
             if self.negotiator.lowered(receiver):
-                self._hold(now, receiver)
                 if asked:
                     self.effects.append(RequestWithdrawn(receiver.id))
             else:
@@ -185,8 +186,6 @@ class Settlement:
         """Take what is above `bitrate`; the claim stays, and waits out a hold (G9)."""
         self.unplan(receiver)
         self._ledger.allocate(receiver, bitrate)
-        if receiver.allocation <= receiver.lowest:
-            self.negotiator.pardon(receiver)
         self.forced += 1
         self._hold(now, receiver)
         self.tell(receiver, reason)
@@ -222,3 +221,11 @@ class Settlement:
             self._drop_hold(receiver)
             self.sharing.index(receiver)
             yield receiver
+
+
+def _turn(receiver: Receiver) -> tuple[float, ...]:
+    """In which order raises are carried out: as the built-in sharing serves them."""
+    since = NEVER if receiver.waiting_since is None else receiver.waiting_since
+    more = receiver.allocation >= receiver.minimum
+    rank = receiver.rank(receiver.allocation)
+    return (-receiver.options.priority, more, rank, since, receiver.id)

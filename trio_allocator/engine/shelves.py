@@ -226,7 +226,9 @@ def _find_line(receiver: Receiver, entry: _Entry) -> None:
         target = restored(receiver, receiver.allocation - level)
         whole = receiver.steps or receiver.request is not None or level < receiver.minimum
         need = target - level if whole else 1
-        rank = target / receiver.options.weight if target > receiver.minimum else 0.0
+        weight = receiver.options.weight
+        # Minimums first; among them, too, the lowest rate per weight, as they are cut.
+        rank = target / weight if target > receiver.minimum else -weight / target
         entry.line, entry.place = shelf.restorable, (rank, need, 0.0)
         entry.demand = receiver.allocation - level
         return

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from .engine import Engine
 from .probe_status import ProbeStatus
+from .receiver import Receiver
 
 
 @frozen
@@ -71,11 +72,7 @@ def snapshot(engine: Engine) -> AllocatorStatus:
     estimate = engine.estimates.value
     committed = engine.ledger.committed
     excess = 0 if estimate is None else max(0, committed - estimate)
-    # Whoever is asked may be asked for the rest when it has answered (its ladder has changed).
-    under_way = sum(
-        max(0, r.allocation - (min(r.projected, r.lowest) if r.request else r.projected))
-        for r in engine.ledger
-    )
+    under_way = sum(max(0, r.allocation - _expected(r, engine)) for r in engine.ledger)
     fixed = sum(r.allocation for r in engine.ledger if not r.options.negotiable)
     settlement = engine.settlement
     fault = settlement.policy_fault
@@ -98,6 +95,12 @@ def snapshot(engine: Engine) -> AllocatorStatus:
         breaches=engine.breaches,
         policy_fault=None if fault is None else str(fault),
     )
+
+
+def _expected(receiver: Receiver, engine: Engine) -> int:
+    """What a receiver will hold; who was asked or refused may yet have to give all that it can."""
+    unfinished = receiver.request or (receiver.refusal and engine.settlement.negotiator.outstanding)
+    return min(receiver.projected, receiver.lowest) if unfinished else receiver.projected
 
 
 def _allowances(excess: int, under_way: int, fixed: int) -> Iterator[Allowance]:

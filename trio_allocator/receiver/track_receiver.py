@@ -172,7 +172,8 @@ class TrackReceiver:
         while True:
             message: AllocatorMessage | None = None
             # A time-out loses nothing: a handle takes a message after its last checkpoint.
-            with trio.CancelScope(deadline=self._selector.next_evaluation) as self._timer:
+            timer = trio.CancelScope(deadline=self._selector.next_evaluation)
+            with timer as self._timer:  # noqa: ASYNC912 - receive() is one
                 try:
                     message = await handle.receive()
                 except (trio.EndOfChannel, trio.ClosedResourceError):

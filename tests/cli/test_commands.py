@@ -1,0 +1,305 @@
+"""``trio-allocator``: what it prints where, and how it ends."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from trio_allocator.cli import main
+from trio_allocator.cli.app import app
+
+FIGURES = {"changes", "reversals", "share_over_estimate", "utilisation", "quality"}
+
+OURS = "time_s,estimate_bps,cam_low,cam_high\n" + "".join(
+    f"{t},{700_000 if 5 <= t < 8 else 300_000},150000,500000\n" for t in range(16)
+)
+BRIDGE = "ts,bwe,bps_a_7,bps_a_30,bps_b_7,bps_b_30\n" + "".join(
+    f"23:59:{50 + t}.000,{100_000 + 50_000 * t},90000,150000,90000,150000\n" for t in range(10)
+)
+ESTIMATES = "time_s,estimate_bps\n" + "".join(f"{t},{400_000 + 1_000 * t}\n" for t in range(10))
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="calls.csv"):
+        path = tmp_path / name
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(app, arguments)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def answer(*arguments):
+    result = invoke(*arguments, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    return json.loads(result.stdout)
+
+
+def test_our_shape_with_layers(write):
+    figures = answer("replay", write(OURS))
+    assert figures.keys() > FIGURES
+    assert figures["estimates"] == 16
+    assert figures["duration_s"] == 15
+    assert figures["utility"] == "log"
+    assert figures["share_over_estimate"] == 0
+    # It climbs when there is room, and goes back when there is none.
+    assert (figures["changes"], figures["decisions"], figures["reversals"]) == (2, 2, 1)
+    assert figures["tracks"]["cam"]["layers"] == {"low": 0.8, "high": 0.2}
+    assert figures["quality"] == 1
+
+
+def test_a_bridges_shape(write):
+    figures = answer("replay", write(BRIDGE))
+    assert figures["utility"] == "frames"
+    assert list(figures["tracks"]) == ["a", "b"]
+    assert figures["tracks"]["a"]["layers"].keys() == {"7", "30"}
+    assert 0.7 < figures["quality"] <= 1
+    assert answer("replay", write(BRIDGE), "--utility", "log")["utility"] == "log"
+
+
+def test_estimates_alone_with_tracks_given(write):
+    figures = answer(
+        "replay", write(ESTIMATES), "--track", "cam=150k,300k,2.5M", "--track", "mic=35k"
+    )
+    assert figures["tracks"]["mic"]["fixed"]
+    assert figures["tracks"]["mic"]["mean_bps"] == 35_000
+    assert figures["tracks"]["cam"]["layers"]["medium"] == 1
+    assert figures["quality"] == 1
+
+
+def test_a_layer_that_pauses_is_left(write):
+    rows = "".join(f"{t},2000000,150000,{'' if 4 <= t < 8 else 500_000}\n" for t in range(12))
+    figures = answer("replay", write("time_s,estimate_bps,cam_low,cam_high\n" + rows))
+    assert figures["changes"] == 2
+    assert figures["tracks"]["cam"]["layers"] == {
+        "low": pytest.approx(4 / 11, abs=1e-5),
+        "high": pytest.approx(7 / 11, abs=1e-5),
+    }
+
+
+def test_the_summary_can_be_read(write):
+    result = invoke("replay", write(OURS))
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    for part in ("calls.csv", "cam", "quality", "utilisation", "over the estimate", "reversals"):
+        assert part in result.stdout
+
+
+def test_a_plot_is_drawn(write, tmp_path):
+    path = tmp_path / "out.png"
+    assert invoke("replay", write(OURS), "--plot", str(path)).exit_code == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_at_its_own_pace(write):
+    began = time.monotonic()
+    figures = answer("replay", write(OURS), "--speed", "20")
+    assert 0.7 < time.monotonic() - began < 10
+    assert figures["tracks"]["cam"]["layers"] == {
+        "low": pytest.approx(0.8, abs=0.1),
+        "high": pytest.approx(0.2, abs=0.1),
+    }
+
+
+def test_the_demo_without_a_terminal_is_soon_over():
+    began = time.monotonic()
+    figures = answer("demo")
+    assert time.monotonic() - began < 10
+    assert figures["recording"] == "libwebrtc-gcc-recorded.csv"
+    assert list(figures["tracks"]) == [
+        *(f"cam{number}" for number in range(1, 5)),
+        *(f"audio{number}" for number in range(1, 5)),
+    ]
+    assert all(
+        figures["tracks"][f"audio{number}"]
+        == {
+            "fixed": True,
+            "changes": 0,
+            "reversals": 0,
+            "mean_bps": 35_000,
+            "utility": 1.0,
+            "layers": {"full": 1.0},
+        }
+        for number in range(1, 5)
+    )
+    assert figures["quality"] > 0.8
+    # Trio runs tasks in any order: it must not matter.
+    assert answer("demo") == figures
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["replay", "nowhere.csv"], "no such file"),
+        (["replay", "{estimates}"], "--track"),
+        (["replay", "{estimates}", "--track", "cam"], "a name and rates"),
+        (["replay", "{estimates}", "--track", "cam=150q"], "'150q'"),
+        (["replay", "{estimates}", "--track", "a=1,2", "--utility", "frames"], "--utility log"),
+        (["replay", "{estimates}", "--track", "a=1,2", "--plot", "out.doc"], ".png"),
+        (["replay", "{estimates}", "--track", "a=1,2", "--speed", "0"], "--speed"),
+        (["replay", "{estimates}", "--track", "a=1,2", "--speed", "nan"], "--speed"),
+        (["replay", "{broken}"], "line 3, column estimate_bps: 'much'"),
+        (["demo", "--speed", "-1"], "--speed"),
+        (["demo", "--utility", "frames"], "--utility log"),
+    ],
+)
+def test_what_cannot_be_used_gets_one_line_and_code_2(write, arguments, says):
+    estimates = write(ESTIMATES)
+    broken = write("time_s,estimate_bps\n0,1\n1,much\n", "broken.csv")
+    result = invoke(*(part.format(estimates=estimates, broken=broken) for part in arguments))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("trio-allocator: ")
+    assert result.stderr.count("\n") == 1
+    assert says in result.stderr
+
+
+def test_what_cannot_be_used_is_known_before_the_run(monkeypatch, write):
+    def run(*_arguments, **_options):
+        pytest.fail("it ran")
+
+    monkeypatch.setattr("trio_allocator.cli.app.run", run)
+    assert invoke("replay", write(OURS), "--utility", "frames").exit_code == 2
+    assert invoke("replay", write(OURS), "--plot", "out.doc").exit_code == 2
+
+
+def test_help_names_the_commands_and_the_columns():
+    assert "replay" in invoke("--help").stdout
+    text = invoke("replay", "--help").stdout
+    for part in ("time_s", "estimate_bps", "--realtime", "--track", "--json", "--plot"):
+        assert part in text
+
+
+def test_as_a_module():
+    result = subprocess.run(
+        [sys.executable, "-m", "trio_allocator.cli", "replay", "nowhere.csv"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stderr == ("trio-allocator: nowhere.csv: there is no such file: check the path\n")
+
+
+@pytest.mark.parametrize("name", ["rich", "typer"])
+def test_without_the_extra(monkeypatch, capsys, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    for module in [known for known in sys.modules if known.startswith("trio_allocator.cli.")]:
+        monkeypatch.delitem(sys.modules, module)
+    with pytest.raises(SystemExit) as caught:
+        main.main()
+    assert caught.value.code == 2
+    assert "pip install 'trio-allocator[cli]'" in capsys.readouterr().err
+
+
+def test_a_plot_without_matplotlib(monkeypatch, write):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.delitem(sys.modules, "trio_allocator.cli.plot", raising=False)
+    result = invoke("replay", write(OURS), "--plot", "out.png")
+    assert result.exit_code == 2
+    assert "pip install 'trio-allocator[cli]'" in result.stderr
+
+
+def test_ctrl_c_while_it_loads(monkeypatch):
+    def app(**_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trio_allocator.cli.app.app", app)
+    with pytest.raises(SystemExit) as caught:
+        main.main()
+    assert caught.value.code == 130
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_ctrl_c_leaves_nothing_behind(write):
+    rows = "".join(f"{t},400000\n" for t in range(600))
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-u", "-m", "trio_allocator.cli", "replay"),
+            *(write("time_s,estimate_bps\n" + rows), "--track", "cam=150k,300k", "--realtime"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        time.sleep(1.5)
+        assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, output, errors) == (130, "", "")
+
+
+def on_a_terminal(*arguments, interrupts=0):
+    """Run a command on a pseudo-terminal; send SIGINT so often once it is live."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trio_allocator.cli", *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        with contextlib.suppress(OSError):  # EIO is how a pseudo-terminal ends
+            while chunk := os.read(ours, 65536):
+                seen += chunk
+                # Frames follow each other: three of them are enough to call it live.
+                if seen.count(b"decisions") >= 3 and interrupts:
+                    process.send_signal(signal.SIGINT)
+                    interrupts -= 1
+        return process.wait(timeout=20), seen.decode(errors="replace")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_ctrl_c_restores_the_terminal(interrupts):
+    code, seen = on_a_terminal("demo", "--speed", "5", interrupts=interrupts)
+    assert code == 130
+    assert "cam4" in seen
+    assert "Traceback" not in seen
+    assert seen.rfind("\x1b[?25h") > seen.rfind("\x1b[?25l") >= 0, "the cursor is back"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_the_demo_is_live_on_a_terminal_and_leaves_the_summary():
+    code, seen = on_a_terminal("demo", "--speed", "120")
+    assert code == 0
+    live, _cleared, left = seen.rpartition("\x1b[2K")
+    assert live.count("decisions: ") >= 3
+    assert "allocations" in live
+    assert "allocations" not in left
+    assert "quality" in left
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_progress_is_shown_on_a_terminal(write):
+    rows = "".join(f"{t},{400_000 + t % 7}\n" for t in range(3_000))
+    path = write("time_s,estimate_bps\n" + rows)
+    code, seen = on_a_terminal("replay", path, "--track", "cam=150k,300k")
+    assert code == 0
+    assert "of 2999 s" in seen

@@ -1,0 +1,412 @@
+"""The invariants of the engine, recomputed from scratch after every event.
+
+Nothing is imported from the engine: records are read by their plain attributes, and what follows
+from them (steps, minimums, sums, who may be asked) is worked out again here, the slow way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+FALLING = 0.95
+"""P1: the estimate falls below this share of its maximum of the last two seconds."""
+
+
+# --- what one receiver could hold ----------------------------------------------------------------
+
+
+def steps(r: Any) -> list[int]:
+    return sorted({rate * 11 // 10 for rate in r.track.variants.values()})
+
+
+def minimum(r: Any) -> int:
+    return next((s for s in steps(r) if s >= r.options.min_bitrate), r.options.min_bitrate)
+
+
+def floor(r: Any) -> int:
+    return 0 if r.options.pausable else minimum(r)
+
+
+def lowest(r: Any) -> int:
+    return min(r.allocation, floor(r)) if r.options.negotiable else r.allocation
+
+
+def want(r: Any) -> int:
+    cap = r.options.max_bitrate
+    if cap is None or r.claim <= cap:
+        return r.claim
+    return max((s for s in steps(r) if s <= cap), default=0) if steps(r) else cap
+
+
+def above(r: Any, level: int) -> int:
+    """The next level worth having."""
+    if level < minimum(r):
+        return min(minimum(r), want(r))
+    return min([s for s in steps(r) if s > level and s < want(r)], default=want(r))
+
+
+def below(r: Any, level: int) -> int:
+    """One step of the ladder down; without a ladder, anything lower."""
+    if level <= minimum(r):
+        return min(level, floor(r))
+    if not steps(r):
+        return level - 1
+    return max(minimum(r), max((s for s in steps(r) if s < level), default=0))
+
+
+def need(r: Any, level: int) -> int:
+    """What the next useful bit/s above this level cost."""
+    if r.options.elastic and not steps(r) and level >= min(minimum(r), want(r)):
+        return 1
+    return above(r, level) - level
+
+
+def idle(r: Any) -> bool:
+    return r.negotiation.name == "IDLE"
+
+
+def waits(r: Any) -> bool:
+    """Waits for more, and nothing of its own keeps it back."""
+    return want(r) > r.allocation and r.held_until is None and idle(r)
+
+
+def extra(r: Any) -> int:
+    """What those before it could take from it: above its minimum, and not under way already."""
+    if not idle(r) or not (r.options.negotiable or r.projected > r.allocation):
+        return 0
+    return max(0, r.projected - max(lowest(r), minimum(r)))
+
+
+# --- the books -----------------------------------------------------------------------------------
+
+
+def check_books(engine: Any) -> None:
+    """A1, C3: sums and indices against a recount."""
+    everyone = list(engine.ledger)
+    waiting = [r for r in everyone if want(r) > r.allocation]
+    books = engine.ledger
+    assert books.committed == sum(r.allocation for r in everyone), "A1: committed"
+    assert books.projected == sum(r.projected for r in everyone), "A1: projected"
+    assert books.waiting == len(waiting), "A1: waiting"
+    holding = sum(r.allocation > 0 for r in waiting)
+    assert books.waiting_with_allocation == holding, "A1: waiting with allocation"
+    for r in everyone:
+        assert (r.want, r.minimum, r.floor) == (want(r), minimum(r), floor(r)), "A1: derived"
+        assert (r.waiting_since is not None) == (r in waiting), "A1: waiting since"
+        assert r.allocation >= 0, "A1: a negative allocation"
+        assert r.projected >= 0, "A1: a negative projection"
+        asked = r.id in engine.settlement.negotiator._outstanding
+        assert asked == (not idle(r)) == (r.request is not None), "A1: outstanding"
+    raised = {r.id for r in everyone if r.projected > r.allocation}
+    lowered = {r.id for r in everyone if r.projected < r.allocation and idle(r)}
+    assert set(engine.settlement._planned) == raised, "A1: planned raises"
+    assert set(engine.settlement._pending) == lowered, "A1: pending cuts"
+    held = {r.id: r.held_until for r in everyone if r.held_until is not None}
+    assert dict(engine.settlement.holds) == held, "C3: holds"
+    assert list(engine.settlement.holds.values()) == sorted(held.values()), "A1: holds"
+    _check_negotiator(engine.settlement.negotiator, everyone)
+    if hasattr(engine.settlement.sharing, "_shelves"):
+        _check_indices(engine.settlement.sharing, everyone)
+    padders = {r.id for r in everyone if r.options.can_pad}
+    assert set(engine.prober.padding._ring) == padders, "C3: padding ring"
+    assert set(engine.prober.padding._unread) <= padders, "C3: unread padding"
+
+
+def _check_negotiator(negotiator: Any, everyone: list[Any]) -> None:
+    deadlines = [r.request.deadline for r in negotiator._outstanding.values()]
+    assert deadlines == sorted(deadlines), "N3: deadlines out of order"
+    refused = {r.id: r.refusal for r in everyone if r.refusal is not None}
+    assert set(negotiator._refused) == set(refused), "C3: refused"
+    ends = [refused[i].until for i in negotiator._refused]
+    assert ends == sorted(ends), "N5: back-offs out of order"
+    _check_heap(
+        negotiator._by_estimate, {i: (-refusal.estimate,) for i, refusal in refused.items()}
+    )
+
+
+def _check_heap(heap: Any, expected: dict[int, Any]) -> None:
+    assert heap._keys == expected, f"A1: a queue: {heap._keys} is not {expected}"
+    assert len(heap._heap) <= 2 * len(expected) + 17, "C3: a queue keeps what has gone"
+    first = min(((key, member) for member, key in expected.items()), default=None)
+    assert heap.first() == first, "A1: the head of a queue"
+
+
+def _check_indices(shares: Any, everyone: list[Any]) -> None:
+    shelves = shares._shelves
+    shelves.flush()
+    assert set(shelves._entries) == {r.id for r in everyone}, "C3: entries"
+    assert set(shelves.classes) == {r.options.priority for r in everyone}, "C3: classes"
+    assert set(shares._touched) <= set(shelves._entries), "C3: touched"
+    assert not shares._overtaken, "C3: overtaken"
+    for priority, shelf in shelves.classes.items():
+        members = [r for r in everyone if r.options.priority == priority]
+        assert shelf.members == len(members), "A1: members"
+        down = {r.id: r for r in members if _cuttable(r) > 0}
+        forced = {r.id for r in down.values() if r.refusal and r.projected <= r.allocation}
+        tiers = {i: (-_tier(r), -r.projected / r.options.weight, -i) for i, r in down.items()}
+        _check_heap(shelf.asked_first, {i: key for i, key in tiers.items() if i not in forced})
+        _check_heap(shelf.forced_last, {i: key for i, key in tiers.items() if i in forced})
+        assert shelf.cuttable == sum(map(_cuttable, members)), "A1: cuttable"
+        more = [r for r in down.values() if r.projected > minimum(r)]
+        lots = sum(min(_cuttable(r), r.projected - minimum(r)) for r in more)
+        assert shelf.extra == lots, "A1: extra"
+        askable = sum(_cuttable(r) for i, r in down.items() if i not in forced)
+        assert shelf.askable == askable, "A1: askable"
+        up = {r.id: r for r in members if waits(r) and r.allocation <= r.projected < want(r)}
+        back = {r.id: r for r in members if r.projected < r.allocation}
+        back = {i: r for i, r in back.items() if r.negotiation.name != "PLEDGED"}
+        lowly = {i for i, r in up.items() if r.projected < minimum(r)}
+        for line, expected in (
+            (shelf.minimums, lowly),
+            (shelf.waiting, set(up) - lowly),
+            (shelf.restorable, set(back)),
+        ):
+            assert set(line) == expected, "A1: a line"
+        demand = sum(want(r) - r.projected for r in up.values())
+        demand += sum(r.allocation - r.projected for r in back.values())
+        assert shelf.demand == demand, "A1: demand"
+        turns = {i: (up[i].waiting_since, i) for i in set(up) - lowly}
+        _check_heap(shelf.seniors, turns)
+        assert shelf.favoured in {None, *turns}, "C3: favoured"
+
+
+def _tier(r: Any) -> int:
+    return 2 * (r.projected > minimum(r)) + (r.projected > r.allocation)
+
+
+def _cuttable(r: Any) -> int:
+    if not idle(r):
+        return 0
+    stuck = r.refusal is not None or not r.options.negotiable
+    bottom = r.allocation if r.projected > r.allocation and stuck else lowest(r)
+    return max(0, int(r.projected) - bottom)
+
+
+# --- the state after an event --------------------------------------------------------------------
+
+
+def check_shares(engine: Any, status: Any) -> None:
+    """A2, G2, G6, G8, N7 for the projections: what everybody will hold when all is done."""
+    estimate = engine.estimates.value
+    everyone = list(engine.ledger)
+    committed = sum(r.allocation for r in everyone)
+    for until in status.favoured.values():
+        assert engine._now < until <= engine._now + 5.0, "G8: what is free is held for too long"
+    for until in status.holds.values():
+        assert engine._now < until <= engine._now + 10.0, "G9: a hold is too long"
+    assert all(r.projected >= 0 for r in everyone)
+    for r in everyone:
+        assert r.projected <= max(r.allocation, want(r)), "A2: more than it wants"
+    if estimate is None:
+        assert not status.asked, "A6: somebody is asked while the estimate is unknown"
+        assert not engine.settlement._planned, (
+            "A6: a raise is planned while the estimate is unknown"
+        )
+        assert not engine.settlement._pending, "A6: a cut is planned while the estimate is unknown"
+        return
+    slack = estimate - sum(r.projected for r in everyone)
+    if slack < 0:
+        for r in everyone:
+            settled = not idle(r) or r.projected == lowest(r)
+            settled |= r.refusal is not None and bool(engine.settlement.negotiator.outstanding)
+            assert settled, f"A2/N6: {r.id} could still give {r.projected - lowest(r)}"
+    excess = max(0, committed - estimate)
+    # Who is asked may be asked for the rest when it has answered; then who refused is forced.
+    under_way = 0
+    for r in everyone:
+        unfinished = not idle(r) or (r.refusal and engine.settlement.negotiator._outstanding)
+        level = min(r.projected, lowest(r)) if unfinished else r.projected
+        under_way += max(0, r.allocation - level)
+    named = {allowance.name: allowance.bitrate for allowance in status.allowances}
+    assert sum(named.values()) == excess, "A2: the excess is not explained"
+    least = sum(min(r.allocation, floor(r)) for r in everyone if r.options.negotiable)
+    assert named.get("minimum", 0) <= least, "A2: the minimums do not explain it"
+    assert status.unrelieved == max(0, excess - under_way), "N6: unrelieved"
+    for r in everyone:
+        if r.negotiation.name == "ASKED":
+            gone = r.allocation - r.projected <= slack
+            assert not gone, f"N7: the need for the request to {r.id} has gone"
+    keepers = [r.options.priority for r in everyone if r.id in status.favoured]
+    for r in everyone:
+        if not waits(r) or r.projected >= want(r) or slack < 0:
+            continue
+        priority, level = r.options.priority, r.projected
+        within = level < min(minimum(r), want(r))
+        kept_back = [p for p in keepers if p > priority or (p == priority and not within)]
+        if kept_back and r.id not in status.favoured:
+            continue
+        if kept_back and max(kept_back) > priority:
+            continue
+        room = slack
+        assert need(r, level) > room, f"G2: a step of {r.id} fits"
+        room += sum(extra(o) for o in everyone if o.options.priority < priority)
+        assert need(r, level) > room, f"G6: lower classes keep what {r.id} waits for"
+        if within:
+            room += sum(extra(o) for o in everyone if o.options.priority == priority)
+            assert need(r, level) > room, f"G8: others have more while {r.id} lacks its minimum"
+    if not engine.settlement.negotiator._outstanding:
+        assert committed == sum(r.projected for r in everyone), "G2: nothing under way, yet planned"
+
+
+def snapshot(engine: Any, status: Any) -> list[Any]:
+    """All that a repeated event must not change."""
+    state: list[Any] = [status, engine.wake_at, engine.prober.next_tick]
+    state += [
+        sorted(engine.settlement._planned),
+        sorted(engine.settlement._pending),
+        engine.ledger.projected,
+    ]
+    for r in engine.ledger:
+        state.append([getattr(r, name) for name in type(r).__slots__])
+    return state
+
+
+# --- what was said: one observer of all messages ---------------------------------------------------
+
+
+@dataclass
+class Refusal:
+    estimate: int
+    until: float
+
+
+@dataclass
+class Seen:
+    """What an outsider knows of one receiver."""
+
+    record: Any
+    held: int
+    request: Any = None
+    pledged: bool = False
+    deadline: float = 0.0
+    refusal: Refusal | None = None
+    hold: float = -1.0
+    least_judged: int | None = None
+
+
+@dataclass
+class Witness:
+    """Follows every message and answer, and objects to those that the invariants forbid."""
+
+    timeout: float
+    hold: float
+    backoff: float
+    seen: dict[int, Seen] = field(default_factory=dict)
+    estimates: list[tuple[float, int]] = field(default_factory=list)
+
+    def begin(self, now: float, estimate: int | None = None) -> None:
+        """Refusals lapse with time, or below the estimate they were made at (N5)."""
+        for s in self.seen.values():
+            refusal = s.refusal
+            if refusal is None:
+                continue
+            if now >= refusal.until or (estimate is not None and estimate < refusal.estimate):
+                s.refusal = None
+        if estimate is not None:
+            self.estimates = [(t, e) for t, e in self.estimates if t > now - 2]
+            self.estimates.append((now, estimate))
+
+    def falls(self, now: float, estimate: int) -> bool:
+        return any(estimate < FALLING * e for t, e in self.estimates if t > now - 2)
+
+    def refuse(self, receiver_id: int, now: float, estimate: int) -> None:
+        s = self.seen[receiver_id]
+        s.request, s.pledged = None, False
+        s.refusal = Refusal(estimate, now + self.backoff)
+
+    def hear(self, engine: Any, now: float, effects: list[Any], actor: int, event: str) -> None:
+        """Judge the messages of one event; `actor` is the receiver whose event it was, or 0."""
+        estimate = engine.estimates.value
+        for effect in effects:
+            s = self.seen[effect.receiver_id]
+            by_itself = effect.receiver_id == actor
+            match type(effect).__name__:
+                case "DecreaseAllocation":
+                    self._asked(s, effect, now, estimate)
+                case "RequestWithdrawn":
+                    s.request, s.pledged = None, False
+                case _:
+                    self._granted(engine, s, effect, now, estimate, by_itself, event, effects)
+        for s in self.seen.values():
+            assert s.held == s.record.allocation, f"G1: {s.record.id} was not told"
+            request = s.record.request
+            assert (request is None) == (s.request is None), f"N2: {s.record.id} does not know"
+            assert request is None or request.id == s.request.request_id, "N2: another request"
+
+    def _asked(self, s: Seen, effect: Any, now: float, estimate: int | None) -> None:
+        r = s.record
+        assert estimate is not None, "A6: asked while the estimate is unknown"
+        assert r.options.negotiable, "N1, A5: asked though it is not negotiable"
+        assert s.request is None, "N2: asked while a request is outstanding"
+        assert s.refusal is None, "N5: asked again after a refusal"
+        assert effect.allocation == s.held, "N2: the request names another allocation"
+        assert lowest(r) <= effect.limit < s.held, "N7: the limit makes no sense"
+        s.request, s.pledged, s.deadline = effect, False, now + self.timeout
+
+    def _granted(
+        self,
+        engine: Any,
+        s: Seen,
+        effect: Any,
+        now: float,
+        estimate: int | None,
+        by_itself: bool,
+        event: str,
+        effects: list[Any],
+    ) -> None:
+        r, level = s.record, effect.allocation
+        reason = effect.reason.name
+        if reason == "GRANTED":
+            assert level > s.held, "G1: a grant that raises nothing"
+            assert level <= want(r), "A2: granted more than it asked for"
+            assert s.hold <= now, "G9: raised during a hold"
+            assert s.request is None, "G2: raised while asked to decrease"
+            s.refusal = None
+        elif reason == "LOWERED":
+            assert by_itself, "G1: lowered by somebody else"
+            assert level <= s.held, "G1: lowered upwards"
+            if level < s.held and s.request is not None:
+                s.hold = now + self.hold
+                if r.request is None or r.request.id != s.request.request_id:
+                    s.request, s.pledged = None, False
+        elif event == "force" and by_itself:
+            assert level < s.held, "G9: forced upwards"
+            s.hold = now + self.hold
+        else:
+            assert r.options.negotiable, "A5: forced though it is not negotiable"
+            assert estimate is not None, "A6: forced while the estimate is unknown"
+            assert s.refusal is not None, "N8: forced without a refusal of its own"
+            assert floor(r) <= level < s.held, "N8: forced below its floor"
+            s.hold = now + self.hold
+            if reason == "BREACH":
+                assert event == "advance", "N4: a breach is judged at the deadline only"
+                one = below(r, s.held)
+                whole = steps(r) or s.held <= minimum(r)
+                right = level == one if whole else minimum(r) <= level <= one
+                assert right, f"N4: a breach takes one step, not {s.held} to {level}"
+            else:
+                self._check_last_resort(engine, s, estimate, effects)
+        s.held = level
+        if reason == "GRANTED" and estimate is not None:
+            total = sum(o.held for o in self.seen.values())
+            assert total <= estimate, f"A2: granted up to {total} of {estimate}"
+
+    def _check_last_resort(self, engine: Any, s: Seen, estimate: int, effects: list[Any]) -> None:
+        assert not any(o.request for o in self.seen.values()), "N8: somebody owes an answer"
+        everyone = list(engine.ledger)
+        ceiling = 256
+        granted = {e.receiver_id for e in effects if getattr(e, "reason", None)}
+        served = [o for o in everyone if want(o) > o.allocation or o.id in granted]
+        raised = any(getattr(e, "reason", None) and e.reason.name == "GRANTED" for e in effects)
+        if raised or sum(o.held for o in self.seen.values()) <= estimate:
+            # Not overuse: it makes room for those before it, and only those after them can.
+            ceiling = max((o.options.priority for o in served), default=0)
+        for o in everyone:
+            shadow = self.seen[o.id]
+            askable = o.options.negotiable and shadow.refusal is None and o.id not in granted
+            if askable and o.options.priority < ceiling and o.projected == o.allocation:
+                left = o.allocation - lowest(o)
+                if ceiling < 256:
+                    left = extra(o)
+                assert left <= 0, f"N8: {o.id} could be asked for {left} before forcing"

@@ -1,0 +1,284 @@
+"""What once went wrong in the engine, by symptom. Each was found by the machine beside this."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from trio_allocator.engine.engine import Engine
+from trio_allocator.engine.estimates import Estimates
+from trio_allocator.engine.negotiator import AnswerError
+from trio_allocator.engine.padding import Meter, Padding, PaddingAccount
+from trio_allocator.engine.settings import Settings
+from trio_allocator.engine.status import snapshot
+from trio_allocator.messages import DecreaseAllocation
+from trio_allocator.options import ReceiverOptions
+from trio_allocator.tracks import Track
+
+NOW = 100.0
+
+
+def opened(estimate=None, **settings) -> Engine:
+    return Engine(
+        Settings(estimate_timeout=math.inf, **settings), now=NOW, initial_estimate=estimate
+    )
+
+
+def joined(engine: Engine, bandwidth: int, *ladder: int, now=NOW, **options):
+    track = Track("t", variants={f"v{rate}": rate for rate in ladder})
+    checked = ReceiverOptions.for_track(track, {"negotiable": True, **options})
+    return engine.register(now, track, checked, bandwidth, PaddingAccount())
+
+
+def reconfigured(engine: Engine, receiver, now=NOW, **changes) -> None:
+    options = receiver.options.changed(changes)
+    engine.configure(now, receiver, receiver.track, options, PaddingAccount())
+
+
+def asked(engine: Engine) -> dict[int, int]:
+    effects = engine.drain()
+    return {e.receiver_id: e.limit for e in effects if isinstance(e, DecreaseAllocation)}
+
+
+@pytest.mark.invariant("G3", "A6")
+def test_an_estimate_told_five_times_at_once_does_not_shorten_the_wait_for_the_next():
+    estimates = Estimates(None)
+    for when in (0.0, 5.0, 10.0):
+        estimates.update(when, 1000)
+    assert estimates.stale_at == 25.0
+    for _ in range(5):
+        estimates.update(10.0, 1000)
+    assert estimates.stale_at == 25.0
+
+
+@pytest.mark.invariant("P1")
+def test_a_fall_from_a_maximum_shortly_after_a_higher_one_is_noticed():
+    estimates = Estimates(None)
+    estimates.update(0.0, 1000)
+    estimates.update(0.05, 900)
+    estimates.update(2.01, 800)  # below 0.95 × 900, which was 1.96 s ago
+    assert estimates.steady_at(2.01) > 2.01
+
+
+@pytest.mark.invariant("P1")
+def test_a_fall_is_noticed_across_a_silence():
+    estimates = Estimates(0.5)
+    estimates.update(0.0, 1000)
+    estimates.forget()
+    estimates.update(1.0, 500)
+    assert estimates.steady_at(1.0) == 2.0
+
+
+@pytest.mark.invariant("A2", "N6")
+def test_one_without_a_ladder_that_lacks_its_minimum_is_asked_all_the_same():
+    engine = opened(1)
+    receiver = joined(engine, 50, min_bitrate=60, pausable=True)
+    assert asked(engine) == {receiver.id: 0}
+
+
+@pytest.mark.invariant("A2", "N6")
+def test_an_estimate_that_falls_on_while_one_is_asked_is_not_reported_as_unrelieved():
+    engine = opened(880)
+    joined(engine, 1018)
+    engine.update_estimate(NOW, 83)  # the limit that was asked for will not do any more
+    status = snapshot(engine)
+    assert status.unrelieved == 0
+    assert [allowance.name for allowance in status.allowances] == ["decrease under way"]
+
+
+@pytest.mark.invariant("N7", "G2")
+def test_one_whose_request_was_withdrawn_is_served_in_the_same_call():
+    engine = opened(500)
+    receiver = joined(engine, 550, 100, 500, 1000)
+    engine.request(NOW, receiver, 1100)
+    engine.update_estimate(NOW, 5000)
+    assert receiver.request is None
+    assert receiver.allocation == 1100
+
+
+@pytest.mark.invariant("N7", "A1")
+def test_one_whose_request_was_withdrawn_can_be_asked_again():
+    engine = opened(500)
+    receiver = joined(engine, 550, 100, 500)
+    engine.update_estimate(NOW, 550)
+    engine.drain()
+    engine.update_estimate(NOW, 500)
+    assert asked(engine) == {receiver.id: 110}
+
+
+@pytest.mark.invariant("G3", "N7")
+def test_a_higher_class_is_let_off_at_once_at_the_cost_of_a_lower_one_just_let_off():
+    engine = opened(1561)
+    lower = joined(engine, 200, pausable=True, weight=0.5)
+    joined(engine, 1, min_bitrate=60, pausable=True)
+    joined(engine, 1000, 100, 300, 500, 800, priority=1, negotiable=False)
+    joined(engine, 2750, min_bitrate=165, weight=3.0)
+    higher = joined(engine, 550, 150, 500, 2500, priority=1, pausable=True, weight=0.5)
+    engine.update_estimate(NOW, 2069)
+    engine.drain()
+    before = (higher.request, lower.request)
+    engine.update_estimate(NOW, 2069)
+    assert engine.drain() == []
+    assert (higher.request, lower.request) == before
+    assert higher.request is None
+
+
+@pytest.mark.invariant("N2")
+def test_an_answer_to_an_older_request_of_somebody_else_raises():
+    engine = opened(0)
+    first = joined(engine, 550, 100, 500)
+    second = joined(engine, 550, 100, 500)
+    assert first.request is not None
+    with pytest.raises(AnswerError):
+        engine.answer(NOW, second, first.request.id, accepted=True)
+    assert second.request is not None
+
+
+@pytest.mark.invariant("N5")
+def test_who_refused_is_not_asked_again_for_having_been_not_negotiable_in_between():
+    engine = opened(200)
+    receiver = joined(engine, 550, 100, 500)
+    other = joined(engine, 110, 100, 500)
+    engine.drain()
+    engine.answer(NOW, receiver, receiver.request.id, accepted=False)
+    reconfigured(engine, other, negotiable=False)
+    engine.update_estimate(NOW, 10_000)
+    reconfigured(engine, receiver, negotiable=False)
+    reconfigured(engine, receiver, negotiable=True)
+    engine.drain()
+    engine.update_estimate(NOW, 200)
+    assert asked(engine) == {}
+
+
+@pytest.mark.invariant("N5")
+def test_who_refused_and_was_forced_to_its_floor_is_not_asked_again_below_it():
+    engine = opened(100)
+    receiver = joined(engine, 550, 100, 500)
+    engine.drain()
+    engine.answer(NOW, receiver, receiver.request.id, accepted=False)
+    assert receiver.allocation == 110
+    engine.drain()
+    reconfigured(engine, receiver, pausable=True)
+    assert asked(engine) == {}
+    assert receiver.allocation == 0, "N8: but forced, on the same refusal"
+
+
+@pytest.mark.invariant("N8")
+def test_nobody_is_forced_while_another_can_be_asked_even_if_it_will_not_do():
+    engine = opened(1624)
+    other = joined(engine, 100, 150, 500, 2500, pausable=True)
+    refuser = joined(engine, 1973, 100, 500, priority=255)
+    assert asked(engine) == {refuser.id: 550}
+    engine.answer(NOW, refuser, refuser.request.id, accepted=False)
+    assert asked(engine) == {other.id: 0}
+    assert refuser.allocation == 1973
+    engine.answer(NOW, other, other.request.id, accepted=True, bitrate=0)
+    assert refuser.allocation == 550
+
+
+@pytest.mark.invariant("N8")
+def test_nobody_is_forced_to_spare_a_higher_class_the_question():
+    engine = opened(3000)
+    refuser = joined(engine, 2750, 100, priority=1)
+    other = joined(engine, 101, 150, 500, 2500, priority=255, pausable=True)
+    engine.update_estimate(NOW, 2850)
+    assert asked(engine) == {refuser.id: 110}
+    engine.answer(NOW, refuser, refuser.request.id, accepted=False)
+    assert refuser.allocation == 2750
+    assert asked(engine) == {other.id: 0}
+
+
+@pytest.mark.invariant("P2")
+def test_a_lower_target_withdraws_unread_padding_beyond_two_ticks():
+    padding = Padding(Meter(), 100)
+    account = PaddingAccount()
+    padding.join(1, account)
+    padding.start(0.0, 80_000, 0.1)
+    padding.due(0.1)
+    padding.due(0.2)
+    assert account.unread == 2000
+    padding.start(0.2, 8_000, 0.1)
+    assert account.unread == 200
+
+
+@pytest.mark.invariant("G9")
+def test_a_lowering_on_request_is_followed_by_a_hold_even_if_it_was_not_enough():
+    engine = opened(500)
+    receiver = joined(engine, 1000)
+    engine.request(NOW, receiver, 900)  # not enough: the request stands
+    assert receiver.request is not None
+    engine.update_estimate(NOW, 5000)
+    engine.request(NOW, receiver, 1000)
+    assert receiver.allocation == 900
+    engine.advance(NOW + 5.0)
+    assert receiver.allocation == 1000
+
+
+@pytest.mark.invariant("G5")
+def test_what_is_freed_goes_to_the_higher_class_whoever_was_to_have_it_first():
+    engine = opened(3000)
+    giver, other = joined(engine, 1000, 100, 900), joined(engine, 2000)
+    high, low = joined(engine, 0, priority=2), joined(engine, 0, priority=1)
+    engine.request(NOW, low, 600)
+    engine.request(NOW, high, 600)
+    assert (low.projected, high.projected) == (600, 600)
+    engine.request(NOW, other, 1300)  # room for one of the two
+    assert (low.allocation, high.allocation) == (0, 600)
+    assert giver.allocation == 1000
+
+
+@pytest.mark.invariant("G3", "G8")
+def test_the_same_options_again_do_not_count_as_overtaking():
+    engine = opened(1000, overtaken_limit=3)
+    joined(engine, 990, 100, 900)
+    senior, junior = joined(engine, 0), joined(engine, 0)
+    engine.request(NOW, senior, 950)
+    engine.request(NOW, junior, 500)
+    engine.update_estimate(NOW, 980)  # a decrease is under way, and the junior is to have of it
+    assert junior.projected == 500
+    overtaken = senior.overtaken
+    for _ in range(5):
+        reconfigured(engine, junior)
+    assert senior.overtaken == overtaken
+
+
+@pytest.mark.invariant("G4", "G5")
+def test_who_is_cut_first_is_restored_last_among_minimums_too():
+    engine = opened(220)
+    light = joined(engine, 110, 100, pausable=True, weight=0.5)
+    heavy = joined(engine, 110, 100, pausable=True, weight=1.0)
+    engine.update_estimate(NOW, 110)
+    assert asked(engine) == {light.id: 0}
+    engine.update_estimate(NOW, 220)
+    engine.drain()
+    newcomer = joined(engine, 330, 100, priority=1)  # the whole class below is cut, one restored
+    assert asked(engine) == {newcomer.id: 110, light.id: 0}
+    assert heavy.request is None
+
+
+@pytest.mark.invariant("A2")
+def test_nothing_is_granted_while_a_single_bit_is_still_held():
+    engine = opened(1000)
+    giver, taker = joined(engine, 600), joined(engine, 0, priority=1)
+    engine.request(NOW, taker, 401)
+    assert asked(engine) == {giver.id: 599}
+    assert taker.allocation == 0
+    engine.request(NOW, giver, 599)
+    assert taker.allocation == 401
+
+
+@pytest.mark.invariant("G5", "G8")
+def test_a_minimum_that_is_held_comes_before_one_that_has_waited_less():
+    engine = opened(385)
+    joined(engine, 330, 100, priority=1)
+    first, second = joined(engine, 55, 100, pausable=True), joined(engine, 0, 100)
+    engine.request(NOW, first, 110)
+    engine.request(NOW + 1, second, 110)
+    # It displaces what the first holds, and then more than that becomes free.
+    engine.request(NOW + 2, joined(engine, 0, 100, now=NOW + 2, priority=1), 110)
+    for receiver in list(engine.ledger):
+        if receiver.request is not None:
+            limit = receiver.request.limit
+            engine.answer(NOW + 2, receiver, receiver.request.id, accepted=True, bitrate=limit)
+    assert (first.allocation, second.allocation) == (110, 0)

@@ -1,0 +1,171 @@
+"""The result of a run: a summary for people, and keys for machines."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from .palette import colours
+from .quality import Figures, SourceFigures
+from .rates import format_rate
+from .recording import Recording
+
+_BAR_WIDTH = 24
+_SHORTEST_BAR = 8
+_WIDTH_WITHOUT_BAR = 82
+_MOST_LAYER_COLUMNS = 6
+_SHADES = "░▒▓█"
+
+
+def as_json(recording: Recording, figures: Figures, padding: int) -> dict[str, object]:
+    """The documented keys of ``--json``; `trio_allocator.cli.quality` defines the figures.
+
+    ========================  ==================================================================
+    ``recording``             the file's name
+    ``duration_s``            from the first row to the last, s
+    ``estimates``             how many rows there were
+    ``changes``               changes of layer, counted per source
+    ``decisions``             moments at which at least one source changed
+    ``reversals``             changes that a source turned back within 10 s
+    ``share_over_estimate``   share of time in which the chosen layers weighed more (0 to 1)
+    ``utilisation``           used share of what could have been used (0 to 1)
+    ``quality``               utility over that of the best choice at each event
+    ``utility``               the rule for what a layer is worth: ``frames`` or ``log``
+    ``padding_bytes``         padding that the allocator asked for
+    ``tracks``                for each source, by name: ``changes``, ``reversals``, ``fixed``,
+                              ``mean_bps``, ``utility``, and ``layers``: share of time in each
+    ========================  ==================================================================
+    """
+    return {
+        "recording": recording.name,
+        "duration_s": round(figures.duration, 6),
+        "estimates": len(recording.rows),
+        "changes": figures.changes,
+        "decisions": figures.decisions,
+        "reversals": figures.reversals,
+        "share_over_estimate": round(figures.share_over_estimate, 6),
+        "utilisation": round(figures.utilisation, 6),
+        "quality": round(figures.quality, 6),
+        "utility": figures.rule.value,
+        "padding_bytes": padding,
+        "tracks": {
+            part.source.name: {
+                "fixed": part.source.is_fixed,
+                "changes": part.changes,
+                "reversals": part.reversals,
+                "mean_bps": round(part.mean_rate),
+                "utility": round(part.utility, 6),
+                "layers": {
+                    layer: round(share, 6)
+                    for layer, share in zip(part.source.layers, part.shares, strict=True)
+                },
+            }
+            for part in figures.sources
+        },
+    }
+
+
+def print_summary(console: Console, recording: Recording, figures: Figures, padding: int) -> None:
+    """Print who got what, and how well it was divided."""
+    console.print(
+        Group(
+            _heading(recording, figures),
+            Text(),
+            _who_got_what(recording, figures, console.width),
+            Text(),
+            Padding(_how_well(figures, padding), (0, 0, 0, 1)),
+        )
+    )
+
+
+def _heading(recording: Recording, figures: Figures) -> Text:
+    estimates = [row.estimate for row in recording.rows]
+    return Text.assemble(
+        (f" {recording.name}", "bold"),
+        f"  {len(recording.rows)} estimates in {figures.duration:.0f} s, ",
+        f"{format_rate(min(estimates))} to {format_rate(max(estimates))}",
+    )
+
+
+def _who_got_what(recording: Recording, figures: Figures, width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, header_style="bold")
+    table.add_column("source")
+    table.add_column("mean rate", justify="right", no_wrap=True)
+    # On a narrow terminal the figures say it, and the bar goes.
+    bar = min(width - _WIDTH_WITHOUT_BAR, _BAR_WIDTH)
+    if bar >= _SHORTEST_BAR:
+        table.add_column("time in each layer"[:bar], no_wrap=True)
+    columns = _layer_columns(figures)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("changes", justify="right")
+    table.add_column("reversals", justify="right")
+    for part, colour in zip(figures.sources, colours(recording.sources), strict=True):
+        table.add_row(
+            Text(part.source.name, style=colour),
+            format_rate(part.mean_rate),
+            *([_bar(part, colour, bar)] if bar >= _SHORTEST_BAR else []),
+            *(_share(part, column) for column in columns),
+            "–" if part.source.is_fixed else str(part.changes),
+            "–" if part.source.is_fixed else str(part.reversals),
+        )
+    return table
+
+
+def _layer_columns(figures: Figures) -> list[str]:
+    """The names of layers that somebody chooses among, each once, and of having none."""
+    names = ["off"]
+    for part in figures.sources:
+        if not part.source.is_fixed:
+            names += [layer for layer in part.source.layers if layer not in names]
+    # Many different ladders would make a table wider than any screen; the bars tell as much.
+    return names if len(names) <= _MOST_LAYER_COLUMNS else []
+
+
+def _bar(part: SourceFigures, colour: str, width: int) -> Text:
+    """Time in each layer as one bar, the fullest shade for the best layer."""
+    if part.source.is_fixed:
+        return Text("always", style="dim")
+    count = len(part.shares)
+    bar = ""
+    reached = 0.0
+    for index, share in enumerate(part.shares):
+        reached += share
+        # The last shade is the top layer's, whatever the number of layers.
+        shade = _SHADES[max(len(_SHADES) - count + index, 0)]
+        bar += shade * (round(reached * width) - len(bar))
+    return Text.assemble((bar, colour), ("·" * (width - len(bar)), "dim"))
+
+
+def _share(part: SourceFigures, layer: str) -> Text:
+    if part.source.is_fixed:
+        return Text("–", style="dim")
+    shares = dict(zip(part.source.layers, part.shares, strict=True))
+    shares["off"] = max(0.0, 1 - sum(part.shares))
+    if layer not in shares:
+        return Text("–", style="dim")
+    share = shares[layer]
+    return Text(f"{share:.1%}", style="dim" if share < 0.0005 else "")
+
+
+def _how_well(figures: Figures, padding: int) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(style="dim")
+    rate = 8 * padding / figures.duration
+    table.add_row(
+        "quality",
+        f"{figures.quality:.3f}",
+        "of the best possible choice at each event "
+        f"(utility by {'frame rate' if figures.rule.value == 'frames' else 'log of the rate'})",
+    )
+    table.add_row("utilisation", f"{figures.utilisation:.1%}", "of what could have been used")
+    table.add_row("over the estimate", f"{figures.share_over_estimate:.1%}", "of the time")
+    table.add_row("changes", str(figures.changes), f"of layer, at {figures.decisions} moments")
+    table.add_row("reversals", str(figures.reversals), "turned back within 10 s")
+    table.add_row("padding", format_rate(rate), "on average, to probe for more")
+    return table
