@@ -1,6 +1,8 @@
 """Tracks, their ladders, and the options that follow from them."""
 
+import copy
 import math
+import pickle
 
 import attrs
 import pytest
@@ -107,3 +109,10 @@ def test_options_change_into_new_options():
     assert (changed.min_bitrate, changed.max_bitrate, changed.weight) == (5, 10, 2.0)
     with pytest.raises(ValueError, match="min_bitrate"):
         changed.changed({"max_bitrate": 4})
+
+
+def test_a_track_travels():
+    track = Track("screen", kind="screen", variants={"motion": 1_200_000, "slides": 300_000})
+    for same in (copy.deepcopy(track), pickle.loads(pickle.dumps(track))):
+        assert same == track
+        assert list(same.variants) == ["slides", "motion"]

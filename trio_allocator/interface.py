@@ -64,6 +64,9 @@ class ReceiverHandle(trio.abc.ReceiveChannel[AllocatorMessage]):
 
     It is the identity of the registration, lives exactly inside its ``with`` block, and is read
     by ``async for``. Every method but receiving is synchronous and decides at once.
+
+    When the allocator itself has failed, every method raises `trio.BrokenResourceError` from the
+    cause, where it is said below to raise `trio.ClosedResourceError`.
     """
 
     @property
@@ -246,6 +249,9 @@ class ConnectionAllocator(ABC):
     An implementation is opened by a function of its own (such as `open_allocator`), or by
     ``create(nursery)`` with an ``await destroy()`` to match. Inside, every operation is a plain
     call that decides at once.
+
+    When the allocator itself has failed, every operation raises `trio.BrokenResourceError` from
+    the cause, and whoever opened it gets the cause.
     """
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
 
@@ -99,6 +99,10 @@ class Track:
         if value not in get_args(TrackKind):
             raise ValueError(f"kind must be one of {', '.join(get_args(TrackKind))}, not {value!r}")
 
+    def __reduce__(self) -> tuple[Callable[[str, TrackKind, dict[str, int]], Track], object]:
+        # A read-only mapping can be neither pickled nor copied, a dict can.
+        return _track, (self.id, self.kind, dict(self.variants))
+
     @property
     def ladder(self) -> tuple[Variant, ...]:
         """The variants, ascending by rate."""
@@ -120,3 +124,7 @@ class Track:
     def with_variants(self, variants: Mapping[str, float]) -> Track:
         """The same track with another ladder."""
         return evolve(self, variants=variants)
+
+
+def _track(track_id: str, kind: TrackKind, variants: Mapping[str, int]) -> Track:
+    return Track(track_id, kind=kind, variants=variants)
