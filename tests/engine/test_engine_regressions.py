@@ -282,3 +282,64 @@ def test_a_minimum_that_is_held_comes_before_one_that_has_waited_less():
             limit = receiver.request.limit
             engine.answer(NOW + 2, receiver, receiver.request.id, accepted=True, bitrate=limit)
     assert (first.allocation, second.allocation) == (110, 0)
+
+
+@pytest.mark.invariant("A6")
+def test_when_estimates_stop_requests_are_withdrawn_before_anything_else_happens():
+    engine = Engine(Settings(estimate_timeout=2.0), now=NOW, initial_estimate=500)
+    receiver = joined(engine, 550, 100, 500)
+    assert receiver.request is not None
+    joined(engine, 0, now=NOW + 2.0)  # nobody has looked at the clock since
+    assert receiver.request is None
+    assert receiver.refusal is None
+    assert engine.ledger.projected == engine.ledger.committed == 550
+
+
+# What the machine finds too seldom in a short run: each of these catches a planted mutant.
+
+
+@pytest.mark.invariant("G8")
+def test_what_is_held_for_one_that_was_overtaken_is_free_again_after_five_seconds():
+    engine = opened(1000, overtaken_limit=1)
+    joined(engine, 500, negotiable=False)
+    senior, junior, last = joined(engine, 0), joined(engine, 0), joined(engine, 0)
+    engine.request(NOW, senior, 600)
+    engine.request(NOW, junior, 100)
+    assert snapshot(engine).favoured == {senior.id: NOW + 5.0}
+    engine.request(NOW, last, 100)
+    assert last.allocation == 0
+    engine.advance(NOW + 5.0)
+    assert snapshot(engine).favoured == {}
+    assert last.allocation == 100
+
+
+@pytest.mark.invariant("P2")
+def test_a_probe_that_ends_leaves_nothing_unread():
+    padding, account = Padding(Meter(), 100), PaddingAccount()
+    padding.join(1, account)
+    padding.start(0.0, 80_000, 0.1)
+    assert padding.due(0.1) == [1]
+    padding.stop()
+    assert account.unread == 0
+
+
+@pytest.mark.invariant("N2")
+def test_an_answer_to_a_request_that_was_withdrawn_does_not_count_for_the_next():
+    engine = opened(500)
+    receiver = joined(engine, 550, 100, 500)
+    late = receiver.request.id
+    engine.update_estimate(NOW, 550)
+    engine.update_estimate(NOW, 500)
+    assert receiver.request.id != late
+    assert engine.answer(NOW, receiver, late, accepted=True, bitrate=110) is False
+    assert receiver.allocation == 550
+
+
+@pytest.mark.invariant("N4", "N6")
+def test_who_gives_one_bit_at_a_time_breaks_its_promise():
+    engine = opened(0)
+    receiver = joined(engine, 1000)
+    engine.answer(NOW, receiver, receiver.request.id, accepted=True, bitrate=999)
+    assert receiver.request is not None
+    engine.advance(NOW + 0.05)
+    assert engine.breaches == 1
