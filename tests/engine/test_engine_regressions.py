@@ -343,3 +343,23 @@ def test_who_gives_one_bit_at_a_time_breaks_its_promise():
     assert receiver.request is not None
     engine.advance(NOW + 0.05)
     assert engine.breaches == 1
+
+
+@pytest.mark.invariant("P4")
+def test_who_can_use_any_part_is_probed_for_with_all_that_it_lacks():
+    engine = opened(300_000)
+    receiver = joined(engine, 0, elastic=True)
+    engine.request(NOW, receiver, 500_000)
+    assert receiver.allocation == 300_000
+    assert engine.prober.target == 500_000
+
+
+@pytest.mark.invariant("N7")
+def test_a_thousand_withdrawals_in_one_event_are_no_deep_recursion():
+    engine = opened(3_000_000)
+    receivers = [joined(engine, 3_000, 1_000, 2_000, priority=rank % 256) for rank in range(1000)]
+    engine.update_estimate(NOW, 1_200_000)
+    assert len(asked(engine)) == 1000
+    for estimate in range(1_200_000, 3_000_001, 1_500):
+        engine.update_estimate(NOW, estimate)
+    assert all(receiver.request is None for receiver in receivers)

@@ -17,7 +17,7 @@ first, so that an event costs in proportion to what it changes (C2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .ledger import Ledger
 from .receiver import Receiver
@@ -254,15 +254,22 @@ class FairShares:
                 self._back_off(receiver, now)
 
     def next_need(self, room: int) -> int | None:
-        """The smallest increment, bit/s, that somebody waits for and that `room` does not hold."""
+        """The smallest increment, bit/s, that somebody waits for and that `room` does not hold.
+
+        Who can use any part of what it waits for counts with all of it: a bit is no step worth
+        probing for.
+        """
         self._shelves.flush()
-        needs = (
-            need
-            for shelf in self._shelves.classes.values()
-            for line in (shelf.minimums, shelf.waiting)
-            if (need := line.smallest_need_above(max(room, 0))) is not None
-        )
-        return min(needs, default=None)
+        return min(self._needs_above(max(room, 1)), default=None)
+
+    def _needs_above(self, room: int) -> Iterator[int]:
+        for shelf in self._shelves.classes.values():
+            for line in (shelf.minimums, shelf.waiting):
+                need = line.smallest_need_above(room)
+                if need is not None:
+                    yield need
+            if (first := shelf.elastic.first()) is not None:
+                yield int(first[0][0])
 
 
 def _lowest(receiver: Receiver, *, by_force: bool) -> int:

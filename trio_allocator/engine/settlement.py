@@ -83,6 +83,13 @@ class Settlement:
         self._grant(now, capacity)
 
     def _share(self, now: float, capacity: int, *, negotiate: bool) -> None:
+        # Who is not asked any more may be served, or give to a higher class: so look again. It
+        # ends, for with each round something is asked of lower ranks only.
+        while self._share_once(now, capacity, negotiate=negotiate):
+            pass
+
+    def _share_once(self, now: float, capacity: int, *, negotiate: bool) -> bool:
+        """Share, and set about it; return whether a request was withdrawn."""
         force = not self.negotiator.outstanding
         try:
             touched = self.sharing.settle(capacity, negotiate=negotiate, force=force, now=now)
@@ -97,8 +104,7 @@ class Settlement:
             if receiver.request is not None and receiver.projected >= receiver.allocation:
                 withdrawn = True
             self._plan(now, receiver)
-        if withdrawn:  # who is not asked any more may be served, or give to a higher class
-            self._share(now, capacity, negotiate=negotiate)
+        return withdrawn
 
     def _plan(self, now: float, receiver: Receiver) -> None:
         """Set about what a projection says."""

@@ -33,6 +33,7 @@ class Shelf:
         waiting: Who waits for more than a minimum.
         demand: What all three of them would take, bit/s.
         seniors: Those in `waiting`, longest waiting first.
+        elastic: Those of them who can use any part of what they wait for, least missing first.
         favoured: For whom what becomes free is held, if for anybody.
         favoured_until: Until when.
     """
@@ -42,6 +43,7 @@ class Shelf:
         "asked_first",
         "cuttable",
         "demand",
+        "elastic",
         "extra",
         "favoured",
         "favoured_until",
@@ -67,6 +69,7 @@ class Shelf:
         self.restorable: Line = Line()
         self.waiting: Line = Line()
         self.seniors: LazyHeap[tuple[float, int]] = LazyHeap()
+        self.elastic: LazyHeap[tuple[float]] = LazyHeap()
         self.favoured: int | None = None
         self.favoured_until: float = NEVER
 
@@ -79,7 +82,18 @@ class Shelf:
 class _Entry:
     """Where a receiver stands in the indices, so that it can be taken out again."""
 
-    __slots__ = ("cut", "cuttable", "demand", "extra", "line", "place", "queue", "senior", "shelf")
+    __slots__ = (
+        "cut",
+        "cuttable",
+        "demand",
+        "elastic",
+        "extra",
+        "line",
+        "place",
+        "queue",
+        "senior",
+        "shelf",
+    )
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
@@ -91,6 +105,7 @@ class _Entry:
         self.line: Line | None = None
         self.place: Place = (0.0, 0, 0.0)
         self.senior: tuple[float, int] | None = None
+        self.elastic = False
 
 
 class Shelves:
@@ -164,6 +179,8 @@ class Shelves:
             shelf.demand += entry.demand
         if entry.senior is not None:
             shelf.seniors.put(receiver.id, entry.senior)
+        if entry.elastic:
+            shelf.elastic.put(receiver.id, (entry.demand,))
         if old is not None:
             if old.shelf.favoured == receiver.id and (
                 entry.senior is None or old.shelf is not shelf
@@ -189,6 +206,8 @@ class Shelves:
                 old.line.discard(receiver_id)
         if old.senior is not None and (new is None or new.senior is None or new.shelf is not shelf):
             shelf.seniors.discard(receiver_id)
+        if old.elastic and (new is None or not new.elastic or new.shelf is not shelf):
+            shelf.elastic.discard(receiver_id)
 
     def _close_if_empty(self, shelf: Shelf) -> None:
         if shelf.members == 0:
@@ -243,7 +262,7 @@ def _find_line(receiver: Receiver, entry: _Entry) -> None:
         entry.line, entry.place = shelf.minimums, (0.0, need, since)
         return
     if receiver.options.elastic and not receiver.steps:
-        need = 1
+        need, entry.elastic = 1, True
     entry.line, entry.place = shelf.waiting, (float(receiver.rank(level)), need, since)
     entry.senior = (since, receiver.id)
 
