@@ -24,6 +24,7 @@ def check_opening(
     estimate = initial_estimate
     if estimate is not None:
         estimate = quantities.bitrate("initial_estimate", estimate)
+    quantities.known_names("setting", settings, SettingChanges.__annotations__)
     return Settings(**settings), estimate
 
 

@@ -85,6 +85,7 @@ class ReceiverOptions:
         Raises:
             TypeError, ValueError: An option is unknown, or its value is not usable.
         """
+        quantities.known_names("option", changes, ReceiverOptionChanges.__annotations__)
         complete: ReceiverOptionChanges = {
             "negotiable": len(track.variants) > 1,
             "can_pad": track.kind == "video",
@@ -98,4 +99,5 @@ class ReceiverOptions:
         Raises:
             TypeError, ValueError: An option is unknown, or its value is not usable.
         """
+        quantities.known_names("option", changes, ReceiverOptionChanges.__annotations__)
         return evolve(self, **changes)

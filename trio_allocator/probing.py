@@ -15,7 +15,7 @@ from .engine.engine import Engine
 from .engine.negotiator import AnswerError
 from .engine.padding import PaddingAccount
 from .engine.policies import Policy
-from .engine.settings import SettingChanges
+from .engine.settings import SettingChanges, Settings
 from .engine.settlement import RequestWithdrawn
 from .engine.status import AllocatorStatus, snapshot
 from .interface import ConnectionAllocator, ReceiverHandle
@@ -81,9 +81,17 @@ class ProbingAllocator(ConnectionAllocator):
         Raises:
             TypeError, ValueError: A setting is unknown, or its value is not usable.
         """
-        checked, estimate = check_opening(initial_estimate, policy, settings)
-        engine = Engine(checked, now=trio.current_time(), initial_estimate=estimate, policy=policy)
-        self = cls(engine)
+        return cls._start(nursery, policy, check_opening(initial_estimate, policy, settings))
+
+    @classmethod
+    def _start(
+        cls, nursery: trio.Nursery, policy: Policy | None, checked: tuple[Settings, int | None]
+    ) -> ProbingAllocator:
+        if not isinstance(nursery, trio.Nursery):
+            raise TypeError(f"nursery must be a trio.Nursery, not {nursery!r}")
+        settings, estimate = checked
+        now = trio.current_time()
+        self = cls(Engine(settings, now=now, initial_estimate=estimate, policy=policy))
         self._time.start(nursery)
         return self
 
@@ -330,11 +338,5 @@ def open_allocator(
     Raises:
         TypeError, ValueError: A setting is unknown, or its value is not usable.
     """
-    check_opening(initial_estimate, policy, settings)  # here, not only when it is entered
-
-    def start(nursery: trio.Nursery) -> ProbingAllocator:
-        return ProbingAllocator.create(
-            nursery, initial_estimate=initial_estimate, policy=policy, **settings
-        )
-
-    return living(start)
+    checked = check_opening(initial_estimate, policy, settings)
+    return living(lambda nursery: ProbingAllocator._start(nursery, policy, checked))  # noqa: SLF001

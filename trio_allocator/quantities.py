@@ -8,6 +8,7 @@ Anything else raises at the call and changes nothing (invariant I1).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from numbers import Real
 from typing import cast
 
@@ -21,7 +22,7 @@ MAX_SIZE = 10**12
 def _real(name: str, value: object, unit: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(
-            f"{name} must be a real number of {unit}, not {value!r} ({type(value).__name__})"
+            f"{name} must be a real number ({unit}), not {value!r} ({type(value).__name__})"
         )
     return cast("float", value)  # any real number compares and floors as a float does
 
@@ -34,17 +35,20 @@ def _finite(number: float) -> bool:
 
 
 def _whole(name: str, value: object, unit: str, largest: int) -> int:
-    if type(value) is not int:  # the usual case skips the slower checks below
-        number = _real(name, value, unit)
-        if not _finite(number):
-            raise ValueError(f"{name} must be finite, not {value!r}: leave out what is not known")
-        # Judge the sign before flooring: -0.5 is negative, and its floor would say -1.
-        value = -1 if number < 0 else math.floor(number)
-    if value < 0:
-        raise ValueError(f"{name} must not be negative, got a number below 0 {unit}")
-    if value > largest:
-        raise ValueError(f"{name} must be at most {largest} {unit}, got {value}")
-    return value
+    # The usual case skips the slower check.
+    number = value if type(value) is int else _real(name, value, unit)
+    if not _finite(number):
+        raise ValueError(f"{name} must be finite, not {value!r}: leave out what is not known")
+    if number < 0:
+        raise ValueError(f"{name} must not be negative, got {value!r} {unit}")
+    if number > largest:
+        raise ValueError(f"{name} must be at most {largest} {unit}, got {_short(value)}")
+    return math.floor(number)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def bitrate(name: str, value: object) -> int:
@@ -116,3 +120,15 @@ def whole_number(name: str, value: object, lowest: int, highest: int) -> int:
     if not lowest <= value <= highest:
         raise ValueError(f"{name} must be from {lowest} to {highest}, got {value}")
     return value
+
+
+def known_names(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Check that keyword arguments are among those there are.
+
+    Raises:
+        TypeError: One is not; the message lists those that are.
+    """
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            raise TypeError(f"there is no {kind} {name!r}; there are {', '.join(names)}")

@@ -119,6 +119,9 @@ class Track:
         Raises:
             KeyError: The track has no such variant.
         """
+        if variant not in self.variants:
+            there = ", ".join(self.variants) or "none"
+            raise KeyError(f"track {self.id!r} has no variant {variant!r}; there are: {there}")
         return with_headroom(self.variants[variant])
 
     def with_variants(self, variants: Mapping[str, float]) -> Track:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from .settings import NEVER
 
 SHORTEST_TIMEOUT = 2.0
@@ -42,13 +40,15 @@ class Estimates:
         self.ever: bool = False
         self._timeout = timeout
         self._updated = -NEVER
-        self._intervals: deque[float] = deque(maxlen=INTERVALS_REMEMBERED)
-        self._maxima: deque[tuple[float, float, int]] = deque()  # since, until, rate
+        # Both are short, and a deque of Python's takes 760 bytes even when it is empty.
+        self._intervals: list[float] = []
+        self._maxima: list[tuple[float, float, int]] = []  # since, until, rate
 
     def update(self, now: float, bitrate: int) -> None:
         """Take over the newest estimate, bit/s."""
         if self.ever and now > self._updated:
             self._intervals.append(min(now - self._updated, LONGEST_INTERVAL))
+            del self._intervals[:-INTERVALS_REMEMBERED]
         self.value = bitrate
         self.ever = True
         self._updated = now
@@ -61,7 +61,7 @@ class Estimates:
             since, _, high = maxima[-1]
             maxima[-1] = (since, now, high)
         while maxima[0][1] + FALL_WINDOW <= now:
-            maxima.popleft()
+            del maxima[0]
 
     @property
     def stale_at(self) -> float:
@@ -80,7 +80,7 @@ class Estimates:
     def steady_at(self, now: float) -> float:
         """When it will have stopped falling, all else equal; now or earlier if it does not fall."""
         while self._maxima and self._maxima[0][1] + FALL_WINDOW <= now:
-            self._maxima.popleft()
+            del self._maxima[0]
         if self.value is None:
             return NEVER
         falling = [until for _, until, high in self._maxima if self.value < FALL_SHARE * high]

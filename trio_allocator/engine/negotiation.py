@@ -77,7 +77,7 @@ class Refusal:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that doubles the time to make one
 class Request:
     """The request outstanding at a receiver.
 

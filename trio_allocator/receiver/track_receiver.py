@@ -46,6 +46,15 @@ def _synchronous(name: str, callback: object) -> None:
         )
 
 
+def _completed(result: object) -> None:
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(
+            "request_variant must be a synchronous function, but it returned a coroutine: hand "
+            "the work to a task of yours, for example by a memory channel's send_nowait"
+        )
+
+
 class TrackReceiver:
     """Sends one track as well as the allocator lets it.
 
@@ -216,6 +225,7 @@ class TrackReceiver:
         """
         handle = self._handle
         if handle is None:
+            quantities.size("size", size)
             return
         try:
             handle.buffer_sent(size)
@@ -236,7 +246,9 @@ class TrackReceiver:
         Raises:
             TypeError, ValueError: `size` is not a number of bytes.
         """
-        if self._handle is not None:
+        if self._handle is None:
+            quantities.size("size", size)
+        else:
             self._tell(self._handle.buffer_sent, size, padding=True)
 
     # What a variant's name means, and what is raised for one that is not on the ladder, is said
@@ -310,7 +322,7 @@ class TrackReceiver:
             return
         match action:
             case RequestVariant(variant, reason):
-                self._request_variant(variant, reason)
+                _completed(self._request_variant(variant, reason))
             case SetVariants(variants):
                 self._tell(handle.set_variants, variants)
             case RequestAllocation(bitrate):
