@@ -10,10 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TypeVar, Unpack
+from typing import TYPE_CHECKING, Protocol, TypeVar, Unpack, get_args
 
 import trio
 
+from . import quantities
 from .messages import (
     AcceptDecrease,
     AllocatorMessage,
@@ -92,7 +93,10 @@ class ReceiverHandle(trio.abc.ReceiveChannel[AllocatorMessage]):
     @property
     @abstractmethod
     def claim(self) -> int:
-        """What it wants, bit/s: more than `allocation` while it waits for a raise."""
+        """What it asked for last, bit/s: more than `allocation` while it waits for a raise.
+
+        It is more as well where a cap keeps it back.
+        """
 
     @abstractmethod
     def buffer_sent(self, size: float, *, padding: bool = False) -> None:
@@ -203,8 +207,17 @@ class ReceiverHandle(trio.abc.ReceiveChannel[AllocatorMessage]):
 
         Raises:
             TypeError: It is no `ReceiverMessage`.
+            ValueError: It is another receiver's.
             Exception: What the method of the same name raises.
         """
+        if not isinstance(message, get_args(ReceiverMessage)):
+            raise TypeError(f"message must be a ReceiverMessage, not {message!r}")
+        if message.receiver_id is not None:
+            whose = quantities.whole_number("receiver_id", message.receiver_id, 0, 2**63)
+            if whose != self.id:
+                raise ValueError(
+                    f"message is receiver {whose}'s, not receiver {self.id}'s: {message!r}"
+                )
         match message:
             case BufferSent(size, padding):
                 self.buffer_sent(size, padding=padding)
@@ -218,8 +231,6 @@ class ReceiverHandle(trio.abc.ReceiveChannel[AllocatorMessage]):
                 self.set_variants(variants)
             case SetOptions(options):
                 self.set_options(**options)  # type: ignore[arg-type]  # checked by set_options
-            case _:
-                raise TypeError(f"message must be a ReceiverMessage, not {message!r}")
         return True
 
     @abstractmethod

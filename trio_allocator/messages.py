@@ -81,6 +81,7 @@ class BufferSent:
 
     size: float
     padding: bool = False
+    receiver_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class RequestAllocation:
     """Another allocation is wanted: `ReceiverHandle.request_allocation` as data."""
 
     bitrate: float
+    receiver_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class SetNegotiabilityStatus:
     """May the receiver be asked to decrease: `ReceiverHandle.set_negotiability_status` as data."""
 
     negotiable: bool
+    receiver_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ class SetVariants:
     """The ladder changed: `ReceiverHandle.set_variants` as data."""
 
     variants: Mapping[str, float]
+    receiver_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,7 @@ class SetOptions:
     """Options changed: `ReceiverHandle.set_options` as data; only those named change."""
 
     options: Mapping[str, object]
+    receiver_id: int | None = None
 
 
 ReceiverMessage: TypeAlias = (
@@ -144,4 +149,8 @@ ReceiverMessage: TypeAlias = (
     | SetVariants
     | SetOptions
 )
-"""What a receiver says to an allocator: one type per operation and answer."""
+"""What a receiver says to an allocator: one type per operation and answer.
+
+`receiver_id` says whose it is where several share one way, such as a socket; a handle that is
+given it refuses what is another's. Answers always carry it, with the id of the request.
+"""

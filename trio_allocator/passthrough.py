@@ -112,10 +112,12 @@ class PassthroughAllocator(ConnectionAllocator):
         receiver = registration.receiver
         waited = receiver.want > receiver.allocation  # after force, for instance
         receiver.set_claim(bitrate)
-        if receiver.want != receiver.allocation or waited:
-            higher = receiver.want > receiver.allocation
+        # A cap keeps a raise back; it makes nothing less of it.
+        granted = max(receiver.want, min(bitrate, receiver.allocation))
+        if granted != receiver.allocation or waited:
+            higher = granted > receiver.allocation
             reason = GrantReason.GRANTED if higher else GrantReason.LOWERED
-            self._allocate(registration, receiver.want, reason)
+            self._allocate(registration, granted, reason)
 
     def answer(
         self,
@@ -134,9 +136,12 @@ class PassthroughAllocator(ConnectionAllocator):
 
     def configure(self, registration: Registration, track: Track, options: ReceiverOptions) -> None:
         """See `Desk.configure`."""
-        wanted = registration.receiver.want
-        registration.receiver.configure(track, options)
-        if registration.receiver.want != wanted:
+        receiver = registration.receiver
+        wanted = receiver.want
+        receiver.configure(track, options)
+        if options.max_bitrate is not None and receiver.allocation > options.max_bitrate:
+            self._allocate(registration, receiver.want, GrantReason.LOWERED)
+        elif receiver.want != wanted:
             self.request(registration, registration.claim)
 
     def padding_sent(self, registration: Registration, size: int) -> None:

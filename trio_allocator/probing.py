@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Concatenate, ParamSpec, TypeVar, Unpack
@@ -24,14 +23,13 @@ from .mailbox import Mailbox, RegistrationEndedError
 from .messages import AllocationGranted
 from .options import ReceiverOptionChanges, ReceiverOptions
 from .registration import Registration, has_left
+from .reporting import Reporter
 from .timekeeping import Timekeeper
 from .tracks import Track
 from .watching import Watch, WatchedValue
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_log = logging.getLogger("trio_allocator")
 
 
 class ProbingAllocator(ConnectionAllocator):
@@ -46,15 +44,15 @@ class ProbingAllocator(ConnectionAllocator):
         self._estimate: WatchedValue[int | None] = WatchedValue(engine.estimates.value)
         self._deciding = False
         self._ended = False
+        self._closes_itself = True
         self._failure: Exception | None = None
-        self._breaches_logged = 0
-        self._fault_logged: Exception | None = None
+        self._reporter = Reporter(engine)
         self._time = Timekeeper(
             engine,
             advance=self._advance,
             pad=self._pad,
             failure=lambda: self._failure,
-            gone=self.close,
+            gone=self._tasks_gone,
         )
 
     # --- lifetime ----------------------------------------------------------------------------
@@ -94,6 +92,19 @@ class ProbingAllocator(ConnectionAllocator):
         self = cls(Engine(settings, now=now, initial_estimate=estimate, policy=policy))
         self._time.start(nursery)
         return self
+
+    @classmethod
+    def _start_in_block(
+        cls, nursery: trio.Nursery, policy: Policy | None, checked: tuple[Settings, int | None]
+    ) -> ProbingAllocator:
+        """As `create`, but it is the block that closes it: cancelled, the body may still clean up."""
+        self = cls._start(nursery, policy, checked)
+        self._closes_itself = False
+        return self
+
+    def _tasks_gone(self) -> None:
+        if self._closes_itself:
+            self.close()
 
     async def destroy(self) -> None:
         """End the allocator, and wait until its tasks have ended. May be called twice."""
@@ -268,7 +279,7 @@ class ProbingAllocator(ConnectionAllocator):
     def _deliver(self) -> None:
         """Hand out what was decided; only then may anything of the user's run (L5)."""
         self._hand_out()
-        self._report()
+        self._reporter.report()
         self._estimate.publish(self._engine.estimates.value)
 
     @trio.lowlevel.enable_ki_protection
@@ -286,17 +297,6 @@ class ProbingAllocator(ConnectionAllocator):
             else:
                 mailbox.put_request(effect)
         self._time.arm()
-
-    def _report(self) -> None:
-        engine = self._engine
-        if engine.breaches > self._breaches_logged:
-            _log.warning(
-                "%d promised decrease(s) did not come", engine.breaches - self._breaches_logged
-            )
-            self._breaches_logged = engine.breaches
-        if engine.settlement.policy_fault is not self._fault_logged:
-            _log.error("%s; the built-in sharing has taken over", engine.settlement.policy_fault)
-            self._fault_logged = engine.settlement.policy_fault
 
     # --- what time calls -----------------------------------------------------------------
 
@@ -339,4 +339,4 @@ def open_allocator(
         TypeError, ValueError: A setting is unknown, or its value is not usable.
     """
     checked = check_opening(initial_estimate, policy, settings)
-    return living(lambda nursery: ProbingAllocator._start(nursery, policy, checked))  # noqa: SLF001
+    return living(lambda nursery: ProbingAllocator._start_in_block(nursery, policy, checked))  # noqa: SLF001

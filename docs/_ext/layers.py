@@ -64,6 +64,7 @@ LAYERS = (
             "watching",
             "mailbox",
             "registration",
+            "reporting",
             "timekeeping",
             "probing",
             "passthrough",

@@ -1,12 +1,15 @@
 """``trio-allocator``: what it prints where, and how it ends."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +17,7 @@ from typer.testing import CliRunner
 from trio_allocator.cli import main
 from trio_allocator.cli.app import app
 
+FULL = Path("/dev/full")
 FIGURES = {"changes", "reversals", "share_over_estimate", "utilisation", "quality"}
 
 OURS = "time_s,estimate_bps,cam_low,cam_high\n" + "".join(
@@ -150,7 +154,8 @@ def test_the_demo_without_a_terminal_is_soon_over():
         (["replay", "{estimates}", "--track", "a=1,2", "--utility", "frames"], "--utility log"),
         (["replay", "{estimates}", "--track", "a=1,2", "--plot", "out.doc"], ".png"),
         (["replay", "{estimates}", "--track", "a=1,2", "--speed", "0"], "--speed"),
-        (["replay", "{estimates}", "--track", "a=1,2", "--speed", "nan"], "--speed"),
+        (["replay", "{estimates}", "--track", "a=1,2", "--speed", "nan"], "finite"),
+        (["replay", "{estimates}", "--track", "a=1,2", "--speed", "inf"], "finite"),
         (["replay", "{broken}"], "line 3, column estimate_bps: 'much'"),
         (["demo", "--speed", "-1"], "--speed"),
         (["demo", "--utility", "frames"], "--utility log"),
@@ -181,6 +186,48 @@ def test_help_names_the_commands_and_the_columns():
     text = invoke("replay", "--help").stdout
     for part in ("time_s", "estimate_bps", "--realtime", "--track", "--json", "--plot"):
         assert part in text
+    assert "--json " in text
+    assert text.count("<bool>") <= 1, "of the flags, only --help is typer's own"
+
+
+def test_the_version():
+    result = invoke("--version")
+    assert result.exit_code == 0
+    assert result.stdout == f"trio-allocator {metadata.version('trio-allocator')}\n"
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs a full device")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["demo", "--json"], ["demo"], ["--help"], ["--version"]])
+def test_a_full_device_gets_one_line(arguments, unbuffered):
+    with FULL.open("wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "trio_allocator.cli", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr == f"trio-allocator: cannot go on: {os.strerror(errno.ENOSPC)}\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pipe that is closed")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_is_no_error_to_speak_of(unbuffered):
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "wb") as closed:
+        result = subprocess.run(
+            [sys.executable, "-m", "trio_allocator.cli", "--version"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            text=True,
+            check=False,
+        )
+    assert (result.returncode, result.stderr) == (1, "")
 
 
 def test_as_a_module():

@@ -49,13 +49,24 @@ def test_the_chart_stacks_sources_under_the_estimate():
     text = area_chart([Sample(400, (100, 200))], ["#000001", "#000002"], 13, 4)
     styles = [str(span.style) for span in text.spans if span.style != "dim"]
     # From the top: the estimate, two lines of the second source, one of the first.
-    assert styles == ["#F4F6F9", *["#000002 on #000002"] * 2, "#000001 on #000001"]
+    assert styles == ["default", *["#000002 on #000002"] * 2, "#000001 on #000001"]
     assert [line[:11].strip() for line in text.plain.split("\n")] == [
         "400 bit/s",
         "300 bit/s",
         "200 bit/s",
         "100 bit/s",
     ]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "cell"), [(3, "▀"), (2, "▄")], ids=["upper half", "lower half"]
+)
+def test_the_estimate_is_seen_on_any_ground(estimate, cell):
+    """It is drawn in the colour of text, which as a background would be that of the ground."""
+    text = area_chart([Sample(estimate, (4,))], ["#000001"], 13, 2)
+    assert text.plain.split("\n")[0][-1] == cell
+    styles = [str(span.style) for span in text.spans if span.style != "dim"]
+    assert styles == ["default on #000001", "#000001 on #000001"]
 
 
 def test_the_chart_shows_the_newest():

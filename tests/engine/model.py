@@ -206,6 +206,9 @@ def check_shares(engine: Any, status: Any) -> None:
         assert not engine.settlement._pending, "A6: a cut is planned while the estimate is unknown"
         return
     slack = estimate - sum(r.projected for r in everyone)
+    if status.ceiling is not None:
+        assert status.ceiling < estimate, "G9: a ceiling that keeps nothing back"
+        assert engine._now < status.ceiling_until <= engine._now + 120, "G9: calm for too long"
     if slack < 0:
         for r in everyone:
             settled = not idle(r) or r.projected == lowest(r)
@@ -223,6 +226,9 @@ def check_shares(engine: Any, status: Any) -> None:
     least = sum(min(r.allocation, floor(r)) for r in everyone if r.options.negotiable)
     assert named.get("minimum", 0) <= least, "A2: the minimums do not explain it"
     assert status.unrelieved == max(0, excess - under_way), "N6: unrelieved"
+    # After a decrease that it caused, the sum grows only as far as recent estimates allow (G9).
+    grown = max(committed, estimate if status.ceiling is None else status.ceiling)
+    slack = min(estimate, grown) - sum(r.projected for r in everyone)
     for r in everyone:
         if r.negotiation.name == "ASKED":
             gone = r.allocation - r.projected <= slack

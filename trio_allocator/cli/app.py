@@ -10,6 +10,7 @@ import json
 import math
 import signal
 import sys
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +40,10 @@ app: typer.Typer = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a summary.")]
+# An empty metavar, since a flag takes no value: typer would show `<bool>`.
+_Json = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print one JSON object instead of a summary.")
+]
 _Plot = Annotated[
     Path | None,
     typer.Option(
@@ -55,6 +59,28 @@ _Utility = Annotated[
         "its rate. auto: frames where all the names are frame rates.",
     ),
 ]
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"trio-allocator {installed_version('trio-allocator')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            metavar="",
+            help="Show the version and exit.",
+            callback=_print_version,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
 @app.command()
@@ -76,7 +102,10 @@ def replay(  # noqa: PLR0917  # typer tells arguments from options
         ),
     ] = None,
     realtime: Annotated[
-        bool, typer.Option("--realtime", help="Take the time that the recording took, and watch.")
+        bool,
+        typer.Option(
+            "--realtime", metavar="", help="Take the time that the recording took, and watch."
+        ),
     ] = False,
     speed: Annotated[
         float | None,
@@ -127,7 +156,9 @@ def demo(
 
 def _check_speed(speed: float | None) -> None:
     if speed is not None and not (math.isfinite(speed) and speed > 0):
-        raise RecordingError(f"--speed must be greater than 0, not {speed:g}: 1 is as recorded")
+        raise RecordingError(
+            f"--speed must be finite and greater than 0, not {speed:g}: 1 is as recorded"
+        )
 
 
 def _replay(

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from .rates import format_rate
 
-_ESTIMATE = "#F4F6F9"
+_ESTIMATE = "default"
+"""The terminal's own colour for text: to be seen on a light ground and on a dark one."""
 _AXIS_WIDTH = 12
 
 
@@ -88,5 +89,8 @@ def _cell(text: Text, upper: str | None, lower: str | None) -> None:
         text.append("▄", style=lower)
     elif lower is None:
         text.append("▀", style=upper)
+    elif lower == _ESTIMATE:
+        # As a background, the default colour would be that of the ground, and not be seen.
+        text.append("▄", style=f"{lower} on {upper}")
     else:
         text.append("▀", style=f"{upper} on {lower}")

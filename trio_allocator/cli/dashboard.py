@@ -79,7 +79,7 @@ class Dashboard:
                 lines,
             ),
             Text.assemble(
-                ("━ estimate ", "bold #F4F6F9"),
+                ("━ estimate ", "bold"),
                 (f"{format_rate(state.estimate)} ", "bold"),
                 ("  ■ sent ", "dim"),
                 format_rate(sum(weights)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 _EXTRA = ("typer", "rich")
@@ -10,7 +12,8 @@ _EXTRA = ("typer", "rich")
 def main() -> None:
     """Run ``trio-allocator``, and exit.
 
-    Exit codes: 0 for done, 2 for input that cannot be used, 130 for Ctrl-C.
+    Exit codes: 0 for done, 1 for output that cannot be written, 2 for input that cannot be used,
+    130 for Ctrl-C.
 
     Raises:
         SystemExit: Always.
@@ -19,7 +22,12 @@ def main() -> None:
         # Inside, so that Ctrl-C while this loads leaves no traceback either.
         from .app import app  # noqa: PLC0415
 
-        app(prog_name="trio-allocator")
+        try:
+            app(prog_name="trio-allocator")
+        finally:
+            # A full device may be noticed only now, and at exit it would be too late to say so.
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
@@ -28,5 +36,21 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+    except OSError as error:
+        # Whoever closed a pipe has read enough; anything else is worth a line.
+        if error.errno != errno.EPIPE:
+            reason = error.strerror or type(error).__name__
+            print(f"trio-allocator: cannot go on: {reason}", file=sys.stderr)
+        _discard_output()
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _discard_output() -> None:
+    """What could not be written is not tried again at exit, where it would fail once more."""
+    if sys.stdout is None:
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -65,6 +65,8 @@ def read_recording(path: Path) -> Recording:
                 ) from None
     except FileNotFoundError:
         raise RecordingError(f"{path}: there is no such file: check the path") from None
+    except IsADirectoryError:
+        raise RecordingError(f"{path}: cannot be read, as it is a folder: give a file") from None
     except UnicodeDecodeError:
         raise RecordingError(
             f"{path.name}: not a text file in UTF-8: save the recording as CSV"

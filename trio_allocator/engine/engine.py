@@ -53,6 +53,7 @@ class Engine:
         self._last_id = 0
         self._budget = 0
         self._steady_at = NEVER
+        self._calm_at = NEVER
         if initial_estimate is not None:
             self.estimates.update(now, initial_estimate)
 
@@ -89,6 +90,7 @@ class Engine:
         """The newest estimate has come."""
         self._begin(now)
         self.estimates.update(now, bitrate)
+        self.settlement.caution.note(now, bitrate)
         self._pardon(now, bitrate)
         self._settle()
 
@@ -182,6 +184,11 @@ class Engine:
 
     # --- what the shell reads ----------------------------------------------------------------
 
+    @property
+    def now(self) -> float:
+        """The time of the last event, s."""
+        return self._now
+
     def drain(self) -> list[Effect]:
         """Take the messages due since the last call, in order."""
         effects, self.settlement.effects = self.settlement.effects, []
@@ -195,6 +202,7 @@ class Engine:
             self.estimates.stale_at,
             self.prober.wake_at,
             self._steady_at,
+            self._calm_at,
         )
 
     # --- one event ---------------------------------------------------------------------------
@@ -208,6 +216,8 @@ class Engine:
         sharing = self.settlement.sharing
         if sharing.wake_at <= now:
             sharing.advance(now)
+            due = True
+        if self._calm_at <= now:
             due = True
         if self.estimates.stale_at <= now:
             self.estimates.forget()
@@ -223,9 +233,19 @@ class Engine:
 
     def _settle(self) -> None:
         known = self.estimates.value
-        # While the estimate is unknown, what an event frees may be handed on, and no more (A6).
-        capacity = max(self._budget, self.ledger.committed) if known is None else known
-        self.settlement.settle(self._now, capacity, negotiate=known is not None)
+        settlement = self.settlement
+        caution = settlement.caution
+        # What an event frees may be handed on. While the estimate is unknown (A6) that is all.
+        capacity = max(self._budget, self.ledger.committed)
+        self._calm_at = NEVER
+        if known is not None:
+            capacity = min(known, max(capacity, caution.ceiling(self._now, known)))
+            if self.ledger.waiting:
+                self._calm_at = caution.rises_at(self._now, known)
+        settlement.settle(self._now, capacity, negotiate=known is not None)
+        if settlement.lowered and known is not None:
+            caution.lowered(self._now, known)
+        settlement.lowered = False
         self._review_probe()
 
     def _review_probe(self) -> None:
@@ -274,6 +294,8 @@ class Engine:
         receiver.configure(track, options)
         if receiver.request is None:
             self.settlement.unplan(receiver)
+        else:
+            self.settlement.reconsider(receiver)
         if options.max_bitrate is not None and receiver.allocation > options.max_bitrate:
             self.settlement.lower(self._now, receiver, receiver.want)
         self.settlement.refresh(self._now, receiver)

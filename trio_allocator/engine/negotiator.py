@@ -56,15 +56,18 @@ class Negotiator:
         receiver.step(NegotiationEvent.ASK)
         request_id = (receiver.last_request or receiver.id) + _STRIDE
         held, limit = receiver.allocation, receiver.projected
-        if receiver.steps or held <= receiver.minimum:
-            enough = max(limit, receiver.step_below(held, held))
-        else:
-            enough = held - (held - limit + 1) // 2
         deadline = now + self._settings.negotiation_timeout
-        receiver.request = Request(request_id, limit, enough, deadline)
+        receiver.request = Request(request_id, limit, _enough(receiver, limit), deadline)
         receiver.last_request = request_id
         self._outstanding[receiver.id] = receiver
         return DecreaseAllocation(held, limit, request_id, receiver.id)
+
+    def reconsider(self, receiver: Receiver) -> None:
+        """A ladder or options changed: ask no more of a receiver than it can give now (N4)."""
+        request = receiver.request
+        if request is not None:
+            request.limit = max(request.limit, receiver.lowest)
+            request.enough = max(request.enough, _enough(receiver, request.limit))
 
     def counts(self, receiver: Receiver, request_id: int) -> bool:
         """Whether an answer to this request counts now.
@@ -178,3 +181,11 @@ class Negotiator:
         """Drop all that concerns a receiver that leaves or may not be asked any more."""
         self.withdraw(receiver)
         self.pardon(receiver)
+
+
+def _enough(receiver: Receiver, limit: int) -> int:
+    """The largest allocation that keeps a promise; see `Request.enough`."""
+    held = receiver.allocation
+    if receiver.steps or held <= receiver.minimum:
+        return max(limit, receiver.step_below(held, held))
+    return held - (held - limit + 1) // 2

@@ -34,15 +34,17 @@ class PaddingAccount:
     Attributes:
         unread: Bytes waiting in the mailbox.
         unconfirmed: Bytes read, not yet reported as sent.
+        probe: The probe that they belong to; what is left of an earlier one is owed to nobody.
         reports: The receiver reports what it sends, so what it does not report was not sent.
     """
 
-    __slots__ = ("reports", "unconfirmed", "unread")
+    __slots__ = ("probe", "reports", "unconfirmed", "unread")
 
     def __init__(self) -> None:
         self.unread: int = 0
         self.unconfirmed: int = 0
         self.reports: bool = False
+        self.probe: int = 0
 
 
 class Padding:
@@ -60,6 +62,7 @@ class Padding:
         "_debt",
         "_meter",
         "_packet",
+        "_probe",
         "_ring",
         "_seen",
         "_since",
@@ -73,6 +76,7 @@ class Padding:
         self._packet = packet
         self._ring: OrderedDict[int, PaddingAccount] = OrderedDict()
         self._unread: dict[int, PaddingAccount] = {}
+        self._probe = 0
         self._debt = 0.0
         self._since = 0.0
         self._seen = 0
@@ -99,6 +103,7 @@ class Padding:
         if self.target:
             self._accrue(now)
         else:
+            self._probe += 1
             self._debt = 0.0
             self._since = now
             self._seen = self._meter.media
@@ -126,9 +131,10 @@ class Padding:
         account.unread = 0
 
     def _owe_unconfirmed(self, account: PaddingAccount) -> None:
-        if account.reports:
+        if account.reports and account.probe == self._probe:
             self._debt += account.unconfirmed
         account.unconfirmed = 0
+        account.probe = self._probe
 
     def _accrue(self, now: float) -> None:
         media = self._meter.media

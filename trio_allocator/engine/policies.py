@@ -7,6 +7,7 @@ is replaced by the built-in sharing, and the allocator's status says so (L3).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Protocol
 
 from attrs import field, frozen
@@ -50,6 +51,8 @@ class Claim:
         """The next level worth having above this one; itself if there is none."""
         if level >= self.wanted:
             return level
+        if level < self.minimum:
+            return min(self.minimum, self.wanted)
         return next((step for step in self.levels if step > level), self.wanted)
 
 
@@ -137,6 +140,7 @@ class PolicyShares:
         self._mode = (True, True)
         self._lowest = NEVER
         self._highest = -NEVER
+        self._total = 0
 
     def index(self, receiver: Receiver) -> None:  # noqa: ARG002 - all claims are asked again
         """The claims have changed: ask again."""
@@ -159,18 +163,21 @@ class PolicyShares:
         Raises:
             PolicyError: It raised, or its answer breaks an invariant. Nothing was changed.
         """
-        holds_out = self._lowest <= capacity <= self._highest
+        # The range is the policy's word; that what it gave still fits is seen to.
+        holds_out = self._lowest <= capacity <= self._highest and self._total <= capacity
         if holds_out and not self._dirty and (negotiate, force) == self._mode:
             return []
         claims = [_claim(receiver, negotiate, pinned=True) for receiver in self._ledger]
         shares = self._ask(claims, capacity)
-        over = sum(shares.allocations.values()) > capacity
+        self._total = sum(shares.allocations.values())
+        over = self._total > capacity
         asking = any(shares.allocations[c.receiver_id] < c.allocation for c in claims)
         if over and (asking or not force):
             pass  # while anybody is left to ask, nobody is forced (N8)
         elif negotiate and (over or self._refusers_needed(claims, shares)):
             claims = [_claim(receiver, negotiate, pinned=False) for receiver in self._ledger]
             shares = self._ask(claims, capacity)
+            self._total = sum(shares.allocations.values())
         self._lowest, self._highest = shares.lowest, shares.highest
         self._dirty, self._mode = False, (negotiate, force)
         touched = [
@@ -182,20 +189,25 @@ class PolicyShares:
 
     def _ask(self, claims: Sequence[Claim], capacity: int) -> Shares:
         try:
-            shares = self._policy(claims, capacity)
+            answer = self._policy(claims, capacity)
+            chosen = {c.receiver_id: answer.allocations[c.receiver_id] for c in claims}
+            shares = Shares(chosen, float(answer.lowest), float(answer.highest))
             check_shares(claims, capacity, shares)
         except Exception as error:
             raise PolicyError(f"the policy {self._policy!r} failed: {error!r}") from error
         return shares
 
     def _refusers_needed(self, claims: Sequence[Claim], shares: Shares) -> bool:
-        refusing = [r for r in self._ledger if r.refusal is not None and r.allocation > r.lowest]
-        if not refusing:
-            return False
-        lowest_class = min(receiver.options.priority for receiver in refusing)
+        """Whether somebody waits for what only a refuser could give (G6, G8)."""
+        chosen = shares.allocations
+        waiting = [c for c in claims if chosen[c.receiver_id] < c.wanted > c.allocation]
+        highest = max((c.priority for c in waiting), default=-1)
+        starved = max((c.priority for c in waiting if _starves(c, chosen)), default=-1)
         return any(
-            claim.priority >= lowest_class and shares.allocations[claim.receiver_id] < claim.wanted
-            for claim in claims
+            receiver.options.priority < highest
+            or (receiver.options.priority <= starved and receiver.allocation > receiver.minimum)
+            for receiver in self._ledger
+            if receiver.refusal is not None and receiver.allocation > receiver.lowest
         )
 
     def _apply(self, receiver: Receiver, level: int) -> bool:
@@ -287,24 +299,31 @@ def check_shares(claims: Sequence[Claim], capacity: int, shares: Shares) -> None
     total = sum(chosen.values())
     if total > capacity and any(chosen[c.receiver_id] > c.lowest for c in claims):
         raise ValueError(f"A2: {total} bit/s are shared out of {capacity}")
+    extra: dict[int, int] = {}
+    for claim in claims:
+        above = chosen[claim.receiver_id] - max(claim.lowest, claim.minimum)
+        extra[claim.priority] = extra.get(claim.priority, 0) + max(0, above)
+    below = dict(
+        zip(sorted(extra), accumulate((extra[p] for p in sorted(extra)), initial=0), strict=False)
+    )
     for claim in claims:
         level = chosen[claim.receiver_id]
-        following = level + 1 if claim.elastic else claim.level_above(level)
+        within = _starves(claim, chosen)
+        following = level + 1 if claim.elastic and not within else claim.level_above(level)
         need = following - level
         if level >= claim.wanted or need <= 0:
             continue
-        within = level < min(claim.minimum, claim.wanted)
         room = capacity - total
         if need <= room:
             raise ValueError(f"G2: {need} bit/s for receiver {claim.receiver_id} would fit")
-        for other in claims:
-            if other is claim or other.priority > claim.priority:
-                continue
-            if other.priority == claim.priority and not within:
-                continue
-            room += max(0, chosen[other.receiver_id] - max(other.lowest, other.minimum))
+        room += below[claim.priority] + (extra[claim.priority] if within else 0)
         if need <= room:
             raise ValueError(
                 f"{'G8' if within else 'G6'}: receiver {claim.receiver_id} waits for {need} bit/s "
                 "that those after it hold above their minimums"
             )
+
+
+def _starves(claim: Claim, chosen: Mapping[int, int]) -> bool:
+    """Whether somebody has less than a minimum, and could use it."""
+    return chosen[claim.receiver_id] < min(claim.minimum, claim.wanted)

@@ -64,6 +64,7 @@ class Prober:
         self._now = now
         self._moved_at = now
         self._moved_from = 0
+        self._left_at = -NEVER
         self._pause = settings.probe_pause
         self._gave_up_at = 0
         self._rest_until = now
@@ -95,7 +96,7 @@ class Prober:
         wanted = demand.wanted > 0 and demand.allowed
         if wanted and now >= self._rest_until:
             if self._enter(ProbeEvent.WANTED):
-                self._moved_at, self._moved_from = now, demand.estimate or 0
+                self._resume(now, demand.estimate or 0)
             if now >= self._moved_at + self._settings.probe_patience:
                 self._give_up(demand)
         if not (wanted and now >= self._rest_until):
@@ -106,10 +107,20 @@ class Prober:
         self._escape()
         self._aim(demand)
 
+    def _resume(self, now: float, estimate: int) -> None:
+        """Begin a probe, or go on with one that was interrupted: that renews no patience."""
+        pause = now - self._left_at
+        if pause < self._settings.probe_pause and estimate <= MOVED * self._moved_from:
+            self._moved_at += pause
+        else:
+            self._moved_at, self._moved_from = now, estimate
+
     def _enter(self, event: ProbeEvent) -> bool:
         following = TRANSITIONS[self.status].get(event)
         if following is None:
             return False
+        if self.status is ProbeStatus.PROBING:
+            self._left_at = self._now
         self.status = following
         if following is ProbeStatus.LISTENING:
             self._phase_until = self._now + self._settings.escape_pause
@@ -134,6 +145,7 @@ class Prober:
         self.fruitless += 1
         self._gave_up_at = max(demand.estimate or 0, 1)
         self._rest_until = self._now + self._pause
+        self._left_at = -NEVER  # the next probe is a new one
         self._pause = min(self._pause * PAUSE_GROWTH, self._settings.probe_pause_limit)
 
     def _escape(self) -> None:

@@ -37,11 +37,13 @@ def _seconds(default: float, *, infinite: bool = False) -> Any:
     return field(default=default, validator=check)
 
 
-def _bounded_seconds(default: float, longest: float) -> Any:
+def _bounded_seconds(default: float, longest: float, *, shortest: float = 0.0) -> Any:
     def check(_instance: object, attribute: Any, value: object) -> None:
-        quantities.positive(attribute.name, value, "seconds")
-        if isinstance(value, (int, float)) and value > longest:
-            raise ValueError(f"{attribute.name} must be at most {longest} seconds, got {value!r}")
+        number = quantities.positive(attribute.name, value, "seconds")
+        if not shortest <= number <= longest:
+            raise ValueError(
+                f"{attribute.name} must be from {shortest} to {longest} seconds, got {value!r}"
+            )
 
     return field(default=default, validator=check)
 
@@ -77,8 +79,8 @@ class Settings:
         probe_pause: Pause after the first fruitless probe; grows by half each time (LiveKit's
             prober: 3 s, × 1.5, up to 120 s).
         probe_pause_limit: The longest pause between fruitless probes.
-        probe_tick: The shortest time between two rounds of padding (the reference: 10 ms). At
-            low rates the ticks are coarser, up to ten times as long.
+        probe_tick: The shortest time between two rounds of padding (the reference: 10 ms), from
+            1 ms to 1 s. At low rates the ticks are coarser, up to ten times as long.
         padding_packet: Bytes of one padding packet, the unit that padding is shared out in. RTP
             padding is at most 255 bytes a packet (RFC 3550, section 5.1), one of them the count.
         escape_bitrate: The floor at which padding goes out when everything waits and nothing is
@@ -97,7 +99,7 @@ class Settings:
     probe_patience: float = _seconds(3.0, infinite=True)
     probe_pause: float = _seconds(3.0)
     probe_pause_limit: float = _seconds(60.0)
-    probe_tick: float = _seconds(0.01)
+    probe_tick: float = _bounded_seconds(0.01, 1.0, shortest=0.001)
     padding_packet: int = field(default=256)
     escape_bitrate: int = field(default=200_000, converter=_escape_bitrate)
     escape_duration: float = _seconds(0.5)

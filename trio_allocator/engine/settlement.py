@@ -9,6 +9,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from ..messages import AllocationGranted, DecreaseAllocation, GrantReason
+from .caution import Caution
 from .fair import FairShares
 from .ledger import Ledger
 from .negotiation import Negotiation
@@ -39,12 +40,14 @@ class Settlement:
 
     def __init__(self, settings: Settings, ledger: Ledger, policy: Policy | None) -> None:
         self.negotiator: Negotiator = Negotiator(settings)
+        self.caution: Caution = Caution(settings.hold)
         self.sharing: Sharing = (
             FairShares(ledger, settings) if policy is None else PolicyShares(ledger, policy)
         )
         self.effects: list[Effect] = []
         self.holds: OrderedDict[int, float] = OrderedDict()  # all last as long: ends ascend
         self.forced: int = 0
+        self.lowered: bool = False
         self.policy_fault: PolicyError | None = None
         self._settings = settings
         self._ledger = ledger
@@ -133,6 +136,7 @@ class Settlement:
             self._ledger.mark_waiting(receiver, None)
             receiver.overtaken = 0
             self.negotiator.pardon(receiver)
+            self.caution.raised(now)
             self.tell(receiver, GrantReason.GRANTED)
             self.refresh(now, receiver)
 
@@ -174,6 +178,15 @@ class Settlement:
                 self.unplan(receiver)
             self.sharing.index(receiver)
 
+    def reconsider(self, receiver: Receiver) -> None:
+        """A receiver under request has another ladder or other options."""
+        self.negotiator.reconsider(receiver)
+        if receiver.request is not None:
+            if receiver.request.limit >= receiver.allocation:
+                self.withdraw(receiver)
+            else:
+                self._ledger.project(receiver, receiver.request.limit)
+
     def lower(self, now: float, receiver: Receiver, bitrate: int) -> None:
         """Book a receiver's own lowering; it may be what an outstanding request asked for."""
         request = receiver.request
@@ -210,6 +223,7 @@ class Settlement:
     def _hold(self, now: float, receiver: Receiver) -> None:
         self._drop_hold(receiver)
         receiver.held_until = now + self._settings.hold
+        self.lowered = True
         self.holds[receiver.id] = receiver.held_until
 
     def _drop_hold(self, receiver: Receiver) -> None:

@@ -39,6 +39,10 @@ class AllocatorStatus:
         asked: How many have a decrease request outstanding, or owe a promised decrease.
         refusing: How many refused, and are not asked again for now.
         holds: Receiver id to the end of its hold: its raises wait until then.
+        ceiling: How far the sum may grow for now: the lowest recent estimate, for a while after a
+            decrease that the allocator caused, so that noise does not flap. None while the
+            estimate itself says it.
+        ceiling_until: When that has ended at the latest; None likewise.
         favoured: Receiver id to the end of the hold on what becomes free for it.
         probe: What the prober does.
         probe_target: The rate that media and padding together follow; 0 while nothing is probed.
@@ -58,6 +62,8 @@ class AllocatorStatus:
     asked: int
     refusing: int
     holds: dict[int, float]
+    ceiling: int | None
+    ceiling_until: float | None
     favoured: dict[int, float]
     probe: ProbeStatus
     probe_target: int
@@ -76,6 +82,10 @@ def snapshot(engine: Engine) -> AllocatorStatus:
     fixed = sum(r.allocation for r in engine.ledger if not r.options.negotiable)
     settlement = engine.settlement
     fault = settlement.policy_fault
+    ceiling = None
+    if estimate is not None:
+        ceiling = settlement.caution.ceiling(engine.now, estimate)
+        ceiling = None if ceiling == estimate else ceiling
     return AllocatorStatus(
         estimate=estimate,
         committed=committed,
@@ -87,6 +97,8 @@ def snapshot(engine: Engine) -> AllocatorStatus:
         asked=len(settlement.negotiator.outstanding),
         refusing=sum(receiver.refusal is not None for receiver in engine.ledger),
         holds=dict(settlement.holds),
+        ceiling=ceiling,
+        ceiling_until=None if ceiling is None else settlement.caution.until,
         favoured=settlement.sharing.favoured(),
         probe=engine.prober.status,
         probe_target=engine.prober.target,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import ParamSpec, TypeAlias, TypeVar, Unpack
@@ -23,6 +22,7 @@ from ..messages import (
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..tracks import Track
 from .actions import RequestVariant, SelectorAction, SwitchReason
+from .callbacks import check_completed, check_synchronous
 from .selector import VariantSelector
 
 P = ParamSpec("P")
@@ -34,25 +34,6 @@ VariantCallback: TypeAlias = Callable[[str | None, SwitchReason], object]
 PaddingCallback: TypeAlias = Callable[[int], int | None]
 """Called with the bytes of padding due. Returns how many were sent, everything above UDP counted;
 None if another task will send them and report each packet by `TrackReceiver.padding_sent`."""
-
-
-def _synchronous(name: str, callback: object) -> None:
-    if not callable(callback):
-        raise TypeError(f"{name} must be callable, not {callback!r}")
-    if inspect.iscoroutinefunction(callback):
-        raise TypeError(
-            f"{name} must be a synchronous function, not {callback!r}: hand the work to a task of "
-            "yours, for example by a memory channel's send_nowait"
-        )
-
-
-def _completed(result: object) -> None:
-    if inspect.iscoroutine(result):
-        result.close()
-        raise TypeError(
-            "request_variant must be a synchronous function, but it returned a coroutine: hand "
-            "the work to a task of yours, for example by a memory channel's send_nowait"
-        )
 
 
 class TrackReceiver:
@@ -114,9 +95,9 @@ class TrackReceiver:
         active: Collection[str] | None = None,
         **options: Unpack[ReceiverOptionChanges],
     ) -> None:
-        _synchronous("request_variant", request_variant)
+        check_synchronous("request_variant", request_variant)
         if send_padding is not None:
-            _synchronous("send_padding", send_padding)
+            check_synchronous("send_padding", send_padding)
         self._handle: ReceiverHandle | None = None
         self._send_padding = send_padding
         self._selector = VariantSelector(track, target=target, active=active)
@@ -322,7 +303,7 @@ class TrackReceiver:
             return
         match action:
             case RequestVariant(variant, reason):
-                _completed(self._request_variant(variant, reason))
+                check_completed(self._request_variant(variant, reason))
             case SetVariants(variants):
                 self._tell(handle.set_variants, variants)
             case RequestAllocation(bitrate):

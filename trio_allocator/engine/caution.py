@@ -1,0 +1,79 @@
+"""Calm after a decrease: raises are judged by the lowest estimate of the last seconds (G9).
+
+A hold on whoever was lowered is not enough: its neighbour would take what noise offers, and be
+lowered by the next dip. So for a term after each decrease that the allocator caused, the sum may
+grow only as far as every recent estimate allows. The term is longer each time a raise had to be
+taken back at once, as with an estimate that swings around a threshold.
+"""
+
+from __future__ import annotations
+
+from .settings import NEVER
+
+FIRST_TERM = 2
+"""The first term, in holds: 10 s."""
+
+LONGEST_TERM = 24
+"""The longest, in holds: two minutes."""
+
+_BUCKET = 0.1
+"""Lows are kept for every tenth of a second: bounded memory whatever the rate of estimates."""
+
+
+class Caution:
+    """Keeps the lows of the estimate for as long as they matter.
+
+    Args:
+        hold: How far back it looks, s: no raise waits longer for an estimate that stays.
+    """
+
+    __slots__ = ("_hold", "_lows", "_raised_at", "_term", "until")
+
+    def __init__(self, hold: float) -> None:
+        self.until: float = -NEVER
+        self._hold = hold
+        self._term = FIRST_TERM * hold
+        self._raised_at = -NEVER
+        self._lows: list[tuple[float, float, int]] = []  # since, until, rate; rates ascend
+
+    def raised(self, now: float) -> None:
+        """Somebody was granted more."""
+        self._raised_at = now
+
+    def lowered(self, now: float, estimate: int) -> None:
+        """Somebody was lowered, and not by its own wish."""
+        if now >= self.until:
+            self._lows = [(now, now, estimate)]
+        if now - self._raised_at < self._hold:
+            self._term = min(2 * self._term, LONGEST_TERM * self._hold)
+        elif now >= self.until:
+            self._term = FIRST_TERM * self._hold
+        self.until = now + self._term
+
+    def note(self, now: float, estimate: int) -> None:
+        """The newest estimate, bit/s."""
+        if now >= self.until:
+            return
+        lows = self._lows
+        while lows and lows[-1][2] >= estimate:
+            lows.pop()
+        if not lows or now - lows[-1][0] >= _BUCKET:
+            lows.append((now, now, estimate))
+        else:
+            since, _, low = lows[-1]
+            lows[-1] = (since, now, low)
+
+    def ceiling(self, now: float, estimate: int) -> int:
+        """How far the sum of the allocations may grow now, bit/s; at most the estimate."""
+        if now >= self.until:
+            return estimate
+        lows = self._lows
+        while lows and lows[0][1] + self._hold <= now:
+            del lows[0]
+        return min(estimate, lows[0][2]) if lows else estimate
+
+    def rises_at(self, now: float, estimate: int) -> float:
+        """When that will be more, if the estimate stays."""
+        if self.ceiling(now, estimate) == estimate:
+            return NEVER
+        return min(self._lows[0][1] + self._hold, self.until)
