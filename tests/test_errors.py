@@ -47,7 +47,7 @@ async def test_a_misspelt_option_is_named_with_those_there_are(opener, autojump_
 
 def test_a_misspelt_setting_is_named_with_those_there_are():
     with pytest.raises(TypeError, match=r"'holds'.*hold.*probe_patience"):
-        open_allocator(holds=3)
+        open_allocator(holds=3)  # type: ignore[call-arg]
 
 
 def test_a_nursery_is_a_nursery():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import trio
 import trio.testing
 
-from trio_allocator import DecreaseAllocation, ProbingAllocator, open_allocator
+from trio_allocator import DecreaseAllocation, ProbingAllocator, Track, open_allocator
 from trio_allocator.registration import Registration
 
 from .measure import CAMERA, HIGH, LOW, Row, micro, seconds
@@ -83,6 +84,22 @@ async def _satisfy(count: int) -> tuple[float, float]:
     )
 
 
+async def _half_satisfied(count: int, *, distinct: bool) -> float:
+    """An estimate that serves about half of what is waited for, s."""
+    times = []
+    for _ in range(3):
+        async with open_allocator(initial_estimate=1) as allocator:
+            for turn in range(count):
+                extra = 7 * turn if distinct else 0
+                rates = {"low": 150_000, "medium": 500_000 + extra, "high": 2_500_000 + 3 * extra}
+                receiver = allocator.register_track_receiver(Track("camera", variants=rates))
+                receiver.request_allocation(2 * HIGH)
+            times.append(
+                seconds(lambda a=allocator: a.update_bandwidth_estimation(HIGH * count // 2))
+            )
+    return statistics.median(times)
+
+
 def rows() -> Iterator[Row]:
     """Measure estimates at 1, 10, 100 and 1000 receivers."""
     cases: list[tuple[str, Prepare, int]] = [
@@ -109,4 +126,12 @@ def rows() -> Iterator[Row]:
             f"{micro(total)}, {ratio:.2f} × waking bare tasks",
             "≤ 4 ×" if count == 1000 else "",
             ratio <= 4 if count == 1000 else None,
+        )
+    for distinct, name in ((False, "equal ladders"), (True, "all ladders different")):
+        small, large = (
+            trio.run(partial(_half_satisfied, n, distinct=distinct)) for n in (500, 1000)
+        )
+        yield Row(
+            f"estimate that serves half of what 1000 wait for, {name}",
+            f"{micro(large)}, {large / small:.2f} × that of 500",
         )

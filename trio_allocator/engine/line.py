@@ -11,22 +11,28 @@ from .lazy_heap import LazyHeap
 Place = tuple[float, int, float]
 """Rank (lower is served first), bit/s needed, turn within the rank."""
 
-_Turn = tuple[float, int]
+
+class _Rank:
+    """Those of one rank: in the order of their turns, and the smallest need among them."""
+
+    __slots__ = ("needs", "turns")
+
+    def __init__(self) -> None:
+        self.turns: SortedList[tuple[float, int, int]] = SortedList()  # turn, member, need
+        self.needs: LazyHeap[tuple[float]] = LazyHeap()
 
 
 class Line:
     """Places sorted for two questions: does anything fit, and what fits first?
 
-    Receivers with the same ladder need the same increments, so there are far fewer distinct
-    needs than receivers; the search walks over needs, not over receivers.
+    The first is answered at once. The second walks past those who come before and do not fit.
     """
 
-    __slots__ = ("_groups", "_needs", "_order", "_places")
+    __slots__ = ("_needs", "_places", "_ranks")
 
     def __init__(self) -> None:
         self._places: dict[int, Place] = {}
-        self._groups: dict[tuple[float, int], LazyHeap[_Turn]] = {}
-        self._order: SortedList[tuple[float, int]] = SortedList()
+        self._ranks: SortedDict[float, _Rank] = SortedDict()
         self._needs: SortedDict[int, int] = SortedDict()
 
     def __len__(self) -> int:
@@ -50,28 +56,28 @@ class Line:
             self.discard(member)
         rank, need, turn = place
         self._places[member] = place
-        group = self._groups.get((rank, need))
+        group: _Rank | None = self._ranks.get(rank)
         if group is None:
-            group = self._groups[rank, need] = LazyHeap()
-            self._order.add((rank, need))
-            self._needs[need] = self._needs.get(need, 0) + 1
-        group.put(member, (turn, member))
+            group = self._ranks[rank] = _Rank()
+        group.turns.add((turn, member, need))
+        group.needs.put(member, (need,))
+        self._needs[need] = self._needs.get(need, 0) + 1
 
     def discard(self, member: int) -> None:
         """Let somebody leave the line, if they are in it."""
         place = self._places.pop(member, None)
         if place is None:
             return
-        rank, need, _ = place
-        group = self._groups[rank, need]
-        group.discard(member)
-        if not group:
-            del self._groups[rank, need]
-            self._order.remove((rank, need))
-            if self._needs[need] == 1:
-                del self._needs[need]
-            else:
-                self._needs[need] -= 1
+        rank, need, turn = place
+        group = self._ranks[rank]
+        group.turns.remove((turn, member, need))
+        group.needs.discard(member)
+        if not group.turns:
+            del self._ranks[rank]
+        if self._needs[need] == 1:
+            del self._needs[need]
+        else:
+            self._needs[need] -= 1
 
     def first_fitting(self, room: int) -> int | None:
         """Whom to serve first among those that need no more than `room` bit/s.
@@ -80,16 +86,11 @@ class Line:
         """
         if not self._needs or self._needs.peekitem(0)[0] > room:
             return None
-        best: tuple[_Turn, int] | None = None
-        best_rank = 0.0
-        for rank, need in self._order:
-            if best is not None and rank != best_rank:
-                break
-            if need <= room:
-                head = self._groups[rank, need].first()
-                if head is not None and (best is None or head < best):
-                    best, best_rank = head, rank
-        return None if best is None else best[1]
+        for group in self._ranks.values():
+            smallest = group.needs.first()
+            if smallest is not None and smallest[0][0] <= room:
+                return next(int(member) for _, member, need in group.turns if need <= room)
+        return None
 
     def smallest_need_above(self, room: int) -> int | None:
         """The smallest need that does not fit into `room` bit/s; None if all fit."""

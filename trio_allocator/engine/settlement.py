@@ -55,11 +55,6 @@ class Settlement:
         self._pending: dict[int, Receiver] = {}
 
     @property
-    def pending(self) -> bool:
-        """Whether somebody is to be forced as soon as nobody owes an answer."""
-        return bool(self._pending)
-
-    @property
     def wake_at(self) -> float:
         """The next deadline, or end of a hold."""
         held = next(iter(self.holds.values()), NEVER)
