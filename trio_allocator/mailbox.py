@@ -59,6 +59,11 @@ class Mailbox:
         self._request = request
         self.wake()
 
+    def revise_request(self, request: DecreaseAllocation) -> None:
+        """Put another form of the decrease request in its place, if it is unread."""
+        if self._request is not None:
+            self._request = request
+
     def withdraw_request(self) -> None:
         """Take the decrease request back, if it is unread."""
         self._request = None

@@ -15,7 +15,7 @@ from .engine.negotiator import AnswerError
 from .engine.padding import PaddingAccount
 from .engine.policies import Policy
 from .engine.settings import SettingChanges, Settings
-from .engine.settlement import RequestWithdrawn
+from .engine.settlement import RequestRevised, RequestWithdrawn
 from .engine.status import AllocatorStatus, snapshot
 from .interface import ConnectionAllocator, ReceiverHandle
 from .lifetime import living
@@ -294,6 +294,8 @@ class ProbingAllocator(ConnectionAllocator):
                 mailbox.put_grant(effect)
             elif isinstance(effect, RequestWithdrawn):
                 mailbox.withdraw_request()
+            elif isinstance(effect, RequestRevised):
+                mailbox.revise_request(effect.request)
             else:
                 mailbox.put_request(effect)
         self._time.arm()

@@ -62,6 +62,12 @@ def need(r: Any, level: int) -> int:
     return above(r, level) - level
 
 
+def lacks(r: Any) -> int:
+    """What would be of use to it: a step, or all that it waits for if any part is of use."""
+    elastic = r.options.elastic and not steps(r)
+    return want(r) - r.projected if elastic else need(r, r.projected)
+
+
 def idle(r: Any) -> bool:
     return r.negotiation.name == "IDLE"
 

@@ -114,7 +114,7 @@ class EngineMachine(RuleBasedStateMachine):
                 )
                 assert not self.witness.falls(self.now, estimate), "P1: the estimate falls"
                 useful = [r for r in everyone if model.waits(r)]
-                needs = [model.need(r, r.projected) for r in useful]
+                needs = [model.lacks(r) for r in useful]
                 assert any(n > estimate - committed for n in needs), "P1: all that waits would fit"
         if engine.prober.status.name == "ESCAPING":
             assert target == self.settings.escape_bitrate, "P5: another floor"

@@ -237,15 +237,15 @@ class Engine:
         caution = settlement.caution
         # What an event frees may be handed on. While the estimate is unknown (A6) that is all.
         capacity = max(self._budget, self.ledger.committed)
-        self._calm_at = NEVER
         if known is not None:
             capacity = min(known, max(capacity, caution.ceiling(self._now, known)))
-            if self.ledger.waiting:
-                self._calm_at = caution.rises_at(self._now, known)
         settlement.settle(self._now, capacity, negotiate=known is not None)
         if settlement.lowered and known is not None:
             caution.lowered(self._now, known)
         settlement.lowered = False
+        self._calm_at = NEVER
+        if known is not None and self.ledger.waiting:
+            self._calm_at = caution.rises_at(self._now, known)
         self._review_probe()
 
     def _review_probe(self) -> None:

@@ -268,7 +268,8 @@ class FairShares:
                 need = line.smallest_need_above(room)
                 if need is not None:
                     yield need
-            if (first := shelf.elastic.first()) is not None:
+            first = shelf.elastic.first()
+            if first is not None and first[0][0] > room:
                 yield int(first[0][0])
 
 

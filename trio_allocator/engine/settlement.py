@@ -26,7 +26,15 @@ class RequestWithdrawn:
     receiver_id: int
 
 
-Effect: TypeAlias = AllocationGranted | DecreaseAllocation | RequestWithdrawn
+@frozen
+class RequestRevised:
+    """The decrease request in this receiver's mailbox asks for something else, if it is unread."""
+
+    receiver_id: int
+    request: DecreaseAllocation
+
+
+Effect: TypeAlias = AllocationGranted | DecreaseAllocation | RequestWithdrawn | RequestRevised
 
 
 class Settlement:
@@ -175,12 +183,19 @@ class Settlement:
 
     def reconsider(self, receiver: Receiver) -> None:
         """A receiver under request has another ladder or other options."""
+        request = receiver.request
+        if request is None:
+            return
+        before = request.limit
         self.negotiator.reconsider(receiver)
-        if receiver.request is not None:
-            if receiver.request.limit >= receiver.allocation:
-                self.withdraw(receiver)
-            else:
-                self._ledger.project(receiver, receiver.request.limit)
+        if request.limit >= receiver.allocation:
+            self.withdraw(receiver)
+        elif request.limit != before:
+            self._ledger.project(receiver, request.limit)
+            revised = DecreaseAllocation(
+                receiver.allocation, request.limit, request.id, receiver.id
+            )
+            self.effects.append(RequestRevised(receiver.id, revised))
 
     def lower(self, now: float, receiver: Receiver, bitrate: int) -> None:
         """Book a receiver's own lowering; it may be what an outstanding request asked for."""
