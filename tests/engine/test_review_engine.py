@@ -22,6 +22,22 @@ CAMERA = (150_000, 500_000, 2_500_000)
 LOW, MEDIUM, HIGH = 165_000, 550_000, 2_750_000
 
 
+@pytest.fixture
+def lows_only(monkeypatch):
+    """Leave nothing but the lows: no margin below the newest estimate."""
+    monkeypatch.setattr("trio_allocator.engine.caution.MARGIN", 1)
+
+
+@pytest.mark.invariant("G9")
+def test_an_estimate_that_really_rises_is_followed_to_a_twentieth_below():
+    calm = Caution(5.0)
+    calm.lowered(0.0, 1_000)
+    calm.note(0.2, 1_040)
+    assert calm.ceiling(0.2, 1_040) == 1_000
+    calm.note(0.4, 2_000)
+    assert calm.ceiling(0.4, 2_000) == 1_900
+
+
 def opened(estimate=None, policy=None, **settings) -> Engine:
     settings = {"estimate_timeout": math.inf, **settings}
     return Engine(Settings(**settings), now=NOW, initial_estimate=estimate, policy=policy)
@@ -227,6 +243,7 @@ def test_before_any_decrease_nothing_is_kept_back():
     assert (caution.ceiling(0.1, 1000), caution.rises_at(0.1, 1000)) == (1000, math.inf)
 
 
+@pytest.mark.usefixtures("lows_only")
 @pytest.mark.invariant("G9")
 def test_the_ceiling_is_the_lowest_estimate_of_the_last_hold(caution):
     told = [(0.0, 1000)]
@@ -238,6 +255,7 @@ def test_the_ceiling_is_the_lowest_estimate_of_the_last_hold(caution):
         assert caution.ceiling(when, rate) == min(recent)
 
 
+@pytest.mark.usefixtures("lows_only")
 @pytest.mark.invariant("G9")
 def test_a_fall_counts_at_once_and_it_is_never_more_than_the_estimate(caution):
     caution.note(1.0, 2000)
@@ -248,6 +266,7 @@ def test_a_fall_counts_at_once_and_it_is_never_more_than_the_estimate(caution):
     assert caution.ceiling(1.02, 2000) == 700
 
 
+@pytest.mark.usefixtures("lows_only")
 @pytest.mark.invariant("G9")
 def test_the_ceiling_ends_with_the_term(caution):
     end = FIRST_TERM * HOLD
@@ -258,6 +277,7 @@ def test_the_ceiling_ends_with_the_term(caution):
     assert (caution.ceiling(end, 900), caution.rises_at(end, 900)) == (900, math.inf)
 
 
+@pytest.mark.usefixtures("lows_only")
 @pytest.mark.invariant("G9")
 def test_it_rises_when_the_low_has_passed(caution):
     caution.note(1.0, 1200)
@@ -284,6 +304,7 @@ def test_the_term_doubles_with_each_raise_taken_back_up_to_two_minutes(caution):
     assert caution.until == pytest.approx(now + HOLD + FIRST_TERM * HOLD), "it lasted: afresh"
 
 
+@pytest.mark.usefixtures("lows_only")
 @pytest.mark.invariant("G9")
 def test_another_decrease_within_the_term_prolongs_it_and_forgets_no_low(caution):
     caution.note(6.0, 900)
@@ -326,6 +347,7 @@ def under_caution():
     return engine, other, lowered
 
 
+@pytest.mark.usefixtures("lows_only")
 @pytest.mark.invariant("G9")
 def test_a_neighbour_gets_nothing_by_noise_and_its_raise_once_the_lows_have_passed():
     engine, other, _ = under_caution()
@@ -343,6 +365,7 @@ def test_a_neighbour_gets_nothing_by_noise_and_its_raise_once_the_lows_have_pass
     assert snapshot(engine).ceiling is None
 
 
+@pytest.mark.usefixtures("lows_only")
 @pytest.mark.invariant("G9")
 def test_no_raise_waits_longer_than_a_hold_once_the_estimate_has_risen_for_good():
     engine, other, _ = under_caution()
@@ -359,6 +382,7 @@ def test_no_raise_waits_longer_than_a_hold_once_the_estimate_has_risen_for_good(
     assert other.allocation == 600
 
 
+@pytest.mark.usefixtures("lows_only")
 @pytest.mark.invariant("G9", "G2")
 def test_what_a_leaver_frees_is_handed_on_in_the_same_call_even_under_the_ceiling():
     engine, other, lowered = under_caution()
@@ -372,6 +396,7 @@ def test_what_a_leaver_frees_is_handed_on_in_the_same_call_even_under_the_ceilin
     assert engine.drain() == [AllocationGranted(950, GrantReason.GRANTED, other.id)]
 
 
+@pytest.mark.usefixtures("lows_only")
 @pytest.mark.invariant("G9")
 def test_a_raise_that_is_taken_back_at_once_doubles_the_term():
     engine, other, _ = under_caution()

@@ -2,8 +2,9 @@
 
 A hold on whoever was lowered is not enough: its neighbour would take what noise offers, and be
 lowered by the next dip. So for a term after each decrease that the allocator caused, the sum may
-grow only as far as every recent estimate allows. The term is longer each time a raise had to be
-taken back at once, as with an estimate that swings around a threshold.
+grow only as far as every recent estimate allows, or to a twentieth below the newest: an estimate
+that really rises is followed at once. The term is longer each time a raise had to be taken back
+soon, as with an estimate that swings around a threshold.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ FIRST_TERM = 2
 
 LONGEST_TERM = 24
 """The longest, in holds: two minutes."""
+
+MARGIN = 20
+"""A raise that leaves this part of the estimate free (a twentieth) is none that noise would undo."""
 
 _BUCKET = 0.1
 """Lows are kept for every tenth of a second: bounded memory whatever the rate of estimates."""
@@ -70,7 +74,8 @@ class Caution:
         lows = self._lows
         while lows and lows[0][1] + self._hold <= now:
             del lows[0]
-        return min(estimate, lows[0][2]) if lows else estimate
+        low = lows[0][2] if lows else estimate
+        return min(estimate, max(low, estimate - estimate // MARGIN))
 
     def rises_at(self, now: float, estimate: int) -> float:
         """When that will be more, if the estimate stays."""
