@@ -337,6 +337,11 @@ class Witness:
             match type(effect).__name__:
                 case "DecreaseAllocation":
                     self._asked(s, effect, now, estimate)
+                case "RequestRevised":
+                    assert s.request is not None, "N2: what is revised was never asked"
+                    assert effect.request.request_id == s.request.request_id, "N2: another one"
+                    assert lowest(s.record) <= effect.request.limit, "N4: below what it can give"
+                    s.request = effect.request
                 case "RequestWithdrawn":
                     s.request, s.pledged = None, False
                 case _:
