@@ -2,6 +2,6 @@
 
 No module in here knows Trio, a clock, randomness or logging: the same decisions run in a nursery,
 under Hypothesis at full speed, and in a simulator. Imports run one way:
-settings, negotiation < receiver < ledger, estimates, caution, padding, prober, negotiator < line,
+settings, negotiation, lows < receiver < ledger, estimates, caution, padding, prober, negotiator < line,
 shelves < fair, policies < settlement < engine < status.
 """

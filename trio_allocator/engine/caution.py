@@ -9,6 +9,7 @@ soon, as with an estimate that swings around a threshold.
 
 from __future__ import annotations
 
+from .lows import RecentLows
 from .settings import NEVER
 
 FIRST_TERM = 2
@@ -19,9 +20,6 @@ LONGEST_TERM = 24
 
 MARGIN = 20
 """A raise that leaves this part of the estimate free (a twentieth) is none that noise would undo."""
-
-_BUCKET = 0.1
-"""Lows are kept for every tenth of a second: bounded memory whatever the rate of estimates."""
 
 
 class Caution:
@@ -38,7 +36,7 @@ class Caution:
         self._hold = hold
         self._term = FIRST_TERM * hold
         self._raised_at = -NEVER
-        self._lows: list[tuple[float, float, int]] = []  # since, until, rate; rates ascend
+        self._lows = RecentLows(hold)
 
     def raised(self, now: float) -> None:
         """Somebody was granted more."""
@@ -47,7 +45,8 @@ class Caution:
     def lowered(self, now: float, estimate: int) -> None:
         """Somebody was lowered, and not by its own wish."""
         if now >= self.until:
-            self._lows = [(now, now, estimate)]
+            self._lows.clear()
+            self._lows.add(now, estimate)
         if now - self._raised_at < self._hold:
             self._term = min(2 * self._term, LONGEST_TERM * self._hold)
         elif now >= self.until:
@@ -56,29 +55,20 @@ class Caution:
 
     def note(self, now: float, estimate: int) -> None:
         """The newest estimate, bit/s."""
-        if now >= self.until:
-            return
-        lows = self._lows
-        while lows and lows[-1][2] >= estimate:
-            lows.pop()
-        if not lows or now - lows[-1][0] >= _BUCKET:
-            lows.append((now, now, estimate))
-        else:
-            since, _, low = lows[-1]
-            lows[-1] = (since, now, low)
+        if now < self.until:
+            self._lows.add(now, estimate)
 
     def ceiling(self, now: float, estimate: int) -> int:
         """How far the sum of the allocations may grow now, bit/s; at most the estimate."""
         if now >= self.until:
             return estimate
-        lows = self._lows
-        while lows and lows[0][1] + self._hold <= now:
-            del lows[0]
-        low = lows[0][2] if lows else estimate
+        self._lows.prune(now)
+        _, low = next(iter(self._lows), (now, estimate))
         return min(estimate, max(low, estimate - estimate // MARGIN))
 
     def rises_at(self, now: float, estimate: int) -> float:
         """When that will be more, if the estimate stays."""
         if self.ceiling(now, estimate) == estimate:
             return NEVER
-        return min(self._lows[0][1] + self._hold, self.until)
+        seen_until, _ = next(iter(self._lows))
+        return min(seen_until + self._hold, self.until)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .lows import RecentLows
 from .settings import NEVER
 
 SHORTEST_TIMEOUT = 2.0
@@ -21,10 +22,6 @@ FALL_WINDOW = 2.0
 
 FALL_SHARE = 0.95
 
-_BUCKET = 0.1
-"""Maxima are kept for every tenth of a second: bounded memory whatever the rate of estimates. What
-falls within a bucket counts as its maximum, so that a fall may be noticed longer, never less."""
-
 
 class Estimates:
     """The history of estimates, as much of it as decisions need.
@@ -33,16 +30,16 @@ class Estimates:
         timeout: Seconds of silence after which the estimate is unknown, or None to learn it.
     """
 
-    __slots__ = ("_intervals", "_maxima", "_timeout", "_updated", "ever", "value")
+    __slots__ = ("_highs", "_intervals", "_timeout", "_updated", "ever", "value")
 
     def __init__(self, timeout: float | None) -> None:
         self.value: int | None = None
         self.ever: bool = False
         self._timeout = timeout
         self._updated = -NEVER
-        # Both are short, and a deque of Python's takes 760 bytes even when it is empty.
+        # Short, and a deque of Python's takes 760 bytes even when it is empty.
         self._intervals: list[float] = []
-        self._maxima: list[tuple[float, float, int]] = []  # since, until, rate
+        self._highs = RecentLows(FALL_WINDOW)  # of the estimate negated
 
     def update(self, now: float, bitrate: int) -> None:
         """Take over the newest estimate, bit/s."""
@@ -52,16 +49,7 @@ class Estimates:
         self.value = bitrate
         self.ever = True
         self._updated = now
-        maxima = self._maxima
-        while maxima and maxima[-1][2] <= bitrate:
-            maxima.pop()
-        if not maxima or now - maxima[-1][0] >= _BUCKET:
-            maxima.append((now, now, bitrate))
-        else:
-            since, _, high = maxima[-1]
-            maxima[-1] = (since, now, high)
-        while maxima[0][1] + FALL_WINDOW <= now:
-            del maxima[0]
+        self._highs.add(now, -bitrate)
 
     @property
     def stale_at(self) -> float:
@@ -79,9 +67,8 @@ class Estimates:
 
     def steady_at(self, now: float) -> float:
         """When it will have stopped falling, all else equal; now or earlier if it does not fall."""
-        while self._maxima and self._maxima[0][1] + FALL_WINDOW <= now:
-            del self._maxima[0]
+        self._highs.prune(now)
         if self.value is None:
             return NEVER
-        falling = [until for _, until, high in self._maxima if self.value < FALL_SHARE * high]
+        falling = [until for until, low in self._highs if self.value < FALL_SHARE * -low]
         return falling[-1] + FALL_WINDOW if falling else now
