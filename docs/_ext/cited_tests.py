@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-INVARIANTS = ROOT / "docs" / "invariants.toml"
+INVARIANTS = ROOT / "trio_allocator" / "testing" / "invariants.toml"
 DEFECTS = ROOT / "docs" / "defects.toml"
 
 

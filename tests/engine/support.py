@@ -1,0 +1,54 @@
+"""What direct tests of the engine share: an engine, its receivers, and what it says to them."""
+
+from __future__ import annotations
+
+import math
+
+from trio_allocator.engine.engine import Engine
+from trio_allocator.engine.padding import PaddingAccount
+from trio_allocator.engine.policies import Policy
+from trio_allocator.engine.receiver import Receiver
+from trio_allocator.engine.settings import Settings
+from trio_allocator.engine.settlement import Effect
+from trio_allocator.messages import AllocationGranted, DecreaseAllocation, GrantReason
+from trio_allocator.options import ReceiverOptions
+from trio_allocator.tracks import Track
+
+NOW = 100.0
+
+
+def ladder(*rates: int) -> Track:
+    """A track with these rates; its steps are a tenth above them."""
+    return Track("t", variants={f"v{rate}": rate for rate in rates})
+
+
+def opened(estimate: int | None = None, policy: Policy | None = None, **settings) -> Engine:
+    """An engine at `NOW`, whose estimates last unless told otherwise."""
+    chosen = Settings(**{"estimate_timeout": math.inf, **settings})
+    return Engine(chosen, now=NOW, initial_estimate=estimate, policy=policy)
+
+
+def joined(engine: Engine, bandwidth: int, *rates: int, now: float = NOW, **options) -> Receiver:
+    """A negotiable receiver with this ladder."""
+    track = ladder(*rates)
+    checked = ReceiverOptions.for_track(track, {"negotiable": True, **options})
+    return engine.register(now, track, checked, bandwidth, PaddingAccount())
+
+
+def record(bandwidth: int, *rates: int, number: int = 1, **options) -> Receiver:
+    """A receiver in no books."""
+    track = ladder(*rates)
+    checked = ReceiverOptions.for_track(track, {"negotiable": True, **options})
+    return Receiver(number, track, checked, bandwidth)
+
+
+def asked(effects: list[Effect]) -> dict[int, int]:
+    """Who is asked, and to come down to what."""
+    return {e.receiver_id: e.limit for e in effects if isinstance(e, DecreaseAllocation)}
+
+
+def granted(effects: list[Effect]) -> list[tuple[int, int, GrantReason]]:
+    """Who was told to hold what, and why; in order."""
+    return [
+        (e.receiver_id, e.allocation, e.reason) for e in effects if isinstance(e, AllocationGranted)
+    ]

@@ -1,0 +1,374 @@
+"""When the prober starts, how far it aims, when it gives up, and its way out of a deadlock."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from attrs import evolve
+
+from trio_allocator.engine.padding import Meter, PaddingAccount
+from trio_allocator.engine.probe_status import ProbeStatus
+from trio_allocator.engine.prober import Demand, Prober
+from trio_allocator.engine.settings import Settings
+
+NOW = 100.0
+WANTED = Demand(estimate=1_000_000, wanted=1_500_000, allowed=True, stuck=False)
+NOTHING = Demand(estimate=1_000_000, wanted=0, allowed=False, stuck=False)
+STUCK = Demand(estimate=None, wanted=0, allowed=False, stuck=True)
+
+
+def rising(estimate: int) -> Demand:
+    return evolve(WANTED, estimate=estimate)
+
+
+class Bench:
+    """A prober, and a meter to send media past."""
+
+    def __init__(self, **settings) -> None:
+        self.meter = Meter()
+        self.prober = Prober(Settings(**settings), self.meter, NOW)
+        self.account = PaddingAccount()
+        self.prober.padding.join(1, self.account)
+
+    def after(self, seconds: float, demand: Demand) -> ProbeStatus:
+        self.prober.review(NOW + seconds, demand)
+        return self.prober.status
+
+    @property
+    def due(self) -> float:
+        """When it wants to be asked again, seconds from the start."""
+        return self.prober.wake_at - NOW
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+# --- P1: only while there is a reason ----------------------------------------------------------
+
+
+@pytest.mark.invariant("P1")
+def test_at_first_it_does_nothing_and_waits_for_nothing(bench):
+    assert bench.prober.status is ProbeStatus.IDLE
+    assert (bench.prober.target, bench.prober.fruitless) == (0, 0)
+    assert bench.prober.wake_at == bench.prober.next_tick == math.inf
+    assert bench.prober.tick(NOW + 1000) == []
+
+
+@pytest.mark.invariant("P1")
+def test_it_probes_while_it_is_wanted_and_allowed(bench):
+    assert bench.after(0, WANTED) is ProbeStatus.PROBING
+    assert bench.prober.target == 1_500_000
+    assert bench.after(1, evolve(WANTED, allowed=False)) is ProbeStatus.IDLE
+    assert (bench.prober.target, bench.prober.next_tick) == (0, math.inf)
+    assert bench.after(2, WANTED) is ProbeStatus.PROBING
+    assert bench.after(3, evolve(WANTED, wanted=0)) is ProbeStatus.IDLE
+    assert bench.prober.target == 0
+
+
+@pytest.mark.invariant("P1", "P2")
+def test_what_nobody_has_read_is_taken_back_when_it_ends(bench):
+    bench.after(0, WANTED)
+    bench.prober.tick(NOW + 0.5)
+    assert bench.account.unread > 0
+    bench.after(0.5, NOTHING)
+    assert bench.account.unread == 0
+
+
+# --- P4: how far -------------------------------------------------------------------------------
+
+
+@pytest.mark.invariant("P4")
+@pytest.mark.parametrize(
+    ("estimate", "wanted", "target"),
+    [
+        (1_000_000, 1_000_001, 1_000_001),
+        (1_000_000, 2_000_000, 2_000_000),
+        (1_000_000, 2_000_001, 2_000_000),
+        (100_000, 300_000, 200_000),
+        (100_001, 300_000, 200_002),
+        (0, 150_000, 150_000),
+        (0, 300_000, 200_000),
+    ],
+)
+def test_it_aims_at_the_step_but_not_above_twice_the_estimate(estimate, wanted, target, bench):
+    bench.after(0, Demand(estimate, wanted, allowed=True, stuck=False))
+    assert bench.prober.target == target
+
+
+@pytest.mark.invariant("P4")
+def test_it_follows_what_is_wanted_as_that_changes(bench):
+    bench.after(0, WANTED)
+    bench.after(0.1, evolve(WANTED, wanted=1_200_000))
+    assert bench.prober.target == 1_200_000
+
+
+@pytest.mark.invariant("P4")
+def test_with_an_increment_it_aims_above_the_estimate_whatever_is_wanted():
+    bench = Bench(probe_increment=200_000)
+    bench.after(0, WANTED)
+    assert bench.prober.target == 1_200_000
+    bench.after(1, rising(1_100_000))
+    assert bench.prober.target == 1_300_000
+    bench.after(1, rising(150_000))
+    assert bench.prober.target == 300_000
+
+
+@pytest.mark.invariant("P4")
+def test_an_estimate_of_nothing_with_no_increment_leaves_nothing_to_follow():
+    bench = Bench(probe_increment=0)
+    bench.after(0, WANTED)
+    assert bench.prober.next_tick < math.inf
+    assert bench.after(1, rising(0)) is ProbeStatus.PROBING
+    assert (bench.prober.target, bench.prober.next_tick) == (0, math.inf)
+    assert bench.prober.tick(NOW + 10) == []
+
+
+# --- P4: for how long --------------------------------------------------------------------------
+
+
+@pytest.mark.invariant("P4")
+def test_it_gives_up_when_the_estimate_has_not_moved_and_rests(bench):
+    bench.after(0, WANTED)
+    assert bench.due == 3
+    assert bench.after(2.99, WANTED) is ProbeStatus.PROBING
+    assert bench.after(3, WANTED) is ProbeStatus.RESTING
+    assert (bench.prober.target, bench.prober.fruitless) == (0, 1)
+    assert bench.due == 6
+    assert bench.after(5.99, WANTED) is ProbeStatus.RESTING
+    assert bench.after(6, WANTED) is ProbeStatus.PROBING
+    assert bench.due == 9
+
+
+@pytest.mark.invariant("P4")
+def test_pauses_grow_by_half_up_to_a_limit():
+    bench = Bench(probe_patience=1.0, probe_pause=2.0, probe_pause_limit=5.0)
+    pauses = []
+    now = 0.0
+    for attempt in range(1, 6):
+        assert bench.after(now, WANTED) is ProbeStatus.PROBING
+        assert bench.after(now + 1, WANTED) is ProbeStatus.RESTING
+        assert bench.prober.fruitless == attempt
+        pauses.append(bench.due - now - 1)
+        now = bench.due
+    assert pauses == [2.0, 3.0, 4.5, 5.0, 5.0]
+
+
+@pytest.mark.invariant("P4")
+def test_patience_without_end_never_gives_up():
+    bench = Bench(probe_patience=math.inf)
+    bench.after(0, WANTED)
+    assert bench.after(1e6, WANTED) is ProbeStatus.PROBING
+    assert bench.prober.wake_at == math.inf
+
+
+@pytest.mark.invariant("P4")
+def test_an_estimate_that_rises_by_more_than_a_hundredth_renews_patience(bench):
+    bench.after(0, rising(1_000_000))
+    bench.after(1, rising(1_010_000))
+    assert bench.due == 3
+    bench.after(2, rising(1_010_001))
+    assert bench.due == 5
+    bench.after(3, rising(1_015_000))  # above the first, not above the last one that moved it
+    assert bench.due == 5
+
+
+@pytest.mark.invariant("P4")
+def test_a_rise_above_what_failed_ends_the_rest_and_its_growth(bench):
+    for start in (0, 6):  # the second pause would be 4.5 s
+        bench.after(start, WANTED)
+        bench.after(start + 3, WANTED)
+    assert bench.due == 13.5
+    assert bench.after(10, rising(1_010_000)) is ProbeStatus.RESTING
+    assert bench.after(11, rising(1_010_001)) is ProbeStatus.PROBING
+    assert bench.due == 14
+    assert bench.after(14, rising(1_010_001)) is ProbeStatus.RESTING
+    assert bench.due == 17
+
+
+@pytest.mark.invariant("P4")
+def test_a_rise_is_remembered_as_such_once(bench):
+    bench.after(0, WANTED)
+    bench.after(3, WANTED)
+    bench.after(4, rising(2_000_000))  # the rest is over: it probes
+    bench.after(7, rising(2_000_000))
+    assert bench.prober.status is ProbeStatus.RESTING
+    assert bench.after(8, rising(2_000_000)) is ProbeStatus.RESTING
+
+
+@pytest.mark.invariant("P4")
+def test_what_failed_without_an_estimate_to_speak_of_is_forgotten_with_the_first_bit(bench):
+    bench.after(0, rising(0))
+    bench.after(3, rising(0))
+    assert bench.prober.status is ProbeStatus.RESTING
+    assert bench.after(3.5, rising(1)) is ProbeStatus.RESTING
+    assert bench.after(4, rising(2)) is ProbeStatus.PROBING
+
+
+@pytest.mark.invariant("P4")
+def test_a_short_interruption_neither_renews_patience_nor_uses_it_up(bench):
+    bench.after(0, WANTED)
+    bench.after(2, NOTHING)
+    assert bench.after(4.5, WANTED) is ProbeStatus.PROBING
+    assert bench.due == 5.5
+    bench.after(5, NOTHING)
+    bench.after(5.25, WANTED)
+    assert bench.due == 5.75
+
+
+@pytest.mark.invariant("P4")
+@pytest.mark.parametrize(("back", "estimate"), [(5.0, 1_000_000), (2.1, 1_010_001)])
+def test_after_a_long_interruption_or_a_rise_it_is_a_new_probe(back, estimate, bench):
+    bench.after(0, WANTED)
+    bench.after(2, NOTHING)
+    bench.after(back, rising(estimate))
+    assert bench.due == pytest.approx(back + 3)
+
+
+@pytest.mark.invariant("P4")
+def test_after_a_rise_just_not_worth_it_it_is_still_the_same_probe(bench):
+    bench.after(0, WANTED)
+    bench.after(2, NOTHING)
+    bench.after(2.5, rising(1_010_000))
+    assert bench.due == 3.5
+
+
+@pytest.mark.invariant("P4")
+def test_after_giving_up_the_next_probe_is_a_new_one_however_short_the_rest():
+    bench = Bench(probe_pause=10.0, probe_pause_limit=10.0)
+    bench.after(0, WANTED)
+    bench.after(3, WANTED)
+    bench.after(3.5, evolve(WANTED, estimate=2_000_000, wanted=2_500_000))  # a rise ends the rest
+    assert bench.due == 6.5
+
+
+@pytest.mark.invariant("P4")
+def test_who_is_not_wanted_while_it_rests_rests_on_when_wanted_again(bench):
+    bench.after(0, WANTED)
+    bench.after(3, WANTED)
+    assert bench.after(4, NOTHING) is ProbeStatus.IDLE
+    assert bench.prober.wake_at == math.inf
+    assert bench.after(5, WANTED) is ProbeStatus.RESTING
+    assert bench.due == 6
+
+
+# --- P2: ticks ---------------------------------------------------------------------------------
+
+
+@pytest.mark.invariant("P2")
+@pytest.mark.parametrize(
+    ("wanted", "tick"),
+    [(100_000, 0.1), (300_000, 0.1), (600_000, 0.05), (2_000_000, 0.015), (3_000_000, 0.01)],
+)
+def test_a_tick_is_worth_its_packets_within_bounds(wanted, tick, bench):
+    bench.after(0, Demand(5_000_000, wanted, allowed=True, stuck=False))
+    assert bench.prober.next_tick == pytest.approx(NOW + tick)
+
+
+@pytest.mark.invariant("P2")
+def test_another_target_does_not_put_off_the_next_tick(bench):
+    bench.after(0, Demand(5_000_000, 600_000, allowed=True, stuck=False))
+    bench.after(0.03, Demand(5_000_000, 300_000, allowed=True, stuck=False))
+    assert bench.prober.next_tick == pytest.approx(NOW + 0.05)
+    bench.after(0.04, Demand(5_000_000, 6_000_000, allowed=True, stuck=False))
+    assert bench.prober.next_tick == pytest.approx(NOW + 0.05)
+    bench.after(0.02, Demand(5_000_000, 5_000_000, allowed=True, stuck=False))
+    assert bench.prober.next_tick == pytest.approx(NOW + 0.03)
+
+
+@pytest.mark.invariant("P2")
+def test_nothing_is_booked_before_the_tick_and_ticks_keep_their_rhythm(bench):
+    bench.after(0, Demand(5_000_000, 600_000, allowed=True, stuck=False))
+    assert bench.prober.tick(NOW + 0.049) == []
+    assert bench.account.unread == 0
+    assert bench.prober.tick(NOW + 0.05) == [1]
+    assert bench.account.unread > 0
+    assert bench.prober.next_tick == pytest.approx(NOW + 0.1)
+    bench.prober.tick(NOW + 0.17)  # one was missed: the rhythm is kept
+    assert bench.prober.next_tick == pytest.approx(NOW + 0.2)
+
+
+# --- P5: the way out of a deadlock -------------------------------------------------------------
+
+
+@pytest.mark.invariant("P5")
+def test_stuck_it_listens_then_pads_for_a_moment_then_listens_again(bench):
+    assert bench.after(0, STUCK) is ProbeStatus.LISTENING
+    assert (bench.due, bench.prober.target) == (2, 0)
+    assert bench.after(1.99, STUCK) is ProbeStatus.LISTENING
+    assert bench.after(2, STUCK) is ProbeStatus.ESCAPING
+    assert (bench.due, bench.prober.target) == (2.5, 200_000)
+    assert bench.after(2.49, STUCK) is ProbeStatus.ESCAPING
+    assert bench.after(2.5, STUCK) is ProbeStatus.LISTENING
+    assert (bench.due, bench.prober.target) == (4.5, 0)
+
+
+@pytest.mark.invariant("P5")
+def test_while_media_flows_it_goes_on_listening(bench):
+    bench.meter.media = 7
+    bench.after(0, STUCK)
+    bench.meter.media += 1
+    assert bench.after(2, STUCK) is ProbeStatus.LISTENING
+    assert bench.due == 4
+    assert bench.after(4, STUCK) is ProbeStatus.ESCAPING
+
+
+@pytest.mark.invariant("P5")
+def test_media_ends_an_episode(bench):
+    bench.after(0, STUCK)
+    bench.after(2, STUCK)
+    bench.meter.media += 1
+    assert bench.after(2.25, STUCK) is ProbeStatus.LISTENING
+    assert (bench.due, bench.prober.target) == (4.25, 0)
+
+
+@pytest.mark.invariant("P5")
+@pytest.mark.parametrize(("media", "when"), [(1, 2.2), (0, 2.5)])
+def test_the_tick_that_finds_an_episode_over_books_nothing(media, when, bench):
+    bench.after(0, STUCK)
+    bench.after(2, STUCK)
+    bench.meter.media += media
+    assert bench.prober.tick(NOW + when) == []
+    assert bench.prober.status is ProbeStatus.LISTENING
+    assert (bench.prober.target, bench.prober.next_tick) == (0, math.inf)
+    assert bench.due == pytest.approx(when + 2)
+    assert bench.account.unread == 0
+
+
+@pytest.mark.invariant("P5")
+def test_until_then_a_tick_of_an_episode_books_padding(bench):
+    bench.after(0, STUCK)
+    bench.after(2, STUCK)
+    assert bench.prober.tick(NOW + 2.1) == [1]
+    assert bench.prober.status is ProbeStatus.ESCAPING
+
+
+@pytest.mark.invariant("P5")
+def test_the_floor_and_its_times_are_settings():
+    bench = Bench(escape_bitrate=64_000, escape_duration=1.0, escape_pause=5.0)
+    bench.after(0, STUCK)
+    assert bench.due == 5
+    bench.after(5, STUCK)
+    assert (bench.due, bench.prober.target) == (6, 64_000)
+
+
+@pytest.mark.invariant("P5")
+def test_a_probe_that_may_run_is_preferred_and_without_need_it_is_idle(bench):
+    bench.after(0, STUCK)
+    assert bench.after(1, evolve(WANTED, stuck=True)) is ProbeStatus.PROBING
+    assert bench.after(2, STUCK) is ProbeStatus.LISTENING
+    assert bench.due == 4
+    assert bench.after(3, NOTHING) is ProbeStatus.IDLE
+    bench.after(4, STUCK)
+    bench.after(6, STUCK)
+    assert bench.after(6.1, NOTHING) is ProbeStatus.IDLE
+    assert bench.prober.target == 0
+
+
+@pytest.mark.invariant("P5")
+def test_whoever_rests_listens_when_it_is_stuck(bench):
+    bench.after(0, WANTED)
+    bench.after(3, WANTED)
+    assert bench.after(4, evolve(WANTED, stuck=True)) is ProbeStatus.LISTENING

@@ -1,0 +1,99 @@
+"""Each setting has its default, takes what is in its range, and refuses what is not (I1)."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from attrs import asdict, fields
+
+from trio_allocator.engine.settings import Settings
+
+pytestmark = pytest.mark.invariant("I1")
+
+BOUNDS = {
+    "negotiation_timeout": (math.ulp(0.0), 10.0),
+    "hold": (math.ulp(0.0), 10.0),
+    "overtaken_limit": (1, 1_000_000),
+    "overtaken_hold": (math.ulp(0.0), 5.0),
+    "probe_tick": (0.001, 1.0),
+    "padding_packet": (1, 65_535),
+}
+ENDLESS = ["refusal_backoff", "estimate_timeout", "probe_patience"]
+FINITE = ["probe_pause", "probe_pause_limit", "escape_duration", "escape_pause"]
+RATES = ["probe_increment", "escape_bitrate"]
+
+
+def test_the_defaults_are_those_that_are_documented():
+    assert asdict(Settings()) == {
+        "negotiation_timeout": 0.05,
+        "hold": 5.0,
+        "refusal_backoff": 5.0,
+        "overtaken_limit": 3,
+        "overtaken_hold": 5.0,
+        "estimate_timeout": None,
+        "probe_increment": None,
+        "probe_patience": 3.0,
+        "probe_pause": 3.0,
+        "probe_pause_limit": 60.0,
+        "probe_tick": 0.01,
+        "padding_packet": 256,
+        "escape_bitrate": 200_000,
+        "escape_duration": 0.5,
+        "escape_pause": 2.0,
+    }
+
+
+def test_every_setting_is_tested_here():
+    assert {*BOUNDS, *ENDLESS, *FINITE, *RATES} == {each.name for each in fields(Settings)}
+
+
+@pytest.mark.parametrize(("name", "bounds"), BOUNDS.items())
+def test_a_setting_with_bounds_takes_both_of_them_and_nothing_beyond(name, bounds):
+    lowest, highest = bounds
+    assert [getattr(Settings(**{name: value}), name) for value in bounds] == [lowest, highest]
+    for value in (_next(lowest, -1), _next(highest, 1)):
+        with pytest.raises(ValueError, match=name):
+            Settings(**{name: value})
+
+
+def _next(value: float, direction: int) -> float:
+    if isinstance(value, int):
+        return value + direction
+    return math.nextafter(value, direction * math.inf)
+
+
+@pytest.mark.parametrize("name", [*BOUNDS, *ENDLESS, *FINITE])
+@pytest.mark.parametrize("value", [0, -1, -math.inf, math.nan])
+def test_no_time_and_no_count_is_nothing_or_less(name, value):
+    with pytest.raises((TypeError, ValueError), match=name):
+        Settings(**{name: value})
+
+
+@pytest.mark.parametrize("name", [*BOUNDS, *ENDLESS, *FINITE, *RATES])
+@pytest.mark.parametrize("value", [True, "3", [3]])
+def test_what_is_no_number_is_no_setting(name, value):
+    with pytest.raises(TypeError, match=name):
+        Settings(**{name: value})
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_what_may_last_for_ever_may(name):
+    assert getattr(Settings(**{name: math.inf}), name) == math.inf
+
+
+@pytest.mark.parametrize("name", [*BOUNDS, *FINITE, *RATES])
+def test_what_must_end_must(name):
+    with pytest.raises((TypeError, ValueError), match=name):
+        Settings(**{name: math.inf})
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_rates_are_whole_numbers_rounded_down(name):
+    assert getattr(Settings(**{name: 1_000.9}), name) == 1_000
+
+
+def test_the_longest_pause_is_no_shorter_than_the_first():
+    assert Settings(probe_pause=7, probe_pause_limit=7).probe_pause_limit == 7
+    with pytest.raises(ValueError, match="probe_pause_limit"):
+        Settings(probe_pause=7, probe_pause_limit=6.9)

@@ -1,0 +1,1 @@
+"""The checks of `check_allocator`, by the groups of the invariants."""
