@@ -9,57 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from trio_allocator.testing.levels import below, floor, lowest, minimum, need, steps, want
+
 FALLING = 0.95
 """P1: the estimate falls below this share of its maximum of the last two seconds."""
 
 
 # --- what one receiver could hold ----------------------------------------------------------------
-
-
-def steps(r: Any) -> list[int]:
-    return sorted({rate * 11 // 10 for rate in r.track.variants.values()})
-
-
-def minimum(r: Any) -> int:
-    return next((s for s in steps(r) if s >= r.options.min_bitrate), r.options.min_bitrate)
-
-
-def floor(r: Any) -> int:
-    return 0 if r.options.pausable else minimum(r)
-
-
-def lowest(r: Any) -> int:
-    return min(r.allocation, floor(r)) if r.options.negotiable else r.allocation
-
-
-def want(r: Any) -> int:
-    cap = r.options.max_bitrate
-    if cap is None or r.claim <= cap:
-        return r.claim
-    return max((s for s in steps(r) if s <= cap), default=0) if steps(r) else cap
-
-
-def above(r: Any, level: int) -> int:
-    """The next level worth having."""
-    if level < minimum(r):
-        return min(minimum(r), want(r))
-    return min([s for s in steps(r) if s > level and s < want(r)], default=want(r))
-
-
-def below(r: Any, level: int) -> int:
-    """One step of the ladder down; without a ladder, anything lower."""
-    if level <= minimum(r):
-        return min(level, floor(r))
-    if not steps(r):
-        return level - 1
-    return max(minimum(r), max((s for s in steps(r) if s < level), default=0))
-
-
-def need(r: Any, level: int) -> int:
-    """What the next useful bit/s above this level cost."""
-    if r.options.elastic and not steps(r) and level >= min(minimum(r), want(r)):
-        return 1
-    return above(r, level) - level
 
 
 def lacks(r: Any) -> int:

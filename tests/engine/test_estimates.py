@@ -73,7 +73,9 @@ def test_no_more_intervals_are_kept_than_count():
 
 
 @pytest.mark.invariant("P1")
-@pytest.mark.parametrize(("bitrate", "steady"), [(950, 1.0), (949, 2.0), (1_000, 1.0), (2_000, 1.0)])
+@pytest.mark.parametrize(
+    ("bitrate", "steady"), [(950, 1.0), (949, 2.0), (1_000, 1.0), (2_000, 1.0)]
+)
 def test_it_falls_while_it_is_a_twentieth_below_its_maximum_of_two_seconds(bitrate, steady):
     assert heard((0.0, 1_000), (1.0, bitrate)).steady_at(1.0) == steady
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 
 import pytest
 from attrs import asdict, fields
-
-from trio_allocator.engine.settings import Settings
 
 pytestmark = pytest.mark.invariant("I1")
 
@@ -24,8 +23,17 @@ FINITE = ["probe_pause", "probe_pause_limit", "escape_duration", "escape_pause"]
 RATES = ["probe_increment", "escape_bitrate"]
 
 
-def test_the_defaults_are_those_that_are_documented():
-    assert asdict(Settings()) == {
+@pytest.fixture
+def settings():
+    """The class, made anew: as what makes its fields is now, not as it was when it was imported."""
+    spec = importlib.util.find_spec("trio_allocator.engine.settings")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Settings
+
+
+def test_the_defaults_are_those_that_are_documented(settings):
+    assert asdict(settings()) == {
         "negotiation_timeout": 0.05,
         "hold": 5.0,
         "refusal_backoff": 5.0,
@@ -44,17 +52,17 @@ def test_the_defaults_are_those_that_are_documented():
     }
 
 
-def test_every_setting_is_tested_here():
-    assert {*BOUNDS, *ENDLESS, *FINITE, *RATES} == {each.name for each in fields(Settings)}
+def test_every_setting_is_tested_here(settings):
+    assert {*BOUNDS, *ENDLESS, *FINITE, *RATES} == {each.name for each in fields(settings)}
 
 
 @pytest.mark.parametrize(("name", "bounds"), BOUNDS.items())
-def test_a_setting_with_bounds_takes_both_of_them_and_nothing_beyond(name, bounds):
+def test_a_setting_with_bounds_takes_both_of_them_and_nothing_beyond(name, bounds, settings):
     lowest, highest = bounds
-    assert [getattr(Settings(**{name: value}), name) for value in bounds] == [lowest, highest]
+    assert [getattr(settings(**{name: value}), name) for value in bounds] == [lowest, highest]
     for value in (_next(lowest, -1), _next(highest, 1)):
         with pytest.raises(ValueError, match=name):
-            Settings(**{name: value})
+            settings(**{name: value})
 
 
 def _next(value: float, direction: int) -> float:
@@ -65,35 +73,35 @@ def _next(value: float, direction: int) -> float:
 
 @pytest.mark.parametrize("name", [*BOUNDS, *ENDLESS, *FINITE])
 @pytest.mark.parametrize("value", [0, -1, -math.inf, math.nan])
-def test_no_time_and_no_count_is_nothing_or_less(name, value):
+def test_no_time_and_no_count_is_nothing_or_less(name, value, settings):
     with pytest.raises((TypeError, ValueError), match=name):
-        Settings(**{name: value})
+        settings(**{name: value})
 
 
 @pytest.mark.parametrize("name", [*BOUNDS, *ENDLESS, *FINITE, *RATES])
 @pytest.mark.parametrize("value", [True, "3", [3]])
-def test_what_is_no_number_is_no_setting(name, value):
+def test_what_is_no_number_is_no_setting(name, value, settings):
     with pytest.raises(TypeError, match=name):
-        Settings(**{name: value})
+        settings(**{name: value})
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_what_may_last_for_ever_may(name):
-    assert getattr(Settings(**{name: math.inf}), name) == math.inf
+def test_what_may_last_for_ever_may(name, settings):
+    assert getattr(settings(**{name: math.inf}), name) == math.inf
 
 
 @pytest.mark.parametrize("name", [*BOUNDS, *FINITE, *RATES])
-def test_what_must_end_must(name):
+def test_what_must_end_must(name, settings):
     with pytest.raises((TypeError, ValueError), match=name):
-        Settings(**{name: math.inf})
+        settings(**{name: math.inf})
 
 
 @pytest.mark.parametrize("name", RATES)
-def test_rates_are_whole_numbers_rounded_down(name):
-    assert getattr(Settings(**{name: 1_000.9}), name) == 1_000
+def test_rates_are_whole_numbers_rounded_down(name, settings):
+    assert getattr(settings(**{name: 1_000.9}), name) == 1_000
 
 
-def test_the_longest_pause_is_no_shorter_than_the_first():
-    assert Settings(probe_pause=7, probe_pause_limit=7).probe_pause_limit == 7
+def test_the_longest_pause_is_no_shorter_than_the_first(settings):
+    assert settings(probe_pause=7, probe_pause_limit=7).probe_pause_limit == 7
     with pytest.raises(ValueError, match="probe_pause_limit"):
-        Settings(probe_pause=7, probe_pause_limit=6.9)
+        settings(probe_pause=7, probe_pause_limit=6.9)

@@ -6,6 +6,7 @@ being explained in ``equivalent.toml``. It fails if there are too many of them.
 
 A killed mutant is one that a test failed for, or that ran for ever. What only changes the wording
 of an error is counted on its own: the tests hold that there is an error, and of which kind.
+mutmut changes the bodies of functions, but not of those with a decorator, such as properties.
 """
 
 from __future__ import annotations
@@ -49,11 +50,11 @@ def main() -> None:
 
 
 def _copied(work: Path) -> Path:
-    """The tree, as mutmut sees it: a file that has not changed keeps its time."""
+    """The tree, as mutmut sees it. A file that has not changed keeps its time, and its mutants."""
+    # mutmut copies tests over those of the last run, and would go on with what is here no more.
+    shutil.rmtree(work / "mutants" / "tests", ignore_errors=True)
     for name in ("trio_allocator", "tests", "docs"):
-        # mutmut copies over what it has, and would run tests that are here no more.
-        for stale in (work / name, work / "mutants" / name if name == "tests" else work / name):
-            shutil.rmtree(stale, ignore_errors=True)
+        shutil.rmtree(work / name, ignore_errors=True)
         shutil.copytree(ROOT / name, work / name, ignore=LEFT_OUT)
     shutil.copy2(ROOT / "pyproject.toml", work)
     return work
@@ -64,7 +65,8 @@ def _run(names: list[str], jobs: int) -> None:
     if not names and Path("mutants").exists():
         # What survived may have met a new test; what was killed stays so.
         subprocess.run(command, check=True)
-        names = [mutant.name for mutant in judge(config()) if mutant.fate is Fate.SURVIVED]
+        everyone = judge(config(), Explanations([]))
+        names = [mutant.name for mutant in everyone if mutant.fate is Fate.SURVIVED]
         if not names:
             return
     subprocess.run([*command, *names], check=True)
@@ -72,46 +74,44 @@ def _run(names: list[str], jobs: int) -> None:
 
 def _report(explanations: Explanations) -> str | None:
     """Print the scores; return what is wrong, if anything is."""
-    table = Table("module", "mutants", "killed", "wording", "equivalent", "survived", "score")
-    by_module: dict[str, Counter[str]] = {}
+    by_module: dict[str, Counter[Fate]] = {}
     unexplained: list[Mutant] = []
-    for mutant in judge(config()):
-        fates = by_module.setdefault(mutant.module, Counter())
-        if mutant.fate is Fate.SURVIVED and explanations.reason(mutant) is not None:
-            fates["equivalent"] += 1
-            continue
-        fates[mutant.fate.value] += 1
-        if mutant.fate is not Fate.KILLED and mutant.fate is not Fate.WORDING:
+    for mutant in judge(config(), explanations):
+        by_module.setdefault(mutant.module, Counter())[mutant.fate] += 1
+        if mutant.fate is Fate.SURVIVED:
             unexplained.append(mutant)
     console = Console(width=None if sys.stdout.isatty() else 120)
-    total: Counter[str] = Counter()
-    for module, fates in sorted(by_module.items()):
-        total += fates
-        table.add_row(module, *_row(fates))
-    table.add_section()
-    table.add_row("all", *_row(total))
     for mutant in unexplained:
-        console.print(f"\n{mutant.name}: {mutant.fate.value}", style="bold", highlight=False)
+        console.print(f"\n{mutant.name}", style="bold", highlight=False)
         console.print(mutant.diff, markup=False, highlight=False)
-    console.print(table)
+    console.print(_table(by_module))
     unused = explanations.unused()
     for entry in unused:
-        console.print(f"equivalent.toml explains what did not survive: {entry}", markup=False)
-    if _score(total) < ENOUGH or unused:
-        return f"{len(unexplained)} mutants survived, {len(unused)} explanations are void"
+        console.print(f"It did not survive, or is no more: {entry}", markup=False, highlight=False)
+    if unexplained or unused or _score(sum(by_module.values(), Counter())) < ENOUGH:
+        return (
+            f"{len(unexplained)} survivors are not explained, {len(unused)} explanations are void"
+        )
     return None
 
 
-def _row(fates: Counter[str]) -> tuple[str, ...]:
-    cells = ("killed", "wording", "equivalent", "survived")
-    score = f"{100 * _score(fates):.1f} %"
-    return str(fates.total()), *(str(fates[cell]) for cell in cells), score
+def _table(by_module: dict[str, Counter[Fate]]) -> Table:
+    table = Table("module", "mutants", *(fate.value for fate in Fate), "score")
+    for module, fates in sorted(by_module.items()):
+        table.add_row(module, *_row(fates))
+    table.add_section()
+    table.add_row("all", *_row(sum(by_module.values(), Counter())))
+    return table
 
 
-def _score(fates: Counter[str]) -> float:
-    """Killed, of those that were to be killed: neither wording nor equivalent."""
-    counted = fates.total() - fates["wording"] - fates["equivalent"]
-    return fates["killed"] / counted if counted else 1.0
+def _row(fates: Counter[Fate]) -> tuple[str, ...]:
+    counts = (str(fates[fate]) for fate in Fate)
+    return str(fates.total()), *counts, f"{100 * _score(fates):.1f} %"
+
+
+def _score(fates: Counter[Fate]) -> float:
+    """Killed, of all: those that cannot be killed are explained, not left out."""
+    return fates[Fate.KILLED] / fates.total() if fates.total() else 1.0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
@@ -24,6 +24,8 @@ class Fate(Enum):
     KILLED = "killed"
     WORDING = "wording"
     """It survived, and differs in nothing but what an error says."""
+    EQUIVALENT = "equivalent"
+    """It survived, and ``equivalent.toml`` says why nobody can tell."""
     SURVIVED = "survived"
 
 
@@ -60,9 +62,9 @@ class Mutant:
         return tuple(line[1:].strip() for line in body if line.startswith(sign))
 
 
-def judge(config: Config) -> Iterator[Mutant]:
+def judge(config: Config, explanations: Explanations) -> Iterator[Mutant]:
     """All mutants of the copy that is the working directory."""
-    for path in walk_mutatable_files():
+    for path in filter(config.should_mutate, walk_mutatable_files()):
         data = SourceFileMutationData(path=path)
         data.load()
         module = ".".join(path.with_suffix("").parts[1:])
@@ -72,8 +74,13 @@ def judge(config: Config) -> Iterator[Mutant]:
             if status_by_exit_code[exit_code] in ("killed", "timeout", "segfault"):
                 yield Mutant(name, module, qualified, Fate.KILLED)
                 continue
-            fate = Fate.WORDING if _only_words(name, path) else Fate.SURVIVED
-            yield Mutant(name, module, qualified, fate, get_diff_for_mutant(name, path=path))
+            diff = get_diff_for_mutant(name, path=path)
+            mutant = Mutant(name, module, qualified, Fate.SURVIVED, diff)
+            if _only_words(name, path):
+                mutant = replace(mutant, fate=Fate.WORDING)
+            elif explanations.reason(mutant) is not None:
+                mutant = replace(mutant, fate=Fate.EQUIVALENT)
+            yield mutant
 
 
 # --- wording ---------------------------------------------------------------------------------

@@ -1,23 +1,376 @@
 """Allocators whose books are wrong, and the kit that finds them."""
 
+import math
+
 import pytest
+import trio
 
 from tests.testing.planting import found
+from trio_allocator import open_allocator, open_passthrough_allocator, quantities
+from trio_allocator.engine.engine import Engine
+from trio_allocator.engine.estimates import Estimates
 from trio_allocator.engine.ledger import Ledger
+from trio_allocator.engine.negotiation import Negotiation
+from trio_allocator.engine.negotiator import Negotiator
+from trio_allocator.engine.padding import Padding
+from trio_allocator.engine.receiver import Receiver
+from trio_allocator.engine.settlement import Settlement
+from trio_allocator.messages import AllocationGranted, GrantReason
+from trio_allocator.probing import ProbingAllocator
+from trio_allocator.registration import Registration
+from trio_allocator.testing.bench import Bench
+from trio_allocator.testing.checks import accounting
+from trio_allocator.testing.violation import InvariantError
+
+
+def breaks(patch, owner, name, wrong):
+    """Put `wrong` in the place of a method; it is called with the right one and its arguments."""
+    right = getattr(owner, name)
+    patch.setattr(owner, name, lambda *given, **named: wrong(right, *given, **named))
+
+
+# --- A1: sums ----------------------------------------------------------------------------------
+
+
+def whoever_leaves_while_it_waits_stays_in_the_sum(patch):
+    def remove(right, self, receiver):
+        held = receiver.allocation if receiver.waiting_since is not None else 0
+        right(self, receiver)
+        self.projected += held
+        self.committed += held
+
+    breaks(patch, Ledger, "remove", remove)
+
+
+def leaving_is_subtracted_at_the_rate_of_registration(patch):
+    def add(right, self, receiver):
+        receiver_rates[receiver.id] = receiver.allocation
+        right(self, receiver)
+
+    def remove(right, self, receiver):
+        drift = receiver.allocation - receiver_rates[receiver.id]
+        right(self, receiver)
+        self.projected += drift
+        self.committed += drift
+
+    receiver_rates = {}
+    breaks(patch, Ledger, "add", add)
+    breaks(patch, Ledger, "remove", remove)
+
+
+def sums_are_of_unrounded_rates(patch):
+    def bitrate(right, name, value):
+        right(name, value)
+        return value
+
+    breaks(patch, quantities, "bitrate", bitrate)
+
+
+def rates_are_rounded_to_the_nearest(patch):
+    breaks(patch, quantities, "bitrate", lambda right, name, value: right(name, value + 0.5))
+
+
+def the_grant_says_what_was_claimed(patch):
+    def tell(_right, self, receiver, reason):
+        self.effects.append(AllocationGranted(receiver.claim, reason, receiver.id))
+
+    breaks(patch, Settlement, "tell", tell)
+
+
+# --- A2: no more than there is -----------------------------------------------------------------
 
 
 def books_count_half(patch):
     """What is granted is booked at half its rate."""
-    right = Ledger.allocate
 
-    def allocate(self, receiver, bitrate):
-        before = self.committed
+    def allocate(right, self, receiver, bitrate):
+        raised = bitrate - receiver.allocation
         right(self, receiver, bitrate)
-        self.committed -= (self.committed - before) // 2
+        self.committed -= raised // 2
+        self.projected -= raised // 2
 
-    patch.setattr(Ledger, "allocate", allocate)
+    breaks(patch, Ledger, "allocate", allocate)
 
 
-@pytest.mark.parametrize(("invariant", "plant"), [("A2", books_count_half)])
+def grants_are_remembered_until_the_next_estimate(patch):
+    """Defect 12: what was measured counts, and those who send nothing use nothing."""
+
+    def update_estimate(right, self, now, bitrate):
+        self.ledger.projected = self.ledger.committed = 0
+        right(self, now, bitrate)
+
+    breaks(patch, Engine, "update_estimate", update_estimate)
+
+
+def registering_is_not_added_but_leaving_is_subtracted(patch):
+    """Defect 11."""
+
+    def add(right, self, receiver):
+        right(self, receiver)
+        self.committed -= receiver.allocation
+        self.projected -= receiver.projected
+
+    breaks(patch, Ledger, "add", add)
+
+
+def what_is_given_up_in_overuse_is_handed_on(patch):
+    def settle(right, self, now, capacity, *, negotiate):
+        budget = max(capacity, self._ledger.committed)
+        if self.effects and self.effects[-1].__class__ is AllocationGranted:
+            budget += 100_000
+        right(self, now, budget, negotiate=False)
+        right(self, now, capacity, negotiate=negotiate)
+
+    breaks(patch, Settlement, "settle", settle)
+
+
+def a_small_overuse_is_tolerated(patch):
+    """Defect 15: nobody is asked in an overuse of less than a fifth."""
+
+    def settle(right, self, now, capacity, *, negotiate):
+        tolerable = self._ledger.committed * 4 <= 5 * capacity
+        right(self, now, capacity, negotiate=negotiate and not tolerable)
+
+    breaks(patch, Settlement, "settle", settle)
+
+
+def silence_goes_unpunished(patch):
+    def expire(right, self, now, estimate, heard_until):
+        for receiver, kind in right(self, now, estimate, heard_until):
+            self.pardon(receiver)
+            yield receiver, kind
+
+    breaks(patch, Negotiator, "expire", expire)
+
+
+# --- A3: rates need time -----------------------------------------------------------------------
+
+
+def measures_rates(patch, shortest):
+    """Defect 3: what was sent since the last estimate is divided by the time since then, s."""
+
+    def update_estimate(right, self, now, bitrate):
+        seen, since = last.get(id(self), (0, now - 1.0))
+        last[id(self)] = self.meter.media, now
+        if self.meter.media > seen:
+            rate = 8 * (self.meter.media - seen) / max(now - since, shortest)
+            bitrate = int(max(0, bitrate - max(0, rate - bitrate)))
+        right(self, now, bitrate)
+
+    last = {}
+    breaks(patch, Engine, "update_estimate", update_estimate)
+
+
+def a_rate_is_divided_by_nothing(patch):
+    measures_rates(patch, 0)
+
+
+def a_rate_of_a_microsecond_is_believed(patch):
+    measures_rates(patch, 1e-6)
+
+
+def no_time_means_no_use(patch):
+    """Two estimates at one instant: nothing was sent in between, so everything is free."""
+
+    def update_estimate(right, self, now, bitrate):
+        if self.estimates._updated == now:
+            self.ledger.projected = self.ledger.committed = 0
+        right(self, now, bitrate)
+
+    breaks(patch, Engine, "update_estimate", update_estimate)
+
+
+# --- A4: what is sent --------------------------------------------------------------------------
+
+
+def only_payload_counts(patch):
+    """Defect 22: without the headers."""
+    breaks(
+        patch,
+        Registration,
+        "buffer_sent",
+        lambda right, self, size, *, padding=False: right(
+            self, size if padding else max(0, size - 12), padding=padding
+        ),
+    )
+
+
+def only_video_counts(patch):
+    def buffer_sent(right, self, size, *, padding=False):
+        if self.track.kind == "video":
+            right(self, size, padding=padding)
+
+    breaks(patch, Registration, "buffer_sent", buffer_sent)
+
+
+def padding_does_not_count(patch):
+    breaks(patch, Padding, "sent", lambda _right, _self, _account, _size: None)
+
+
+def padding_counts_twice(patch):
+    def sent(right, self, account, size):
+        right(self, account, size)
+        self._debt -= size
+
+    breaks(patch, Padding, "sent", sent)
+
+
+# --- A5: not negotiable ------------------------------------------------------------------------
+
+
+def everybody_is_brought_down(patch):
+    patch.setattr(Receiver, "lowest", property(lambda self: min(self.allocation, self.floor)))
+
+
+def a_refusal_is_remembered_against_one_that_is_not_negotiable_now(patch):
+    """Its request is not taken back, and it may still be brought down."""
+
+    def lowest(right, self):
+        asked = self.negotiation is not Negotiation.IDLE or self.refusal is not None
+        return min(self.allocation, self.floor) if asked else right.fget(self)
+
+    right = Receiver.lowest
+    patch.setattr(Receiver, "lowest", property(lambda self: lowest(right, self)))
+    breaks(patch, Settlement, "withdraw", lambda _right, _self, _receiver: None)
+
+
+def it_is_granted_any_number(patch):
+    """Defect 20."""
+
+    def request(right, self, receiver, bitrate):
+        right(self, receiver, bitrate)
+        if not receiver.options.negotiable and bitrate > receiver.allocation:
+            self.ledger.allocate(receiver, bitrate)
+            self.settlement.tell(receiver, GrantReason.GRANTED)
+            self.settlement.refresh(self.now, receiver)
+
+    breaks(patch, Engine, "_request", request)
+
+
+def it_is_never_granted_more(patch):
+    def request(right, self, receiver, bitrate):
+        if receiver.options.negotiable or bitrate < receiver.allocation:
+            right(self, receiver, bitrate)
+
+    breaks(patch, Engine, "_request", request)
+
+
+def the_application_may_not_force_it(patch):
+    def force(right, self, now, receiver, bitrate):
+        if receiver.options.negotiable:
+            right(self, now, receiver, bitrate)
+
+    breaks(patch, Engine, "force", force)
+
+
+# --- A6: not knowing ---------------------------------------------------------------------------
+
+
+def unknown_is_zero(patch):
+    def settle(right, self, now, capacity, *, negotiate):
+        right(self, now, capacity if negotiate else 0, negotiate=True)
+
+    breaks(patch, Settlement, "settle", settle)
+
+
+def unknown_is_unlimited(patch):
+    def settle(right, self, now, capacity, *, negotiate):
+        right(self, now, capacity if negotiate else 10**15, negotiate=negotiate)
+
+    breaks(patch, Settlement, "settle", settle)
+
+
+def unknown_freezes_everything(patch):
+    """The first state of the reference: not even lowerings are settled."""
+
+    def request(right, self, receiver, bitrate):
+        if self.estimates.value is not None:
+            right(self, receiver, bitrate)
+
+    breaks(patch, Engine, "_request", request)
+
+
+def an_estimate_is_good_for_ever(patch):
+    patch.setattr(Estimates, "stale_at", math.inf)
+
+
+def an_old_estimate_is_taken_for_one_of_zero(patch):
+    def forget(_right, self):
+        self.update(self._updated + 10, 0)
+
+    breaks(patch, Estimates, "forget", forget)
+
+
+def zero_is_unknown(patch):
+    def update(right, self, now, bitrate):
+        right(self, now, bitrate)
+        self.value = self.value or None
+
+    breaks(patch, Estimates, "update", update)
+
+
+def probing_goes_on_without_estimates(patch):
+    """Defect 19."""
+    stale = {}
+
+    def forget(right, self):
+        stale[id(self)] = self.value
+        right(self)
+
+    def review(right, self):
+        value = self.estimates.value
+        self.estimates.value = stale.get(id(self.estimates)) if value is None else value
+        right(self)
+        self.estimates.value = value
+
+    breaks(patch, Estimates, "forget", forget)
+    breaks(patch, Engine, "_review_probe", review)
+
+
+PLANTS = {
+    "A1": (
+        whoever_leaves_while_it_waits_stays_in_the_sum,
+        leaving_is_subtracted_at_the_rate_of_registration,
+        sums_are_of_unrounded_rates,
+        rates_are_rounded_to_the_nearest,
+        the_grant_says_what_was_claimed,
+    ),
+    "A2": (
+        books_count_half,
+        grants_are_remembered_until_the_next_estimate,
+        registering_is_not_added_but_leaving_is_subtracted,
+        what_is_given_up_in_overuse_is_handed_on,
+        a_small_overuse_is_tolerated,
+        silence_goes_unpunished,
+    ),
+    "A3": (
+        a_rate_is_divided_by_nothing,
+        a_rate_of_a_microsecond_is_believed,
+        no_time_means_no_use,
+    ),
+    "A4": (only_payload_counts, only_video_counts, padding_does_not_count, padding_counts_twice),
+    "A5": (
+        everybody_is_brought_down,
+        a_refusal_is_remembered_against_one_that_is_not_negotiable_now,
+        it_is_granted_any_number,
+        it_is_never_granted_more,
+        the_application_may_not_force_it,
+    ),
+    "A6": (
+        unknown_is_zero,
+        unknown_is_unlimited,
+        unknown_freezes_everything,
+        an_estimate_is_good_for_ever,
+        an_old_estimate_is_taken_for_one_of_zero,
+        zero_is_unknown,
+        probing_goes_on_without_estimates,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("invariant", "plant"),
+    [(invariant, plant) for invariant, plants in PLANTS.items() for plant in plants],
+)
 def test_the_kit_names_what_is_broken(invariant, plant):
     assert invariant in found(plant)

@@ -8,7 +8,7 @@ jumps when all tasks are blocked, can not do so behind the caller's back.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,9 +16,15 @@ import outcome
 import trio
 import trio.testing
 
+STUCK_PASSES = 100
+"""After so many passes in a row it is worth a look whether there is still something to wait for."""
+
 
 class GuestRun:
     """One Trio run in virtual time, as the guest of a program that is not asynchronous.
+
+    Between two calls of its methods nothing of it runs, and Ctrl-C waits for the next call. In a
+    call, Ctrl-C is raised where `trio.run` would raise it, and leaves the call ungrouped.
 
     Args:
         live: The run's main function. It is given another, which serves what is to be performed
@@ -30,10 +36,12 @@ class GuestRun:
         self._callbacks: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._act: Callable[[], Awaitable[object]] | None = None
         self._result: outcome.Outcome[object] | None = None
+        self._cut_short: BaseException | None = None
         self._ended: outcome.Outcome[None] | None = None
         self._ending = False
         self._seconds = math.inf
         self._scope = trio.CancelScope()
+        self._main_task: trio.lowlevel.Task | None = None
         trio.lowlevel.start_guest_run(
             self._main,
             run_sync_soon_threadsafe=self._callbacks.put,
@@ -57,24 +65,40 @@ class GuestRun:
             What `act` returns.
 
         Raises:
-            BaseException: What `act` raises, or the run itself, if a background task crashes.
-            trio.TooSlowError: It was not over in time. The run has been cancelled, and is over.
+            BaseException: What `act` raises, or the run itself, if a background task crashes;
+                what `act` raised besides is then the context.
+            trio.TooSlowError: It was not over in time. The run has been cancelled, and is over;
+                the cause shows where `act` was.
+            RuntimeError: Something that `act` can not outlive was cancelled, not by an error.
         """
-        self._act, self._result, self._seconds = act, None, seconds
-        if not self._pump(lambda: self._result is not None, passes):
-            busy = f"{name} was not over after {passes} passes of the scheduler: does a task spin?"
+        self._act, self._result, self._cut_short, self._seconds = act, None, None, seconds
+        if not self._pump(lambda: self._outcome() is not None, passes):
             self._cancel(passes)
-            raise trio.TooSlowError(busy)
-        if self._result is not None:
-            return self._result.unwrap()
-        assert self._ended is not None
-        self._ended.unwrap()
-        raise trio.TooSlowError(
-            f"{name} was not over after {seconds} s of virtual time: do tasks wait for each other?"
-        )
+            raise trio.TooSlowError(
+                f"{name} was not over after {passes} passes of the scheduler: does a task spin, "
+                "or shield itself from cancellation?"
+            ) from self._cut_short
+        result = self._outcome()
+        return self._explain_end(name, seconds) if result is None else _unwrap(result)
+
+    def _explain_end(self, name: str, seconds: float) -> None:
+        """Raise why the run ended while something was performed."""
+        if isinstance(self._ended, outcome.Error):
+            crash = self._ended.error
+            if crash.__context__ is None and not _is_cancellation(self._cut_short):
+                crash.__context__ = self._cut_short
+            _unwrap(self._ended)
+        if self._scope.cancelled_caught:
+            raise trio.TooSlowError(
+                f"{name} was not over after {seconds} s of virtual time: do tasks wait for each "
+                "other?"
+            ) from self._cut_short
+        raise RuntimeError(
+            f"the run ended during {name}: a scope or nursery around all rules was cancelled"
+        ) from self._cut_short
 
     def end(self, *, cancel: bool, seconds: float, passes: int) -> outcome.Outcome[None]:
-        """Let the main function come to its end.
+        """Let the main function come to its end. Whatever comes of it, another run may start.
 
         Args:
             cancel: By cancelling it.
@@ -82,21 +106,29 @@ class GuestRun:
             passes: How many passes of the scheduler.
 
         Returns:
-            How it ended.
+            How it ended. Being late is an error, being cancelled on purpose is not.
 
         Raises:
-            RuntimeError: It does not end, not even when cancelled: something is shielded.
+            KeyboardInterrupt: Ctrl-C was pressed, meanwhile or before.
         """
         self._ending, self._seconds = True, seconds
         if cancel or not self._pump(lambda: False, passes):
             self._cancel(passes)
-        assert self._ended is not None
+        ended = self._ended
+        assert ended is not None
+        error = ended.error if isinstance(ended, outcome.Error) else None
+        if error is not None:
+            _raise_interrupt(error)
+        if isinstance(error, KeyboardInterrupt):
+            raise error
         if self._scope.cancelled_caught and not cancel:
             late = trio.TooSlowError(
-                f"the end of the run took more than {seconds} s or {passes} passes"
+                f"the end of the run took more than {seconds} s or {passes} passes: does something "
+                "that was entered wait for a task that does not end?"
             )
+            late.__cause__ = error
             return outcome.Error(late)
-        return self._ended
+        return ended
 
     # --- the host's side ---------------------------------------------------------------------
 
@@ -104,17 +136,37 @@ class GuestRun:
     @trio.lowlevel.enable_ki_protection
     def _pump(self, done: Callable[[], bool], passes: int) -> bool:
         """Work off callbacks until something is done or the run is over; False if neither."""
-        for _ in range(passes):
+        for count in range(passes):
             if done() or self._ended is not None:
                 return True
+            if count % STUCK_PASSES == STUCK_PASSES - 1 and _is_stuck():
+                break
             self._callbacks.get()()
         return False
+
+    def _outcome(self) -> outcome.Outcome[object] | None:
+        return self._result
 
     def _cancel(self, passes: int) -> None:
         if self._ended is None:
             self._token.run_sync_soon(self._scope.cancel)
         if not self._pump(lambda: False, passes):
-            raise RuntimeError("the run does not end when it is cancelled: is something shielded?")
+            self._break_off(passes)
+
+    def _break_off(self, passes: int) -> None:
+        """Raise in the tasks that no cancellation reaches: as long as they live, no run can start.
+
+        Raises:
+            RuntimeError: Not even that ends the run.
+        """
+        hint = "the run does not end when it is cancelled: is something shielded?"
+        assert self._main_task is not None
+        while _is_stuck():
+            for task in _innermost(self._main_task):
+                trio.lowlevel.reschedule(task, outcome.Error(RuntimeError(hint)))
+            if self._pump(lambda: False, passes):
+                return
+        raise RuntimeError(hint)
 
     def _note_end(self, result: outcome.Outcome[None]) -> None:
         self._ended = result
@@ -122,6 +174,7 @@ class GuestRun:
     # --- the run's side ----------------------------------------------------------------------
 
     async def _main(self) -> None:
+        self._main_task = trio.lowlevel.current_task()
         with self._scope:
             await self._live(self._serve)
 
@@ -136,4 +189,40 @@ class GuestRun:
                 # Cancelled by a crash, or because it is late: the next checkpoint says so.
                 if trio.current_effective_deadline() != -math.inf:
                     self._result = result
+                elif isinstance(result, outcome.Error):
+                    self._cut_short = result.error
         self._scope.deadline = trio.current_time() + self._seconds
+
+
+def _is_stuck() -> bool:
+    """Whether all tasks of the current run are blocked, and no deadline will change that."""
+    now = trio.lowlevel.current_statistics()
+    return now.tasks_runnable == 0 and now.seconds_to_next_deadline == math.inf
+
+
+def _innermost(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
+    """The tasks below one, or itself, that have no children."""
+    children = [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    if not children:
+        yield task
+    for child in children:
+        yield from _innermost(child)
+
+
+def _unwrap(result: outcome.Outcome[object]) -> object:
+    if isinstance(result, outcome.Error):
+        _raise_interrupt(result.error)
+    return result.unwrap()
+
+
+def _raise_interrupt(error: BaseException) -> None:
+    """Raise Ctrl-C by itself, if it is in a group: nobody looks for it there."""
+    if isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt) is not None:
+        raise KeyboardInterrupt from None
+
+
+def _is_cancellation(error: BaseException | None) -> bool:
+    """Whether an error, if there is one, says no more than that something was cancelled."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[1] is None
+    return error is None or isinstance(error, trio.Cancelled)

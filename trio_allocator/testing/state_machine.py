@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from typing import Any, ClassVar, TypeVar
 
 import hypothesis.stateful
+import outcome
 import trio
 import trio.testing
 from hypothesis import strategies as st
@@ -39,12 +41,12 @@ class TrioStateMachine(RuleBasedStateMachine):
             async def open(self) -> None:
                 self.bell = await self.enter(open_bell())
 
-            @rule(seconds=st.floats(0, 60))
+            @rule(seconds=st.floats(0, 10))
             async def wait(self, seconds: float) -> None:
                 await trio.sleep(seconds)           # takes no real time
 
     After each rule the run is given its turn until every task is blocked, and then stands still.
-    A rule fails if it raises, if a background task crashes meanwhile, if it is not over after
+    A rule fails if it raises, if a background task crashes meanwhile, if it is not over within
     `rule_seconds` of virtual time (a deadlock), or after `rule_passes` passes of the scheduler (a
     task that spins).
 
@@ -55,7 +57,7 @@ class TrioStateMachine(RuleBasedStateMachine):
         rule_seconds: How long a rule, and the end of the run, may take, s of virtual time.
         rule_passes: How many passes of the scheduler it may take.
         nursery: For background tasks of the test. Whatever runs there is cancelled at the end,
-            after all that was entered by `enter` was left.
+            after all that was entered by `enter` was left. There is none before the first rule.
     """
 
     rule_seconds: ClassVar[float] = 60.0
@@ -63,22 +65,23 @@ class TrioStateMachine(RuleBasedStateMachine):
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
-        for name, method in vars(cls).items():
-            # Hypothesis keeps the function that it is to call beside the method it has made of it.
-            for kept in getattr(method, "__dict__", {}).values():
-                if inspect.iscoroutinefunction(getattr(kept, "function", None)):
-                    raise TypeError(
-                        f"{cls.__name__}.{name} is asynchronous: decorate it with `rule`, "
-                        "`initialize` or `invariant` of trio_allocator.testing, not with "
-                        "those of hypothesis.stateful"
-                    )
+        if "schedule" in vars(cls):
+            raise TypeError(f"{cls.__name__}.schedule hides the step that draws the order of tasks")
+        for name, method in inspect.getmembers_static(cls):
+            if _is_asynchronous_rule_of_hypothesis(method):
+                raise TypeError(
+                    f"{cls.__name__}.{name} is asynchronous: decorate it with `rule`, "
+                    "`initialize` or `invariant` of trio_allocator.testing, not with "
+                    "those of hypothesis.stateful"
+                )
 
     def __init__(self) -> None:
         super().__init__()
         self._stack = AsyncExitStack()
         self._begun = False
-        self._failed = False
+        self._handled_before = sys.exception()
         self._run: GuestRun | None = None
+        self._main_task: trio.lowlevel.Task | None = None
         self.nursery: trio.Nursery
 
     @hypothesis.stateful.initialize(order=st.random_module())
@@ -93,44 +96,54 @@ class TrioStateMachine(RuleBasedStateMachine):
 
         Returns:
             What entering it gave.
+
+        Raises:
+            RuntimeError: It is not a rule that calls, but a background task, or nothing of Trio.
         """
+        self._check_in_rule()
         return await self._stack.enter_async_context(context)
 
     def enter_sync(self, context: AbstractContextManager[T]) -> T:
         """As `enter`, for a synchronous context manager."""
+        self._check_in_rule()
         return self._stack.enter_context(context)
+
+    def _check_in_rule(self) -> None:
+        # Elsewhere, scopes and nurseries would be left in another task than they were entered in.
+        if not trio.lowlevel.in_trio_task() or trio.lowlevel.current_task() is not self._main_task:
+            raise RuntimeError("only a rule, initialize or finish can enter a context, by itself")
 
     async def finish(self) -> None:
         """Check, in a last rule, what holds at the end of a test case. Override it.
 
-        Not called if a rule has failed, or none was carried out.
+        Not called if the test case has failed or was given up, nor if none of its steps was a
+        `rule`.
         """
         await trio.lowlevel.checkpoint()
 
     def teardown(self) -> None:
         """Run `finish`, then leave what was entered. If you override it, call it."""
         try:
-            if self._begun and not self._failed:
-                self._perform(self.finish)
+            if self._begun and self._failure() is None:
+                self._perform("finish", self.finish)
         finally:
-            run, self._run = self._run, None
-            if run is not None:
-                self._end(run, quietly=self._failed)
-        super().teardown()
+            try:
+                self._end()
+            finally:
+                super().teardown()
 
     # --- the run -----------------------------------------------------------------------------
 
-    def _carry_out(
-        self, function: Callable[..., object], begins: bool, *args: Any, **kwargs: Any
-    ) -> Any:
-        self._begun |= begins
-        return self._perform(function, *args, **kwargs)
+    def _failure(self) -> BaseException | None:
+        """What the test case is being ended by, be it a failure or Hypothesis giving it up."""
+        error = sys.exception()
+        return None if error is self._handled_before else error
 
-    def _perform(self, function: Callable[..., object], *args: Any, **kwargs: Any) -> Any:
-        """Carry out a rule in the run's main task, and let everything come to rest."""
+    def _perform(self, name: str, function: Callable[[], object], *, is_rule: bool = False) -> Any:
+        """Carry out a step in the run's main task, and let everything come to rest."""
 
         async def act() -> object:
-            result = function(*args, **kwargs)
+            result = function()
             if inspect.isawaitable(result):
                 result = await result
             await trio.testing.wait_all_tasks_blocked()
@@ -138,16 +151,11 @@ class TrioStateMachine(RuleBasedStateMachine):
 
         if self._run is None:
             self._run = GuestRun(self._live)
-        name = getattr(function, "__name__", repr(function))
-        try:
-            return self._run.perform(
-                act, name=name, seconds=self.rule_seconds, passes=self.rule_passes
-            )
-        except BaseException:
-            self._failed = True
-            raise
+        self._begun |= is_rule
+        return self._run.perform(act, name=name, seconds=self.rule_seconds, passes=self.rule_passes)
 
     async def _live(self, serve: Callable[[], Awaitable[None]]) -> None:
+        self._main_task = trio.lowlevel.current_task()
         error: BaseException | None = None
         async with trio.open_nursery() as self.nursery:
             try:
@@ -161,20 +169,45 @@ class TrioStateMachine(RuleBasedStateMachine):
         if error is not None:
             raise error
 
-    def _end(self, run: GuestRun, *, quietly: bool) -> None:
-        result = run.end(cancel=quietly, seconds=self.rule_seconds, passes=self.rule_passes)
-        if not quietly:  # a failure is not to be hidden by what comes of it
+    def _end(self) -> None:
+        run, self._run = self._run, None
+        if run is None:
+            return
+        failure = self._failure()
+        result = run.end(
+            cancel=failure is not None, seconds=self.rule_seconds, passes=self.rule_passes
+        )
+        if failure is None:
             result.unwrap()
+        elif isinstance(result, outcome.Error) and result.error is not failure:
+            # The first failure is not to be hidden by what comes of it.
+            failure.add_note(f"When the run was cancelled after that, it raised {result.error!r}")
 
 
-def _in_trio(function: Callable[..., object], *, begins: bool = False) -> Callable[..., Any]:
+_CARRIED_OUT_IN_TRIO = "_carried_out_in_trio"
+"""Marks the synchronous methods that stand for those of the user's."""
+
+
+def _in_trio(function: Callable[..., object], *, is_rule: bool = False) -> Callable[..., Any]:
     """A synchronous method that has the machine's run carry out `function`."""
+    name = getattr(function, "__name__", repr(function))
 
     @functools.wraps(function)
     def perform(self: TrioStateMachine, /, *args: Any, **kwargs: Any) -> Any:
-        return self._carry_out(function, begins, self, *args, **kwargs)  # noqa: SLF001 - a part of it
+        step = functools.partial(function, self, *args, **kwargs)
+        return self._perform(name, step, is_rule=is_rule)
 
+    setattr(perform, _CARRIED_OUT_IN_TRIO, True)
     return perform
+
+
+def _is_asynchronous_rule_of_hypothesis(method: object) -> bool:
+    # Hypothesis keeps the function that it is to call beside the method it has made of it.
+    for kept in getattr(method, "__dict__", {}).values():
+        function = getattr(kept, "function", None)
+        if callable(function) and not hasattr(function, _CARRIED_OUT_IN_TRIO):
+            return inspect.iscoroutinefunction(inspect.unwrap(function))
+    return False
 
 
 def rule(
@@ -203,11 +236,19 @@ def initialize(
     return _decorator(hypothesis.stateful.initialize, target, targets, arguments)
 
 
-def invariant() -> Callable[[Callable[..., object]], Callable[..., Any]]:
-    """Say that a method, asynchronous or not, is to be called after every rule."""
+def invariant(
+    *, check_during_init: bool = False
+) -> Callable[[Callable[..., object]], Callable[..., Any]]:
+    """Say that a method, asynchronous or not, is to be called after every rule.
+
+    Args:
+        check_during_init: Also before all `initialize` are over; see
+            `hypothesis.stateful.invariant`.
+    """
 
     def decorate(function: Callable[..., object]) -> Callable[..., Any]:
-        return hypothesis.stateful.invariant()(_in_trio(function))
+        made = hypothesis.stateful.invariant(check_during_init=check_during_init)
+        return made(_in_trio(function))
 
     return decorate
 
@@ -224,9 +265,9 @@ def _decorator(
     if targets:
         where["targets"] = targets
     decorate = hypothesis_decorator(**where, **arguments)
-    begins = hypothesis_decorator is hypothesis.stateful.rule
+    is_rule = hypothesis_decorator is hypothesis.stateful.rule
 
     def decorated(function: Callable[..., object]) -> Callable[..., Any]:
-        return decorate(_in_trio(function, begins=begins))
+        return decorate(_in_trio(function, is_rule=is_rule))
 
     return decorated

@@ -1,0 +1,35 @@
+"""The whole allocator in its nursery, with everything that may happen to it, against both models."""
+
+from contextlib import asynccontextmanager
+from unittest import mock
+
+from tests.engine.spied import SpiedEngine
+from trio_allocator import open_allocator, open_passthrough_allocator
+from trio_allocator.testing.machine import AllocatorMachine
+
+
+@asynccontextmanager
+async def open_spied_allocator():
+    with mock.patch("trio_allocator.probing.Engine", SpiedEngine):
+        async with open_allocator() as allocator:
+            yield allocator
+
+
+class NurseryMachine(AllocatorMachine):
+    def open_allocator(self):
+        return open_spied_allocator()
+
+    async def settle(self):
+        await super().settle()
+        self.allocator._engine.judge(0, "settle")
+
+
+class PassthroughMachine(AllocatorMachine):
+    except_for = frozenset({"A2", "A6"})
+
+    def open_allocator(self):
+        return open_passthrough_allocator()
+
+
+TestNursery = NurseryMachine.TestCase
+TestPassthrough = PassthroughMachine.TestCase

@@ -1,0 +1,480 @@
+"""Allocators that grant too much, too late or to the wrong one, and the kit that finds them."""
+
+import pytest
+import trio
+from attrs import evolve
+
+from tests.testing.planting import found
+from trio_allocator import open_allocator, open_passthrough_allocator
+from trio_allocator.engine import policies
+from trio_allocator.engine.caution import Caution
+from trio_allocator.engine.engine import Engine
+from trio_allocator.engine.estimates import Estimates
+from trio_allocator.engine.fair import FairShares
+from trio_allocator.engine.ledger import Ledger
+from trio_allocator.engine.line import Line
+from trio_allocator.engine.policies import Shares
+from trio_allocator.engine.receiver import Receiver
+from trio_allocator.engine.settings import NEVER
+from trio_allocator.engine.settlement import Settlement
+from trio_allocator.mailbox import Mailbox
+from trio_allocator.messages import GrantReason
+from trio_allocator.testing.bench import Bench
+from trio_allocator.testing.checks import grants
+
+# --- G1: a grant is the last word ----------------------------------------------------------------
+
+
+def the_oldest_unread_grant_is_kept(patch):
+    """A mailbox that is full refuses what comes later."""
+    put = Mailbox.put_grant
+    patch.setattr(Mailbox, "put_grant", lambda self, new: put(self, self._grant or new))
+
+
+def lowerings_are_not_confirmed(patch):
+    """Who asked for less is told nothing: it knows."""
+    tell = Settlement.tell
+
+    def tell_others(self, receiver, reason):
+        if reason is not GrantReason.LOWERED:
+            tell(self, receiver, reason)
+
+    patch.setattr(Settlement, "tell", tell_others)
+
+
+def every_estimate_is_passed_on(patch):
+    """Each estimate tells everybody what it holds, changed or not."""
+    right = Engine.update_estimate
+
+    def update_estimate(self, now, bitrate):
+        right(self, now, bitrate)
+        for receiver in self.ledger:
+            self.settlement.tell(receiver, GrantReason.GRANTED)
+
+    patch.setattr(Engine, "update_estimate", update_estimate)
+
+
+def grants_are_read_twice(patch):
+    """A task that waits for a grant gets it, and it stays in the mailbox."""
+    right = Mailbox.receive
+
+    async def receive(self):
+        message = await right(self)
+        if message.__class__.__name__ == "AllocationGranted" and not self._account.unread:
+            self._account.unread = 1
+            self._grant = message
+        else:
+            self._account.unread = 0
+        return message
+
+    patch.setattr(Mailbox, "receive", receive)
+
+
+# --- G2: nothing useful lies idle ----------------------------------------------------------------
+
+
+def what_leaves_is_shared_out_later(patch):
+    """What a receiver leaves behind is granted when the next estimate comes."""
+
+    def leave(self, now, receiver):
+        self._begin(now)
+        self.settlement.forget(receiver)
+        self.prober.padding.leave(receiver.id)
+        self.ledger.remove(receiver)
+
+    patch.setattr(Engine, "leave", leave)
+
+
+def force_is_carried_out_and_that_is_all(patch):
+    """What force makes free is granted when the next estimate comes."""
+
+    def force(self, now, receiver, bitrate):
+        self._begin(now)
+        if bitrate < receiver.allocation:
+            self.settlement.withdraw(receiver)
+            self.settlement.force(now, receiver, bitrate, GrantReason.FORCED)
+
+    patch.setattr(Engine, "force", force)
+
+
+def the_first_in_line_blocks_it(patch):
+    """Nobody is served before whoever has waited longest."""
+
+    def first_fitting(self, room):
+        for group in self._ranks.values():
+            _, member, need = group.turns[0]
+            return int(member) if need <= room else None
+        return None
+
+    patch.setattr(Line, "first_fitting", first_fitting)
+
+
+def a_tenth_is_never_granted(patch):
+    """A reserve is kept for what nobody has asked for."""
+    patch.setattr(Caution, "ceiling", lambda self, now, estimate: estimate - estimate // 10)
+
+
+# --- G3: saying it twice changes nothing ---------------------------------------------------------
+
+
+def the_first_fall_is_forgiven(patch):
+    """A lower estimate counts only when it is confirmed by another one."""
+    right = Engine.update_estimate
+
+    def update_estimate(self, now, bitrate):
+        before, self.unconfirmed = getattr(self, "unconfirmed", NEVER), bitrate
+        held = self.estimates.value
+        if held is not None and bitrate < held and bitrate < before:
+            bitrate = held
+        right(self, now, bitrate)
+
+    patch.setattr(Engine, "update_estimate", update_estimate)
+
+
+def every_request_is_answered(patch):
+    """Asking for what is held is always answered."""
+    right = Engine.request
+
+    def request(self, now, receiver, bitrate):
+        if bitrate == receiver.allocation == receiver.claim:
+            self.settlement.tell(receiver, GrantReason.LOWERED)
+        right(self, now, receiver, bitrate)
+
+    patch.setattr(Engine, "request", request)
+
+
+def asking_for_what_is_held_is_ignored(patch):
+    """A raise that waits goes on waiting, whatever the receiver says."""
+    right = Engine.request
+
+    def request(self, now, receiver, bitrate):
+        if bitrate != receiver.allocation:
+            right(self, now, receiver, bitrate)
+
+    patch.setattr(Engine, "request", request)
+
+
+def who_is_asked_is_reminded(patch):
+    """Each estimate sends the requests that are still open once more."""
+    right = Mailbox.put_request
+    sent = {}
+
+    def put_request(self, request):
+        sent[self._receiver_id] = request
+        right(self, request)
+
+    deliver = open_allocator().__class__  # only to say that a wrapper is not needed
+    assert deliver
+    update = Engine.update_estimate
+
+    def update_estimate(self, now, bitrate):
+        update(self, now, bitrate)
+        for receiver in self.settlement.negotiator.outstanding.values():
+            if sent.get(receiver.id) is not None:
+                self.settlement.effects.append(sent[receiver.id])
+
+    patch.setattr(Mailbox, "put_request", put_request)
+    patch.setattr(Engine, "update_estimate", update_estimate)
+
+
+# --- G4: more bandwidth is never worse -----------------------------------------------------------
+
+
+def above_a_megabit_half_is_kept_in_reserve(patch):
+    """There is a threshold, and beyond it everything is different."""
+    right = Estimates.update
+
+    def update(self, now, bitrate):
+        right(self, now, bitrate if bitrate < 1_000_000 else bitrate // 2)
+
+    patch.setattr(Estimates, "update", update)
+
+
+def unchecked(patch, policy):
+    """An allocator with a policy that nobody looks at."""
+    patch.setattr(policies, "check_shares", lambda *_: None)
+    return lambda: open_allocator(policy=policy)
+
+
+def _best_that_fits(claims, capacity):
+    """Each in turn gets the best that still fits."""
+    level = {claim.receiver_id: claim.lowest for claim in claims}
+    free = capacity - sum(level.values())
+    for claim in claims:
+        best = max(claim.allocation, claim.wanted)
+        for step in sorted({*claim.levels, best}, reverse=True):
+            if 0 < step - level[claim.receiver_id] <= free:
+                free -= step - level[claim.receiver_id]
+                level[claim.receiver_id] = step
+    return Shares(level)
+
+
+def the_best_for_one_after_the_other(patch):
+    """Each in turn, by class, gets the best step that still fits: the rest share what is left."""
+
+    def policy(claims, capacity):
+        return _best_that_fits(sorted(claims, key=lambda c: (-c.priority, c.receiver_id)), capacity)
+
+    return unchecked(patch, policy)
+
+
+# --- G5: the same state, the same decision -------------------------------------------------------
+
+
+def the_order_of_events_counts(patch):
+    """Of those who ask at one time, the first served is the first that happened to run."""
+    right = Ledger.mark_waiting
+    turns = iter(range(10**9))
+
+    def mark_waiting(self, receiver, since):
+        right(self, receiver, None if since is None else since + next(turns) * 1e-9)
+
+    patch.setattr(Ledger, "mark_waiting", mark_waiting)
+
+
+def ties_go_by_a_hash(patch):
+    """Equals are served in the order of a hash of their ids."""
+    right = Ledger.mark_waiting
+
+    def mark_waiting(self, receiver, since):
+        by_hash = receiver.id * 2_654_435_761 % 2**32 / 2**32
+        right(self, receiver, None if since is None else since + by_hash * 1e-6)
+
+    patch.setattr(Ledger, "mark_waiting", mark_waiting)
+
+
+def whoever_answers_first_gives_all(patch):
+    """The first that agrees is taken to the bottom before any other is touched."""
+    right = Engine.answer
+
+    def answer(self, now, receiver, request_id, *, accepted, bitrate=None):
+        others = len(self.settlement.negotiator.outstanding) > 1
+        if accepted and bitrate is not None and others:
+            bitrate = min(bitrate, receiver.lowest)
+        return right(self, now, receiver, request_id, accepted=accepted, bitrate=bitrate)
+
+    patch.setattr(Engine, "answer", answer)
+
+
+# --- G6: priority is kept ------------------------------------------------------------------------
+
+
+def priorities_are_ignored(patch):
+    """All are of one class."""
+    right = Receiver.configure
+
+    def configure(self, track, options):
+        right(self, track, evolve(options, priority=0))
+
+    patch.setattr(Receiver, "configure", configure)
+
+
+def a_class_is_for_ever(patch):
+    """The priority that a receiver registers with is kept, whatever is set later."""
+    right = Receiver.configure
+
+    def configure(self, track, options):
+        first = getattr(self, "options", options)
+        right(self, track, evolve(options, priority=first.priority))
+
+    patch.setattr(Receiver, "configure", configure)
+
+
+def nobody_is_asked_for_another(patch):
+    """There are decreases in overuse only; who waits has what happens to be free."""
+    right = FairShares._raise_one
+    patch.setattr(
+        FairShares, "_raise_one", lambda self, capacity, negotiate: right(self, capacity, negotiate=False)
+    )
+
+
+def who_refuses_is_left_alone(patch):
+    """A refusal is final."""
+    right = Settlement.force
+
+    def force(self, now, receiver, bitrate, reason):
+        if receiver.refusal is None:
+            right(self, now, receiver, bitrate, reason)
+
+    patch.setattr(Settlement, "force", force)
+
+
+# --- G7: no rate is special ----------------------------------------------------------------------
+
+
+def the_estimate_is_put_on_a_grid(patch):
+    """Capacity comes in tens of kbit/s."""
+    right = Estimates.update
+    patch.setattr(
+        Estimates, "update", lambda self, now, rate: right(self, now, rate - rate % 10_000)
+    )
+
+
+def a_margin_in_bits(patch):
+    """20 kbit/s of the estimate are never given away."""
+    right = Estimates.update
+    patch.setattr(
+        Estimates, "update", lambda self, now, rate: right(self, now, max(0, rate - 20_000))
+    )
+
+
+# --- G8: everyone in turn ------------------------------------------------------------------------
+
+
+def smaller_claims_always_pass(patch):
+    """Whoever fits is served, however long another waits."""
+    return lambda: open_allocator(overtaken_limit=1_000_000)
+
+
+def a_turn_is_held_for_ever(patch):
+    """What becomes free is kept for whoever was passed, until it suffices."""
+    patch.setattr(FairShares, "advance", lambda self, now: None)
+    patch.setattr(FairShares, "wake_at", NEVER)
+
+
+def the_last_come_first(patch):
+    """A stack instead of a queue."""
+    right = Ledger.mark_waiting
+    patch.setattr(
+        Ledger,
+        "mark_waiting",
+        lambda self, receiver, since: right(self, receiver, None if since is None else -since),
+    )
+
+
+def high_steps_come_first(patch):
+    """Who has much is given more."""
+    right = Receiver.rank
+    patch.setattr(Receiver, "rank", lambda self, level: -right(self, level))
+
+
+def minimums_are_nothing_special(patch):
+    """What is held is held, though another has nothing."""
+    right = Receiver.configure
+
+    def configure(self, track, options):
+        right(self, track, options)
+        self.minimum = self.floor = 0
+
+    patch.setattr(Receiver, "configure", configure)
+
+
+# --- G9: raises are judged against the allocation, and do not flap -------------------------------
+
+
+def raises_are_not_held_back(patch):
+    """Up and down with every estimate."""
+    return lambda: open_allocator(hold=1e-9)
+
+
+def only_who_was_lowered_is_held(patch):
+    """Its neighbour takes what it gave up, and gives it up in turn."""
+    patch.setattr(Caution, "ceiling", lambda self, now, estimate: estimate)
+
+
+def a_hold_has_no_end(patch):
+    """Who was lowered once stays there."""
+    patch.setattr(Settlement, "holds_over", lambda self, now: iter(()))
+
+
+def force_forgets_the_claim(patch):
+    """Who is forced down wants no more than that."""
+    right = Engine.force
+
+    def force(self, now, receiver, bitrate):
+        if bitrate < receiver.allocation:
+            receiver.set_claim(bitrate)
+        right(self, now, receiver, bitrate)
+
+    patch.setattr(Engine, "force", force)
+
+
+def a_lowering_leaves_the_claim(patch):
+    """Who lowered itself is raised again as soon as there is room."""
+    right = Engine.request
+
+    def request(self, now, receiver, bitrate):
+        claim = receiver.claim
+        right(self, now, receiver, bitrate)
+        if bitrate < receiver.allocation or (bitrate == receiver.allocation and bitrate < claim):
+            receiver.set_claim(claim)
+            self.settlement.refresh(now, receiver)
+
+    patch.setattr(Engine, "request", request)
+
+
+def requests_are_judged_by_what_is_sent(patch):
+    """A lowering that is above the measured rate is taken for a raise, and has to wait for room."""
+    right = Engine.request
+
+    def request(self, now, receiver, bitrate):
+        measured = self.meter.media * 8 / max(now, 1.0)
+        free = (self.estimates.value or 0) - self.ledger.committed
+        if bitrate - measured <= free or bitrate > receiver.allocation:
+            right(self, now, receiver, bitrate)
+
+    patch.setattr(Engine, "request", request)
+
+
+PLANTS = {
+    "G1": (
+        the_oldest_unread_grant_is_kept,
+        lowerings_are_not_confirmed,
+        every_estimate_is_passed_on,
+        grants_are_read_twice,
+    ),
+    "G2": (
+        what_leaves_is_shared_out_later,
+        force_is_carried_out_and_that_is_all,
+        the_first_in_line_blocks_it,
+        a_tenth_is_never_granted,
+    ),
+    "G3": (
+        the_first_fall_is_forgiven,
+        every_request_is_answered,
+        asking_for_what_is_held_is_ignored,
+        who_is_asked_is_reminded,
+    ),
+    "G4": (above_a_megabit_half_is_kept_in_reserve, the_best_for_one_after_the_other),
+    "G5": (the_order_of_events_counts, ties_go_by_a_hash, whoever_answers_first_gives_all),
+    "G6": (
+        priorities_are_ignored,
+        a_class_is_for_ever,
+        nobody_is_asked_for_another,
+        who_refuses_is_left_alone,
+    ),
+    "G7": (the_estimate_is_put_on_a_grid, a_margin_in_bits),
+    "G8": (
+        smaller_claims_always_pass,
+        a_turn_is_held_for_ever,
+        the_last_come_first,
+        high_steps_come_first,
+        minimums_are_nothing_special,
+    ),
+    "G9": (
+        raises_are_not_held_back,
+        only_who_was_lowered_is_held,
+        a_hold_has_no_end,
+        force_forgets_the_claim,
+        a_lowering_leaves_the_claim,
+        requests_are_judged_by_what_is_sent,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("invariant", "plant"),
+    [(invariant, plant) for invariant, plants in PLANTS.items() for plant in plants],
+)
+def test_the_kit_names_what_is_broken(invariant, plant):
+    assert invariant in found(plant)
+
+
+@pytest.mark.parametrize(
+    ("invariant", "check"),
+    [(invariant, check) for invariant, checks in grants.CHECKS.items() for check in checks],
+)
+@pytest.mark.parametrize("make", [open_allocator, open_passthrough_allocator])
+def test_the_allocators_of_the_package_pass(invariant, check, make):
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    trio.run(check, Bench(make), clock=clock)
