@@ -217,6 +217,39 @@ def check_shares(engine: Any, status: Any) -> None:
         assert committed == sum(r.projected for r in everyone), "G2: nothing under way, yet planned"
 
 
+def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> None:
+    """P1, P2, P4, P5: whether padding is due, and how much of it is unread."""
+    prober, padding = engine.prober, engine.prober.padding
+    estimate, target, status = engine.estimates.value, prober.target, prober.status.name
+    everyone = list(engine.ledger)
+    committed = sum(r.allocation for r in everyone)
+    waiting = [r for r in everyone if want(r) > r.allocation]
+    assert waiting or not target, "P1: nobody waits"
+    caught_up = engine.wake_at > now
+    steady = estimate is not None and not witness.falls(now, estimate)
+    allowed = steady and committed <= estimate and not engine.settlement.negotiator._outstanding
+    useful = [r for r in everyone if waits(r) and lacks(r) > (estimate or 0) - committed]
+    if status == "PROBING":
+        assert estimate is not None, "P1: without a live estimate"
+        assert target <= max(2 * estimate, 200_000), "P4: above the cap"
+        if caught_up:
+            assert allowed, "P1: in overuse, while negotiating, or while the estimate falls"
+            assert useful, "P1: all that waits would fit"
+    elif status == "ESCAPING":
+        assert target == settings.escape_bitrate, "P5: another floor"
+        assert not any(r.allocation for r in waiting), "P5: though one who waits holds something"
+    elif caught_up:
+        resting = status == "RESTING"
+        # A single bit/s is not worth a probe.
+        needed = [r for r in useful if need(r, r.allocation) > max(1, estimate - committed)]
+        assert resting or not (allowed and needed), "P1: somebody waits, and nothing is probed"
+    if caught_up and engine.estimates.ever and waiting and not any(r.allocation for r in waiting):
+        assert status != "IDLE", "P5: everything waits, and nothing will ever change that"
+    most = max(2 * target / 8 * padding.tick, settings.padding_packet)
+    for account in padding._ring.values():
+        assert account.unread <= (most if target else 0), "P2: unread padding"
+
+
 def snapshot(engine: Any, status: Any) -> list[Any]:
     """All that a repeated event must not change."""
     state: list[Any] = [status, engine.wake_at, engine.prober.next_tick]

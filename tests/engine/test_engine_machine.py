@@ -98,31 +98,7 @@ class EngineMachine(RuleBasedStateMachine):
         return effects
 
     def check_probe(self) -> None:
-        engine, padding = self.engine, self.engine.prober.padding
-        estimate, target = engine.estimates.value, engine.prober.target
-        everyone = list(engine.ledger)
-        if target:
-            assert any(model.want(r) > r.allocation for r in everyone), "P1: nobody waits"
-        if engine.prober.status.name == "PROBING":
-            assert estimate is not None, "P1: without a live estimate"
-            assert target <= max(2 * estimate, 200_000), "P4: above the cap"
-            if self.engine.wake_at > self.now:
-                committed = sum(r.allocation for r in everyone)
-                assert committed <= estimate, "P1: probing in overuse"
-                assert not engine.settlement.negotiator._outstanding, (
-                    "P1: probing while negotiating"
-                )
-                assert not self.witness.falls(self.now, estimate), "P1: the estimate falls"
-                useful = [r for r in everyone if model.waits(r)]
-                needs = [model.lacks(r) for r in useful]
-                assert any(n > estimate - committed for n in needs), "P1: all that waits would fit"
-        if engine.prober.status.name == "ESCAPING":
-            assert target == self.settings.escape_bitrate, "P5: another floor"
-            waiting = [r for r in everyone if model.want(r) > r.allocation]
-            assert not any(r.allocation for r in waiting), "P5: escaping though one holds something"
-        for party in self.alive.values():
-            most = max(2 * target / 8 * padding.tick, self.settings.padding_packet)
-            assert party.account.unread <= (most if target else 0), "P2: unread padding"
+        model.check_probe(self.engine, self.witness, self.settings, self.now)
 
     def repeat(self, event, *args, **kwargs) -> None:
         """G3: the same again changes nothing."""

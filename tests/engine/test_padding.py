@@ -14,9 +14,9 @@ TARGET = 8_000  # 1000 bytes a second: five packets a tick
 class Desk:
     """A padding account, and those who share it."""
 
-    def __init__(self, receivers: int = 1, target: int = TARGET) -> None:
+    def __init__(self, receivers: int = 1, target: int = TARGET, *, packet: int = PACKET) -> None:
         self.meter = Meter()
-        self.padding = Padding(self.meter, PACKET)
+        self.padding = Padding(self.meter, packet)
         self.accounts = [PaddingAccount() for _ in range(receivers)]
         for number, account in enumerate(self.accounts):
             self.padding.join(number, account)
@@ -290,3 +290,77 @@ def test_what_is_never_sent_leaves_a_debt_of_ten_ticks_at_most():
     while desk.padding.due(99.5):
         made_up += desk.read(3) + desk.read(4)
     assert made_up == 10 * 500 + PACKET
+
+
+# --- to the byte -------------------------------------------------------------------------------
+
+
+@pytest.mark.invariant("P2")
+def test_surplus_is_banked_to_the_byte():
+    desk = Desk(packet=1)
+    desk.meter.media += 5_000
+    desk.padding.due(0.5)
+    assert desk.handed_out(1.0) == 0
+    desk.meter.media += 499
+    assert desk.handed_out(1.5) == 1
+
+
+@pytest.mark.invariant("P2", "P3")
+def test_what_nobody_can_take_leaves_no_more_than_a_packet_owed():
+    desk = Desk()
+    desk.due(1.0)
+    desk.meter.media += 350
+    assert desk.due(1.5) == [1_000]  # one packet and a half were due
+    desk.read()
+    desk.meter.media += 450
+    assert desk.due(2.0) == [100]
+
+
+@pytest.mark.invariant("P2")
+def test_what_a_lower_target_takes_back_is_owed_to_the_byte_beside_what_was_owed():
+    desk = Desk(2, packet=1)
+    desk.meter.media += 300
+    desk.padding.due(0.5)
+    desk.read(0)
+    desk.meter.media += 493
+    desk.padding.due(1.0)
+    assert desk.unread == [4, 103]
+    desk.meter.media -= 10  # ten more are owed
+    desk.padding.start(1.0, 160, TICK)  # ten bytes a tick
+    assert desk.unread == [4, 20]
+    desk.read(0)
+    desk.read(1)
+    desk.padding.start(1.0, TARGET, TICK)
+    desk.padding.due(1.0)
+    assert sum(desk.unread) == 10 + 83
+
+
+@pytest.mark.invariant("L2", "P2")
+@pytest.mark.parametrize("reads", [True, False])
+def test_what_a_leaver_leaves_is_owed_to_the_byte_beside_what_was_owed(reads):
+    desk = Desk(2, packet=1)
+    desk.meter.media += 400
+    desk.padding.due(0.5)
+    assert desk.unread == [50, 50]
+    if reads:
+        desk.read(0)
+        desk.sent(20, 0)
+    desk.meter.media -= 7
+    desk.padding.leave(0)
+    heir = 50 + 7 + (30 if reads else 50)
+    assert desk.due(0.5) == [0, heir]
+    desk.sent(3, 0)  # what it sends after that was not asked for, and counts all the same
+    desk.meter.media += 490
+    assert desk.due(1.0) == [0, heir + 7]
+
+
+@pytest.mark.invariant("C3", "L2")
+def test_nothing_is_kept_of_who_has_read_or_left():
+    desk = Desk(3)
+    desk.due(0.5)
+    desk.read(0)
+    desk.padding.leave(1)
+    assert list(desk.padding._unread) == [2]
+    assert sorted(desk.padding._ring) == [0, 2]
+    desk.padding.stop()
+    assert desk.padding._unread == {}

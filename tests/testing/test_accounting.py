@@ -3,7 +3,6 @@
 import math
 
 import pytest
-import trio
 
 from tests.testing.planting import found
 from trio_allocator import open_allocator, open_passthrough_allocator, quantities
@@ -19,8 +18,9 @@ from trio_allocator.messages import AllocationGranted, GrantReason
 from trio_allocator.probing import ProbingAllocator
 from trio_allocator.registration import Registration
 from trio_allocator.testing.bench import Bench
-from trio_allocator.testing.checks import accounting
-from trio_allocator.testing.violation import InvariantError
+from trio_allocator.testing.checks.accounting import CHECKS, more_comes_from_the_books
+from trio_allocator.testing.conformance import check_allocator
+from trio_allocator.testing.violation import INVARIANTS, InvariantError
 
 
 def breaks(patch, owner, name, wrong):
@@ -234,17 +234,23 @@ def a_refusal_is_remembered_against_one_that_is_not_negotiable_now(patch):
     breaks(patch, Settlement, "withdraw", lambda _right, _self, _receiver: None)
 
 
-def it_is_granted_any_number(patch):
-    """Defect 20."""
+def granted_beyond_the_books(patch, cap):
+    """What a receiver that is not negotiable asks for, it gets, up to so much beyond, bit/s."""
 
     def request(right, self, receiver, bitrate):
         right(self, receiver, bitrate)
-        if not receiver.options.negotiable and bitrate > receiver.allocation:
+        room = (self.estimates.value or 0) + cap - self.ledger.committed
+        if not receiver.options.negotiable and 0 < bitrate - receiver.allocation <= room:
             self.ledger.allocate(receiver, bitrate)
             self.settlement.tell(receiver, GrantReason.GRANTED)
             self.settlement.refresh(self.now, receiver)
 
     breaks(patch, Engine, "_request", request)
+
+
+def it_is_granted_any_number(patch):
+    """Defect 20."""
+    granted_beyond_the_books(patch, math.inf)
 
 
 def it_is_never_granted_more(patch):
@@ -374,3 +380,22 @@ PLANTS = {
 )
 def test_the_kit_names_what_is_broken(invariant, plant):
     assert invariant in found(plant)
+
+
+@pytest.mark.invariant(*CHECKS)
+@pytest.mark.parametrize("invariant", CHECKS)
+def test_right_books_are_not_complained_about(invariant):
+    check_allocator(open_allocator, except_for=INVARIANTS.keys() - {invariant})
+
+
+@pytest.mark.parametrize("invariant", ["A1", "A3", "A4"])
+def test_an_allocator_that_grants_everything_keeps_books_too(invariant):
+    check_allocator(open_passthrough_allocator, except_for=INVARIANTS.keys() - {invariant})
+
+
+async def test_a_stated_cap_for_the_not_negotiable_is_allowed(monkeypatch, autojump_clock):
+    granted_beyond_the_books(monkeypatch, 50_000)
+    await more_comes_from_the_books(Bench(open_allocator), cap=50_000)
+    for lower in (0, 49_999):
+        with pytest.raises(InvariantError, match="A5"):
+            await more_comes_from_the_books(Bench(open_allocator), cap=lower)

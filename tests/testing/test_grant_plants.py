@@ -163,8 +163,6 @@ def who_is_asked_is_reminded(patch):
         sent[self._receiver_id] = request
         right(self, request)
 
-    deliver = open_allocator().__class__  # only to say that a wrapper is not needed
-    assert deliver
     update = Engine.update_estimate
 
     def update_estimate(self, now, bitrate):
@@ -344,8 +342,13 @@ def the_last_come_first(patch):
 
 def high_steps_come_first(patch):
     """Who has much is given more."""
-    right = Receiver.rank
-    patch.setattr(Receiver, "rank", lambda self, level: -right(self, level))
+    right = Line.put
+
+    def put(self, member, place):
+        rank, need, turn = place
+        right(self, member, (-rank, need, turn))
+
+    patch.setattr(Line, "put", put)
 
 
 def minimums_are_nothing_special(patch):
@@ -374,7 +377,13 @@ def only_who_was_lowered_is_held(patch):
 
 def a_hold_has_no_end(patch):
     """Who was lowered once stays there."""
-    patch.setattr(Settlement, "holds_over", lambda self, now: iter(()))
+    right = Settlement._hold
+
+    def hold(self, now, receiver):
+        right(self, now, receiver)
+        receiver.held_until = self.holds[receiver.id] = NEVER
+
+    patch.setattr(Settlement, "_hold", hold)
 
 
 def force_forgets_the_claim(patch):

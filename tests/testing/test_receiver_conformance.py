@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import runpy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -347,7 +348,7 @@ class AnswersForAnother(Honest):
     async def asked(self, request):
         await super().asked(request)
         with contextlib.suppress(ValueError):
-            self.handle.send_nowait(RejectDecrease(request.request_id, request.receiver_id + 1))
+            self.handle.reject_decrease(replace(request, receiver_id=request.receiver_id + 1))
 
 
 class AnswersWhatWasNeverAsked(Honest):

@@ -326,7 +326,7 @@ class AllocatorMachine(TrioStateMachine):
                 "A1",
                 f"alone, it was granted {last.allocation} of 10000 bit/s",
             )
-            last.request_allocation(10_001)
+            last.request_allocation(10_100)
             observer.demand(
                 last.allocation == 10_000, "A2", f"it was granted {last.allocation} of 10000 bit/s"
             )

@@ -61,7 +61,7 @@ class TrioStateMachine(RuleBasedStateMachine):
     """
 
     rule_seconds: ClassVar[float] = 60.0
-    rule_passes: ClassVar[int] = 10_000
+    rule_passes: ClassVar[int] = 2_000
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)

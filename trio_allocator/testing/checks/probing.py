@@ -1,6 +1,6 @@
-"""P1 to P5: padding, as those who are to send it see it.
+"""P1 to P5: what a prober does, as those who are to send padding see it.
 
-What a prober aims at is not public, but padding that goes out while nothing else does shows it.
+What it aims at is not public, but the padding that goes out while nothing else does shows it.
 An allocator that never probes breaks P1 and P5 only.
 """
 
@@ -85,16 +85,8 @@ def _size(seen: Iterable[_Departure]) -> int:
     return sum(one.size for one in seen)
 
 
-async def _insist_on_none(
-    allocator: ConnectionAllocator,
-    receivers: Sequence[ReceiverHandle],
-    seconds: float,
-    invariant: str,
-    when: str,
-    estimate: float | None = ESTIMATE,
-) -> None:
-    sent = _size(await _watch(allocator, receivers, seconds, estimate=estimate))
-    demand(not sent, invariant, f"{sent} bytes of padding were asked for {when}")
+def _insist_on_none(seen: Sequence[_Departure], invariant: str, when: str) -> None:
+    demand(not seen, invariant, f"{_size(seen)} bytes of padding were asked for {when}")
 
 
 async def _waiting_camera(allocator: ConnectionAllocator) -> ReceiverHandle:
@@ -111,22 +103,19 @@ class _Probe:
 
     allocator: ConnectionAllocator
     camera: ReceiverHandle
-    begin: float
     span: float
     first: list[_Departure]
     rate: float
     tick: float
 
-    async def watch(
-        self, spans: int, *others: ReceiverHandle, **sending: float
-    ) -> list[_Departure]:
+    async def watch(self, spans: int, *others: ReceiverHandle, **how: float) -> list[_Departure]:
         receivers = (self.camera, *others)
-        return await _watch(self.allocator, receivers, spans * self.span, **sending)
+        return await _watch(self.allocator, receivers, spans * self.span, **how)
 
     async def insist_on_pace(
-        self, invariant: str, when: str, spans: int, *others: ReceiverHandle, **sending: float
+        self, invariant: str, when: str, spans: int, *others: ReceiverHandle, **how: float
     ) -> None:
-        sent = _size(await self.watch(spans, *others, **sending))
+        sent = _size(await self.watch(spans, *others, **how))
         # A tick that is late or early, and two ticks' worth that is unread or banked.
         due, slack = self.rate * spans * self.span, self.rate * 3 * self.tick + 2 * PACKET
         what = f"{sent} bytes of padding were sent {when}, and {due:.0f} ± {slack:.0f} were due"
@@ -140,78 +129,80 @@ def _in_a_probe(check: Callable[[_Probe], Awaitable[None]]) -> Check:
     async def on_the_bench(bench: Bench) -> None:
         async with bench.open() as allocator:
             camera = await _waiting_camera(allocator)
-            begin, span = trio.current_time(), 0.16 * min(bench.terms.probe_patience, 3.0)
+            span = 0.16 * min(bench.terms.probe_patience, 3.0)
             seen = await _watch(allocator, [camera], span)
-            times = sorted({one.time for one in seen})
-            if len(times) >= 3:
-                later = _size(one for one in seen if one.time > times[0])
-                tick = min(LONGEST_TICK, max(after - before for before, after in pairwise(times)))
-                rate = later / (times[-1] - times[0])
-                await check(_Probe(allocator, camera, begin, span, seen, rate, tick))
+            if len(seen) > 2:
+                gaps = [later.time - one.time for one, later in pairwise(seen)]
+                rate, tick = _size(seen[1:]) / sum(gaps), min(LONGEST_TICK, max(gaps))
+                await check(_Probe(allocator, camera, span, seen, rate, tick))
 
     return on_the_bench
 
 
-async def only_a_claim_that_waits_is_probed_for(bench: Bench) -> None:
-    """P1: one above its own cap does not wait, nor does one that fits in what is free."""
+async def probes_for_who_waits(bench: Bench) -> None:
+    """P1: who claims more than its cap does not, nor one whose claim fits in what is free."""
     async with bench.open() as allocator:
         camera = allocator.register_track_receiver(CAMERA, MEDIUM)
-        await _insist_on_none(allocator, [camera], STEADY, "P1", "although nobody waits")
+        seen = await _watch(allocator, [camera], STEADY)
+        _insist_on_none(seen, "P1", "although nobody waits")
         camera.set_options(max_bitrate=MEDIUM)
         camera.request_allocation(HIGH)
-        await _insist_on_none(allocator, [camera], STEADY, "P1", "for a claim above its own cap")
+        seen = await _watch(allocator, [camera], STEADY)
+        _insist_on_none(seen, "P1", "for a claim above its own cap")
         camera.set_options(max_bitrate=None)
         seen = await _watch(allocator, [camera], 1.0)
         demand(seen, "P1", f"a claim of {HIGH} bit/s waits under {ESTIMATE}, without padding")
         camera.request_allocation(MEDIUM)
         allocator.force_allocation(camera, LOW)
-        await _insist_on_none(allocator, [camera], STEADY, "P1", "for a claim that would fit")
+        seen = await _watch(allocator, [camera], STEADY)
+        _insist_on_none(seen, "P1", "for a claim that would fit")
 
 
-async def overuse_and_a_fall_are_no_time_to_probe(bench: Bench) -> None:
-    """P1: but when a fall is over, it is."""
+async def rests_in_overuse_and_falls(bench: Bench) -> None:
+    """P1: and is back when a fall is over."""
     async with bench.open() as allocator:
         camera = allocator.register_track_receiver(CAMERA, MEDIUM, negotiable=False)
         camera.request_allocation(HIGH)
-        await _insist_on_none(allocator, [camera], STEADY, "P1", "in overuse", MEDIUM - 10_000)
+        seen = await _watch(allocator, [camera], STEADY, estimate=MEDIUM - 10_000)
+        _insist_on_none(seen, "P1", "in overuse")
     async with bench.open() as allocator:
         camera = await _waiting_camera(allocator)
-        allocator.update_bandwidth_estimation(ESTIMATE)
-        await trio.sleep(0.1)
+        await _watch(allocator, [camera], 0.1)
         lower = 0.9 * ESTIMATE
         allocator.update_bandwidth_estimation(lower)
         unread(camera)
-        await _insist_on_none(allocator, [camera], 1.8, "P1", "while the estimate falls", lower)
+        seen = await _watch(allocator, [camera], 1.8, estimate=lower)
+        _insist_on_none(seen, "P1", "within 2 s of a fall of the estimate by a tenth")
         seen = await _watch(allocator, [camera], 1.0, estimate=lower)
         demand(seen, "P1", "2 s after the fall of an estimate there still is no padding")
 
 
-async def padding_needs_a_live_estimate(bench: Bench) -> None:
+async def needs_a_live_estimate(bench: Bench) -> None:
     """P1: none before the first, none when they have stopped."""
     for held in (0, MEDIUM):
         async with bench.open() as allocator:
             camera = allocator.register_track_receiver(CAMERA, held)
             camera.request_allocation(HIGH)
-            what = "before the first estimate"
-            await _insist_on_none(allocator, [camera], ESCAPE_WITHIN, "P1", what, None)
+            seen = await _watch(allocator, [camera], ESCAPE_WITHIN, estimate=None)
+            _insist_on_none(seen, "P1", "before the first estimate")
     async with bench.open() as allocator:
         camera = await _waiting_camera(allocator)
         await trio.sleep(bench.terms.silence)
         unread(camera)
-        what = "when estimates have stopped"
-        await _insist_on_none(allocator, [camera], ESCAPE_WITHIN, "P1", what, None)
+        seen = await _watch(allocator, [camera], ESCAPE_WITHIN, estimate=None)
+        _insist_on_none(seen, "P1", "although estimates have stopped")
 
 
 @_in_a_probe
-async def media_and_padding_keep_to_one_line(probe: _Probe) -> None:
-    """P2: however much media there is, and from the start."""
+async def keeps_to_one_line(probe: _Probe) -> None:
+    """P2: media and padding do together, however much media there is, and from the start."""
     seen = list(probe.first)
     for part in (0.35, 0.7):
         seen += await probe.watch(2, media=part * probe.rate)
     # A tick, a packet of either kind, and what a packet changes in the rate measured.
     slack = probe.rate * probe.tick + 4 * PACKET
     start = seen[0]
-    due = probe.rate * (start.time - probe.begin)
+    due = probe.rate * probe.tick
     demand(start.size <= due + slack, "P2", f"it begins with {start.size} bytes, not {due:.0f}")
     sent = -start.size
     for one in seen:
@@ -222,8 +213,8 @@ async def media_and_padding_keep_to_one_line(probe: _Probe) -> None:
 
 
 @_in_a_probe
-async def what_is_behind_or_ahead_is_soon_forgotten(probe: _Probe) -> None:
-    """P2: a stalled loop, padding that was not read, a burst of media."""
+async def forgets_gaps_and_bursts(probe: _Probe) -> None:
+    """P2: after a stalled loop, unread padding, and a burst of media all is as before."""
     clock = trio.lowlevel.current_clock()
     assert isinstance(clock, MockClock), "checks are made in virtual time"
     clock.jump(probe.span)
@@ -236,31 +227,27 @@ async def what_is_behind_or_ahead_is_soon_forgotten(probe: _Probe) -> None:
 
 
 @_in_a_probe
-async def what_was_really_sent_corrects_the_books(probe: _Probe) -> None:
-    """P2: less than was asked for, or more."""
+async def counts_what_was_sent(probe: _Probe) -> None:
+    """P2: that may be less than was asked for, or more."""
     for share in (2 / 3, 1.5):
-        await probe.insist_on_pace(
-            "P2", f"with {share:.2f} times what was due sent", 2, share=share
-        )
+        await probe.insist_on_pace("P2", f"in {share:.2f} times what was asked", 2, share=share)
 
 
-async def unread_padding_is_taken_back(bench: Bench) -> None:
-    """P2: in the call that ends the probe."""
-    for why in ("the claim was withdrawn", "there was enough"):
+async def takes_unread_back(bench: Bench) -> None:
+    """P2: padding nobody has read is gone in the call that ends the probe."""
+    for claim, estimate in ((MEDIUM, ESTIMATE), (HIGH, 2 * HIGH)):
         async with bench.open() as allocator:
             camera = await _waiting_camera(allocator)
             await trio.sleep(0.5)
-            if why == "there was enough":
-                allocator.update_bandwidth_estimation(2 * HIGH)
-            else:
-                camera.request_allocation(MEDIUM)
+            camera.request_allocation(claim)
+            allocator.update_bandwidth_estimation(estimate)
             left = [message for message in unread(camera) if isinstance(message, SendPadding)]
-            demand(not left, "P2", f"{left} could still be read when {why}")
+            demand(not left, "P2", f"nobody waits any more, and {left} can still be read")
 
 
 @_in_a_probe
-async def who_can_send_padding_sends_the_same(probe: _Probe) -> None:
-    """P3: who leaves, or does not read, leaves its part to the others."""
+async def shares_the_load(probe: _Probe) -> None:
+    """P3: in equal parts; who leaves, or does not read, leaves its part to the others."""
     join = probe.allocator.register_track_receiver
     other, leaver = join(CAMERA), join(PLAIN)
     mute = [join(MICROPHONE), join(PLAIN, can_pad=False)]
@@ -276,8 +263,8 @@ async def who_can_send_padding_sends_the_same(probe: _Probe) -> None:
 
 
 @_in_a_probe
-async def what_nobody_can_send_is_not_counted(probe: _Probe) -> None:
-    """P3: it is not owed later."""
+async def forgets_what_nobody_can_send(probe: _Probe) -> None:
+    """P3: padding that was due in a time when nobody was able to send any is not owed later."""
     probe.camera.set_options(can_pad=False)
     unread(probe.camera)
     demand(not await probe.watch(2), "P3", "who can not send padding was asked to")
@@ -285,8 +272,8 @@ async def what_nobody_can_send_is_not_counted(probe: _Probe) -> None:
     await probe.insist_on_pace("P3", "after a time when nobody could send any", 2)
 
 
-async def it_aims_no_higher_than_it_may(bench: Bench) -> None:
-    """P4: at twice the estimate, or at 200 kbit/s."""
+async def aims_no_higher_than_it_may(bench: Bench) -> None:
+    """P4: that is twice the estimate, or 200 kbit/s."""
     for estimate in (50_000, ESTIMATE):
         async with bench.open() as allocator:
             video = allocator.register_track_receiver(PLAIN, estimate // 2, negotiable=True)
@@ -296,28 +283,26 @@ async def it_aims_no_higher_than_it_may(bench: Bench) -> None:
             demand(sent <= most, "P4", f"{sent} bytes left in a second under {estimate} bit/s")
 
 
-async def what_moves_nothing_is_tried_more_and_more_seldom(bench: Bench) -> None:
-    """P4: each attempt ends after the time of patience."""
+async def gives_up_and_comes_back(bench: Bench) -> None:
+    """P4: if nothing moves, it is patient for as long as it says, and pauses grow."""
     patience = bench.terms.probe_patience
     async with bench.open() as allocator:
         video = allocator.register_track_receiver(PLAIN, 50_000, negotiable=True)
         video.request_allocation(ESTIMATE)
         seen = await _watch(allocator, [video], 40 * patience, estimate=100_000)
-    if not seen:
-        return
-    gaps = [(one.time, later.time) for one, later in pairwise(seen) if later.time - one.time > 0.5]
-    begins, ends = [seen[0].time, *(end for _, end in gaps)], [*(a for a, _ in gaps), seen[-1].time]
-    longest = max(end - begin for begin, end in zip(begins, ends, strict=True))
-    what = f"a probe that moves nothing lasts {longest:.2f} s, with a patience of {patience} s"
-    demand(longest <= 1.5 * patience + 1.0, "P4", what)
-    pauses = [round(end - begin, 2) for begin, end in gaps]
-    what = f"the pauses between probes that moved nothing are {pauses} s, in {40 * patience} s"
+    gaps = [round(later.time - one.time, 2) for one, later in pairwise(seen)]
+    pauses = [gap for gap in gaps if gap > 0.5]
+    length = (sum(gaps) - sum(pauses)) / (len(pauses) + 1)
+    what = f"probes that move nothing take {length:.2f} s, with a patience of {patience} s"
+    demand(length <= 1.5 * patience + 1.0, "P4", what)
     growing = all(later > 0.9 * pause for pause, later in pairwise(pauses))
-    demand(len(pauses) >= 2 and growing and pauses[-1] > 1.1 * pauses[0], "P4", what)
+    what = f"in {40 * patience} s there were these pauses between such probes: {pauses} s"
+    growing = growing and len(pauses) >= 2 and pauses[-1] > 1.1 * pauses[0]
+    demand(growing or not seen, "P4", what)
 
 
-async def all_paused_there_is_a_way_out(bench: Bench) -> None:
-    """P5: with an estimate of zero, one that falls, and one that is old."""
+async def knows_a_way_out(bench: Bench) -> None:
+    """P5: with all paused under an estimate of zero, one that falls, and one that is old."""
     estimates: dict[str, Callable[[int], float | None]] = {
         "at zero": lambda _: 0.0,
         "falling": lambda turn: 100_000 * 0.9**turn,
@@ -339,8 +324,8 @@ async def all_paused_there_is_a_way_out(bench: Bench) -> None:
             demand(short, "P5", f"padding goes out during {busy:.1f} s {within}: no short episodes")
 
 
-async def who_can_send_media_needs_no_way_out(bench: Bench) -> None:
-    """P5: none while media flows, or one of those who wait holds something."""
+async def goes_out_only_in_need(bench: Bench) -> None:
+    """P5: there is none while media flows, or one of those who wait holds something."""
     for what in ("media flows", "one of those who wait holds something"):
         async with bench.open() as allocator:
             sender = allocator.register_track_receiver(CAMERA, LOW)
@@ -353,23 +338,14 @@ async def who_can_send_media_needs_no_way_out(bench: Bench) -> None:
             for _ in range(int(ESCAPE_WITHIN / 0.25)):
                 if what == "media flows":
                     sender.buffer_sent(1_200)
-                when = f"although {what}"
-                await _insist_on_none(allocator, [paused, sender], 0.25, "P5", when, None)
+                seen = await _watch(allocator, [paused, sender], 0.25, estimate=None)
+                _insist_on_none(seen, "P5", f"without an estimate, although {what}")
 
 
 CHECKS: dict[str, tuple[Check, ...]] = {
-    "P1": (
-        only_a_claim_that_waits_is_probed_for,
-        overuse_and_a_fall_are_no_time_to_probe,
-        padding_needs_a_live_estimate,
-    ),
-    "P2": (
-        media_and_padding_keep_to_one_line,
-        what_is_behind_or_ahead_is_soon_forgotten,
-        what_was_really_sent_corrects_the_books,
-        unread_padding_is_taken_back,
-    ),
-    "P3": (who_can_send_padding_sends_the_same, what_nobody_can_send_is_not_counted),
-    "P4": (it_aims_no_higher_than_it_may, what_moves_nothing_is_tried_more_and_more_seldom),
-    "P5": (all_paused_there_is_a_way_out, who_can_send_media_needs_no_way_out),
+    "P1": (probes_for_who_waits, rests_in_overuse_and_falls, needs_a_live_estimate),
+    "P2": (keeps_to_one_line, forgets_gaps_and_bursts, counts_what_was_sent, takes_unread_back),
+    "P3": (shares_the_load, forgets_what_nobody_can_send),
+    "P4": (aims_no_higher_than_it_may, gives_up_and_comes_back),
+    "P5": (knows_a_way_out, goes_out_only_in_need),
 }

@@ -141,6 +141,7 @@ async def a_turn_that_is_held_has_an_end(bench: Bench) -> None:
             mover, stayer, big = _overtaking(allocator)
             estimate = 2 * _SMALL
             for _ in range(6):
+                await pass_time(allocator, estimate, 0.1)
                 mover.request_allocation(0)
                 mover.request_allocation(_SMALL)
             if let_go == "claims nothing":

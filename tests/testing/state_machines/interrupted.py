@@ -1,0 +1,43 @@
+"""Runs until it is interrupted, where the argument says; it says so once it is there."""
+
+import sys
+from itertools import count
+
+import trio
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from trio_allocator.testing.state_machine import TrioStateMachine, rule
+
+(where,) = sys.argv[1:]
+steps = count()
+
+
+def loop():
+    print("it runs", flush=True)
+    while True:
+        pass
+
+
+async def loop_in_background():
+    loop()
+
+
+class Endless(TrioStateMachine):
+    @rule()
+    async def step(self):
+        if next(steps) != 50:
+            return
+        if where == "in between":
+            print("it runs", flush=True)
+        elif where == "in a rule":
+            async with trio.open_nursery():
+                loop()
+        else:
+            self.nursery.start_soon(loop_in_background)
+
+
+run_state_machine_as_test(
+    Endless,
+    settings=settings(max_examples=10**9, stateful_step_count=20, database=None, deadline=None),
+)
