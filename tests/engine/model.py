@@ -238,11 +238,11 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
     elif status == "ESCAPING":
         assert target == settings.escape_bitrate, "P5: another floor"
         assert not any(r.allocation for r in waiting), "P5: though one who waits holds something"
-    elif caught_up:
-        resting = status == "RESTING"
+    elif caught_up and status == "IDLE":
         # A single bit/s is not worth a probe.
-        needed = [r for r in useful if need(r, r.allocation) > max(1, estimate - committed)]
-        assert resting or not (allowed and needed), "P1: somebody waits, and nothing is probed"
+        free = (estimate or 0) - committed
+        needed = [r for r in useful if need(r, r.allocation) > max(1, free)]
+        assert not (allowed and needed), "P1: somebody waits, and nothing is probed"
     if caught_up and engine.estimates.ever and waiting and not any(r.allocation for r in waiting):
         assert status != "IDLE", "P5: everything waits, and nothing will ever change that"
     most = max(2 * target / 8 * padding.tick, settings.padding_packet)

@@ -151,6 +151,30 @@ def test_of_a_plan_no_more_is_dropped_than_is_needed(desk):
     assert (higher.projected, higher.allocation) == (330, 330)
 
 
+@pytest.mark.invariant("N7")
+def test_of_a_plan_that_is_elastic_what_fits_is_kept(desk):
+    lower = desk.joined(1_000, min_bitrate=300)
+    higher = desk.joined(0, priority=1, wants=700, elastic=True)
+    desk.settle(1_000)
+    assert desk.levels == [300, 700]
+    desk.asked(lower)
+    desk.settle(950)
+    assert higher.projected == 650
+
+
+@pytest.mark.xfail(
+    raises=AssertionError, reason="a plan without steps is cut as if it were elastic"
+)
+def test_of_a_plan_that_is_of_no_use_in_part_no_part_is_kept(desk):
+    lower = desk.joined(1_000, min_bitrate=300)
+    higher = desk.joined(0, priority=1, wants=700)
+    desk.settle(1_000)
+    assert desk.levels == [300, 700]
+    desk.asked(lower)
+    desk.settle(950)
+    assert higher.projected == 0
+
+
 @pytest.mark.invariant("G6", "G8")
 @pytest.mark.parametrize("pausable", [True, False])
 def test_a_minimum_that_is_only_planned_is_dropped_as_a_whole(pausable, desk):
@@ -161,6 +185,23 @@ def test_a_minimum_that_is_only_planned_is_dropped_as_a_whole(pausable, desk):
     desk.asked(lower)
     desk.settle(200)
     assert desk.levels == [110, 0]
+
+
+@pytest.mark.invariant("N7", "N8")
+def test_of_several_refusers_no_more_are_forced_than_is_needed(desk):
+    desk.refusing(330, 100, 300)
+    desk.refusing(330, 100, 300)
+    assert desk.settle(650) == [2]
+    assert desk.levels == [330, 110]
+
+
+@pytest.mark.invariant("A2", "N8")
+def test_in_overuse_nobody_is_forced_for_a_higher_class_while_others_are_asked(desk):
+    desk.refusing(330, 100, 300)
+    desk.joined(330, 100, 300)
+    desk.joined(0, 100, priority=1, wants=110)
+    assert desk.settle(400) == [2]
+    assert desk.levels == [330, 110, 0]
 
 
 # --- who is served -----------------------------------------------------------------------------
@@ -385,3 +426,16 @@ def test_two_classes_may_hold_for_somebody_and_each_for_one_only():
     desk.joined(400, negotiable=False)
     desk.settle(950)
     assert desk.sharing.favoured() == {senior.id: NOW + 5 for senior in seniors}
+
+
+@pytest.mark.invariant("G8")
+def test_that_one_backs_off_keeps_no_other_class_from_counting():
+    desk = Desk(overtaken_limit=1)
+    large = desk.joined(0, wants=9_000, since=NOW - 9)
+    senior = desk.joined(0, wants=900, since=NOW - 9, priority=1)
+    for priority in (0, 1):
+        desk.joined(0, wants=10, priority=priority)
+    desk.joined(400, negotiable=False)
+    desk.settle(950)
+    assert desk.sharing.favoured() == {senior.id: NOW + 5}
+    assert (large.overtaken, large.waiting_since) == (0, NOW)

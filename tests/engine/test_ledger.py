@@ -55,6 +55,22 @@ def test_an_allocation_takes_the_projection_along():
     assert sums(ledger) == (400, 400, 0, 0)
 
 
+def test_of_those_who_wait_it_is_known_how_many_hold_anything():
+    ledger = Ledger()
+    receiver, other = record(0, number=1), record(5, number=2)
+    for each in (receiver, other):
+        ledger.add(each)
+        ledger.mark_waiting(each, 1.0)
+    counts = []
+    for allocation in (0, 1, 300, 1, 0, 300, 0):
+        ledger.allocate(receiver, allocation)
+        counts.append(ledger.waiting_with_allocation)
+    assert counts == [1, 2, 2, 2, 1, 2, 1]
+    ledger.mark_waiting(other, None)
+    ledger.allocate(other, 0)
+    assert ledger.waiting_with_allocation == 0
+
+
 EVENTS = st.tuples(
     st.sampled_from(["allocate", "project", "wait", "remove"]),
     st.integers(0, 2),

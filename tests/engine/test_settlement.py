@@ -21,7 +21,7 @@ def two_waiting(first: dict, second: dict):
     held = sum(each.get("held", 0) for each in (first, second))
     giver = joined(engine, 1_000 - held, negotiable=False)
     for each in (first, second):
-        options = {"priority": each.get("priority", 1)}
+        options = {"priority": 1, **each.get("options", {})}
         waiting.append(joined(engine, each.get("held", 0), *each.get("ladder", ()), **options))
     for receiver, each in zip(waiting, (first, second), strict=True):
         engine.request(NOW + each.get("since", 0), receiver, each["wants"])
@@ -57,15 +57,17 @@ def test_what_is_freed_goes_to_the_longest_waiting_then_to_the_earlier_registrat
 
 @pytest.mark.invariant("G5", "G6")
 def test_it_goes_to_the_higher_class_though_that_has_not_waited_as_long():
-    later = {"wants": 300, "since": 1, "priority": 2}
+    later = {"wants": 300, "since": 1, "options": {"priority": 2}}
     assert served_first(300, {"wants": 300}, later) == 2
 
 
 @pytest.mark.invariant("G5", "G8")
 def test_it_goes_to_a_minimum_before_anything_above_one():
-    extra = {"held": 110, "ladder": (100, 300), "wants": 330}
-    minimum = {"ladder": (200,), "wants": 220, "since": 1}
-    assert served_first(220, extra, minimum) == 2
+    ladder = (100, 300, 500)
+    extra = {"held": 110, "ladder": ladder, "wants": 330}
+    minimum = {"held": 330, "ladder": ladder, "wants": 550, "since": 1}
+    assert served_first(220, extra, {**minimum, "options": {"min_bitrate": 500}}) == 2
+    assert served_first(220, extra, minimum) == 1
 
 
 @pytest.mark.invariant("G5", "G8")
@@ -75,29 +77,36 @@ def test_it_goes_to_a_low_step_before_a_high_one():
     assert served_first(220, high, low) == 2
 
 
+def told_more(engine) -> list[int]:
+    return [receiver for receiver, _, reason in granted(engine.drain()) if reason is GRANTED]
+
+
 @pytest.mark.invariant("L2")
 def test_a_raise_that_was_planned_for_a_leaver_is_given_to_nobody():
     engine, giver, (leaver, stayer) = two_waiting({"wants": 300}, {"wants": 300, "since": 1})
     engine.leave(NOW + 9.01, leaver)
-    engine.request(NOW + 9.02, giver, 700)
-    assert [
-        receiver_id for receiver_id, _, reason in granted(engine.drain()) if reason is GRANTED
-    ] == [stayer.id]
-    assert engine.ledger.committed == 1_000
+    engine.request(NOW + 9.02, giver, 400)
+    assert told_more(engine) == [stayer.id]
+    assert engine.ledger.committed == engine.ledger.projected == 700
 
 
-@pytest.mark.invariant("L2", "N8")
+@pytest.mark.invariant("A1", "L2", "N8")
 def test_a_refuser_that_leaves_before_it_is_forced_is_not_forced():
     engine = opened(660)
-    refuser, other = joined(engine, 330, 100, 300), joined(engine, 330, 100, 300)
-    engine.update_estimate(NOW, 230)
+    other, refuser = joined(engine, 330, 100, 300), joined(engine, 330, 100, 300)
+    engine.update_estimate(NOW, 300)
     engine.answer(NOW, refuser, refuser.request.id, accepted=False)
+    engine.update_estimate(NOW, 770)
+    higher = joined(engine, 0, 500, priority=1)
+    engine.request(NOW, higher, 550)  # needs what both of them have above their minimum
+    assert asked(engine.drain())[other.id] == 110
+    assert refuser.projected == 110
     engine.leave(NOW, refuser)
-    engine.drain()
-    engine.update_estimate(NOW, 100)
-    engine.advance(NOW + 0.05)
-    assert [receiver_id for receiver_id, _, _ in granted(engine.drain())] == [other.id]
-    assert engine.settlement.forced == 1
+    assert told_more(engine) == []
+    engine.request(NOW, other, 110)
+    assert told_more(engine) == [higher.id]
+    assert engine.settlement.forced == 0
+    assert engine.ledger.committed == engine.ledger.projected == 660
 
 
 @pytest.mark.invariant("N7", "G1")

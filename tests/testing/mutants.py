@@ -1,6 +1,6 @@
 """Allocators that are wrong in the ways in which known ones were, for the machines to find.
 
-``python -m tests.testing.mutants`` says how many examples each machine needs, as docs/proof.md does.
+``python -m tests.testing.mutants`` says how many examples that takes, as docs/proof.md does.
 """
 
 from __future__ import annotations
@@ -11,65 +11,70 @@ import logging
 import math
 import statistics
 from collections.abc import Callable
+from contextlib import ExitStack
 from unittest import mock
 
-from hypothesis import Phase, seed, settings
+import pytest
+from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from tests.engine.test_engine_machine import EngineMachine
 from tests.shell.test_nursery_machine import NurseryMachine
-from trio_allocator import quantities
-from trio_allocator.engine import prober
+from trio_allocator import messages
+from trio_allocator.engine import prober, shelves
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
+from trio_allocator.engine.fair import FairShares
 from trio_allocator.engine.ledger import Ledger
-from trio_allocator.engine.negotiator import Negotiator
+from trio_allocator.engine.negotiator import AnswerError, Negotiator
 from trio_allocator.engine.padding import Padding
 from trio_allocator.engine.prober import Prober
-from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settlement import Settlement
-from trio_allocator.engine.shelves import Shelves
 from trio_allocator.mailbox import Mailbox
-from trio_allocator.probing import ProbingAllocator
+from trio_allocator.registration import Registration
 
-Patches = list["mock._patch"]
+Patch = tuple[object, str, object]
+"""Whose attribute, its name, and what stands there instead."""
+
 MACHINES: dict[str, type[RuleBasedStateMachine]] = {
     "engine": EngineMachine,
     "nursery": NurseryMachine,
 }
-
-
-def instead(owner: object, name: str, new: object) -> Patches:
-    return [mock.patch.object(owner, name, new)]
+STEPS = 50
 
 
 # --- the kinds of mutant that slip through elsewhere -----------------------------------------------
 
 
-def always_probe() -> Patches:
+def always_probe() -> Patch:
     def review(self):
         estimate = self.estimates.value
-        wanted = (estimate or 0) + 100
-        self.prober.review(self._now, prober.Demand(estimate, wanted, True, False))
+        demand = prober.Demand(estimate, (estimate or 0) + 100, allowed=True, stuck=False)
+        self.prober.review(self._now, demand)
 
-    return instead(Engine, "_review_probe", review)
-
-
-def never_probe() -> Patches:
-    return instead(Prober, "review", lambda self, now, demand: None)
+    return Engine, "_review_probe", review
 
 
-def a_threshold_moved() -> Patches:
-    return instead(Estimates, "steady_at", lambda self, now: now)
+def never_probe() -> Patch:
+    return Prober, "review", lambda self, now, demand: None
 
 
-def largest_share_last() -> Patches:
-    right = Shelves.tier if hasattr(Shelves, "tier") else None
-    assert right is not None
-    return []
+def probe_while_the_estimate_falls() -> Patch:
+    return Estimates, "steady_at", lambda self, now: now
 
 
-def ten_times_the_padding() -> Patches:
+def cut_the_smallest_first() -> Patch:
+    right = shelves._find_cut
+
+    def find_cut(receiver, entry):
+        right(receiver, entry)
+        tier, rate, turn = entry.cut
+        entry.cut = (tier, -rate, turn)
+
+    return shelves, "_find_cut", find_cut
+
+
+def ten_times_the_padding() -> Patch:
     right = Padding.due
 
     def due(self, now):
@@ -78,10 +83,10 @@ def ten_times_the_padding() -> Patches:
             self._ring[receiver_id].unread *= 10
         return grown
 
-    return instead(Padding, "due", due)
+    return Padding, "due", due
 
 
-def a_millisecond_to_answer() -> Patches:
+def a_millisecond_to_answer() -> Patch:
     right = Negotiator.ask
 
     def ask(self, now, receiver):
@@ -89,6 +94,298 @@ def a_millisecond_to_answer() -> Patches:
         receiver.request.deadline = now + 0.001
         return message
 
-    return instead(Negotiator, "ask", ask)
+    return Negotiator, "ask", ask
 
 
+def overuse_is_never_over() -> Patch:
+    right = Engine._settle
+
+    def settle(self):
+        self.lowest_ever = min(getattr(self, "lowest_ever", math.inf), self.estimates.value or 0)
+        true, self.estimates.value = self.estimates.value, self.estimates.value and self.lowest_ever
+        right(self)
+        self.estimates.value = true
+
+    return Engine, "_settle", settle
+
+
+def a_grant_is_not_booked() -> Patch:
+    def grant(self, now, capacity):
+        for receiver in list(self._planned.values()):
+            self.tell(receiver, messages.GrantReason.GRANTED)
+
+    return Settlement, "_grant", grant
+
+
+def a_departure_frees_nothing() -> Patch:
+    def remove(self, receiver):
+        self.mark_waiting(receiver, None)
+        del self._receivers[receiver.id]
+
+    return Ledger, "remove", remove
+
+
+def grant_anything() -> Patch:
+    right = Settlement.settle
+
+    def settle(self, now, capacity, *, negotiate):
+        right(self, now, 10**12, negotiate=negotiate)
+
+    return Settlement, "settle", settle
+
+
+# --- the measured defects that have a counterpart here ---------------------------------------------
+
+
+def an_ended_receiver_stays_in_the_round_robin() -> Patch:
+    return Padding, "leave", lambda self, receiver_id: None
+
+
+def a_late_answer_counts_for_the_next_request() -> Patch:
+    right = Negotiator.counts
+
+    def counts(self, receiver, request_id):
+        try:
+            return right(self, receiver, request_id) or receiver.id in self._outstanding
+        except AnswerError:
+            return receiver.id in self._outstanding
+
+    return Negotiator, "counts", counts
+
+
+def nobody_is_asked_at_a_steady_estimate() -> Patch:
+    right = Settlement.settle
+
+    def settle(self, now, capacity, *, negotiate):
+        falls = capacity < getattr(self, "capacity_before", 0)
+        self.capacity_before = capacity
+        right(self, now, capacity, negotiate=negotiate and falls)
+
+    return Settlement, "settle", settle
+
+
+def who_is_freed_for_depends_on_the_numbering() -> Patch:
+    right = shelves._find_line
+
+    def find_line(receiver, entry):
+        right(receiver, entry)
+        if entry.senior is not None:
+            rank, need, _ = entry.place
+            entry.place = (rank, need, float(-receiver.id))
+
+    return shelves, "_find_line", find_line
+
+
+def a_broken_promise_is_forgiven() -> Patch:
+    return Engine, "_punish", lambda self, receiver: None
+
+
+def who_registers_is_not_booked() -> Patch:
+    def add(self, receiver):
+        self._receivers[receiver.id] = receiver
+
+    return Ledger, "add", add
+
+
+def grants_are_forgotten_at_the_next_estimate() -> Patch:
+    right = Engine.update_estimate
+
+    def update_estimate(self, now, bitrate):
+        self.ledger.committed = 0
+        right(self, now, bitrate)
+
+    return Engine, "update_estimate", update_estimate
+
+
+def asking_for_what_is_held_cancels_nothing() -> Patch:
+    right = Engine._request
+
+    def request(self, receiver, bitrate):
+        if bitrate != receiver.allocation:
+            right(self, receiver, bitrate)
+
+    return Engine, "_request", request
+
+
+def padding_is_not_withdrawn() -> Patch:
+    def stop(self):
+        self.target = 0
+
+    return Padding, "stop", stop
+
+
+def a_probe_never_gives_up() -> Patch:
+    return Prober, "_give_up", lambda self, demand: None
+
+
+def the_exempt_are_granted_anything() -> Patch:
+    right = Engine._request
+
+    def request(self, receiver, bitrate):
+        right(self, receiver, bitrate)
+        if not receiver.options.negotiable and receiver.want > receiver.allocation:
+            self.ledger.allocate(receiver, receiver.want)
+            self.settlement.tell(receiver, messages.GrantReason.GRANTED)
+            self.settlement.refresh(self._now, receiver)
+
+    return Engine, "_request", request
+
+
+def the_exempt_are_asked() -> Patch:
+    from trio_allocator.engine.receiver import Receiver
+
+    return Receiver, "lowest", property(lambda self: min(self.allocation, self.floor))
+
+
+def a_refusal_is_not_remembered() -> Patch:
+    def refuse(self, now, receiver, kind, estimate):
+        pass
+
+    return Negotiator, "refuse", refuse
+
+
+def nobody_waits_out_a_hold() -> Patch:
+    return Settlement, "_hold", lambda self, now, receiver: None
+
+
+def a_request_is_not_withdrawn() -> Patch:
+    return Settlement, "withdraw", lambda self, receiver: None
+
+
+def classes_do_not_count() -> Patch:
+    right = FairShares._cut
+
+    def cut(self, capacity, *, below, with_extras_of):
+        if below is None:
+            right(self, capacity, below=below, with_extras_of=with_extras_of)
+
+    return FairShares, "_cut", cut
+
+
+# --- what only the shell can get wrong -------------------------------------------------------------
+
+
+def an_old_grant_hides_the_new_one() -> Patch:
+    def put_grant(self, grant):
+        if self._grant is None:
+            self._grant = grant
+            self.wake()
+
+    return Mailbox, "put_grant", put_grant
+
+
+def a_reader_is_not_woken() -> Patch:
+    def put_request(self, request):
+        self._request = request
+
+    return Mailbox, "put_request", put_request
+
+
+def rates_are_not_checked() -> Patch:
+    def request_allocation(self, bitrate):
+        self._open_desk().request(self, int(float(bitrate or 0)) if bitrate == bitrate else 0)
+
+    return Registration, "request_allocation", request_allocation
+
+
+def a_cancelled_receiver_keeps_its_bandwidth() -> Patch:
+    return Registration, "close", lambda self: None
+
+
+ANY = ("engine", "nursery")
+MUTANTS: dict[Callable[[], Patch], tuple[str, ...]] = {
+    always_probe: ANY,
+    never_probe: ANY,
+    probe_while_the_estimate_falls: ANY,
+    cut_the_smallest_first: ANY,
+    ten_times_the_padding: ANY,
+    a_millisecond_to_answer: ANY,
+    overuse_is_never_over: ANY,
+    a_grant_is_not_booked: ANY,
+    a_departure_frees_nothing: ANY,
+    grant_anything: ANY,
+    an_ended_receiver_stays_in_the_round_robin: ANY,
+    a_late_answer_counts_for_the_next_request: ANY,
+    nobody_is_asked_at_a_steady_estimate: ANY,
+    who_is_freed_for_depends_on_the_numbering: ANY,
+    a_broken_promise_is_forgiven: ANY,
+    who_registers_is_not_booked: ANY,
+    grants_are_forgotten_at_the_next_estimate: ANY,
+    asking_for_what_is_held_cancels_nothing: ANY,
+    padding_is_not_withdrawn: ANY,
+    a_probe_never_gives_up: ANY,
+    the_exempt_are_granted_anything: ANY,
+    the_exempt_are_asked: ANY,
+    a_refusal_is_not_remembered: ANY,
+    nobody_waits_out_a_hold: ANY,
+    a_request_is_not_withdrawn: ANY,
+    classes_do_not_count: ANY,
+    an_old_grant_hides_the_new_one: ("nursery",),
+    a_reader_is_not_woken: ("nursery",),
+    rates_are_not_checked: ("nursery",),
+    a_cancelled_receiver_keeps_its_bandwidth: ("nursery",),
+}
+"""What is planted, and the machines that can see it."""
+
+
+def examples_until_found(
+    mutant: Callable[[], Patch], machine: str, *, at_most: int
+) -> int | None:
+    """How many examples a machine needs to notice a mutant; None if it does not."""
+    tried = 0
+
+    def counted() -> RuleBasedStateMachine:
+        nonlocal tried
+        tried += 1
+        return MACHINES[machine]()
+
+    owner, name, new = mutant()
+    search = settings(
+        max_examples=at_most,
+        stateful_step_count=STEPS,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(settings().suppress_health_check),
+        report_multiple_bugs=False,
+    )
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(owner, name, new))
+        try:
+            run_state_machine_as_test(counted, settings=search)
+        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - whatever it is, it was noticed
+            return tried - 1  # it was run once more, to be sure
+    return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tries", type=int, default=5, help="searches for each mutant")
+    parser.add_argument("--at-most", type=int, default=500, help="examples in a search")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    arguments = parser.parse_args()
+    logging.disable()
+    table = {}
+    for mutant, machines in MUTANTS.items():
+        for machine in machines:
+            found = [
+                examples_until_found(mutant, machine, at_most=arguments.at_most)
+                for _ in range(arguments.tries)
+            ]
+            hits = [n for n in found if n is not None]
+            entry = {
+                "found": len(hits),
+                "tries": len(found),
+                "median": statistics.median(hits) if hits else None,
+                "most": max(hits, default=None),
+            }
+            table[f"{mutant.__name__} {machine}"] = entry
+            if not arguments.json:
+                print(f"| {mutant.__name__.replace('_', ' ')} | {machine} | {entry['median']} | "
+                      f"{entry['most']} | {entry['found']} of {entry['tries']} |", flush=True)
+    if arguments.json:
+        print(json.dumps(table, indent=2))
+
+
+if __name__ == "__main__":
+    main()

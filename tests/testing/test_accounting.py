@@ -15,7 +15,6 @@ from trio_allocator.engine.padding import Padding
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settlement import Settlement
 from trio_allocator.messages import AllocationGranted, GrantReason
-from trio_allocator.probing import ProbingAllocator
 from trio_allocator.registration import Registration
 from trio_allocator.testing.bench import Bench
 from trio_allocator.testing.checks.accounting import CHECKS, more_comes_from_the_books

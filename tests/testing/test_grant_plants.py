@@ -18,7 +18,7 @@ from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.settlement import Settlement
 from trio_allocator.mailbox import Mailbox
-from trio_allocator.messages import GrantReason
+from trio_allocator.messages import AllocationGranted, GrantReason
 from trio_allocator.testing.bench import Bench
 from trio_allocator.testing.checks import grants
 
@@ -57,14 +57,13 @@ def every_estimate_is_passed_on(patch):
 def grants_are_read_twice(patch):
     """A task that waits for a grant gets it, and it stays in the mailbox."""
     right = Mailbox.receive
+    read = []
 
     async def receive(self):
         message = await right(self)
-        if message.__class__.__name__ == "AllocationGranted" and not self._account.unread:
-            self._account.unread = 1
+        if isinstance(message, AllocationGranted) and message not in read:
+            read.append(message)
             self._grant = message
-        else:
-            self._account.unread = 0
         return message
 
     patch.setattr(Mailbox, "receive", receive)
@@ -109,9 +108,14 @@ def the_first_in_line_blocks_it(patch):
     patch.setattr(Line, "first_fitting", first_fitting)
 
 
-def a_tenth_is_never_granted(patch):
-    """A reserve is kept for what nobody has asked for."""
-    patch.setattr(Caution, "ceiling", lambda self, now, estimate: estimate - estimate // 10)
+def options_count_from_the_next_event(patch):
+    """A new ladder, or a cap that has gone, is noted, and of use when something else happens."""
+
+    def configure(self, now, receiver, track, options, account):
+        self._begin(now)
+        self._configure(receiver, track, options, account)
+
+    patch.setattr(Engine, "configure", configure)
 
 
 # --- G3: saying it twice changes nothing ---------------------------------------------------------
@@ -282,7 +286,9 @@ def nobody_is_asked_for_another(patch):
     """There are decreases in overuse only; who waits has what happens to be free."""
     right = FairShares._raise_one
     patch.setattr(
-        FairShares, "_raise_one", lambda self, capacity, negotiate: right(self, capacity, negotiate=False)
+        FairShares,
+        "_raise_one",
+        lambda self, capacity, negotiate: right(self, capacity, negotiate=False),
     )
 
 
@@ -328,6 +334,11 @@ def a_turn_is_held_for_ever(patch):
     """What becomes free is kept for whoever was passed, until it suffices."""
     patch.setattr(FairShares, "advance", lambda self, now: None)
     patch.setattr(FairShares, "wake_at", NEVER)
+
+
+def a_turn_is_held_again_and_again(patch):
+    """Who was passed three times has what becomes free held for it at each further time."""
+    patch.setattr(FairShares, "_back_off", lambda self, receiver, now: None)
 
 
 def the_last_come_first(patch):
@@ -412,15 +423,39 @@ def a_lowering_leaves_the_claim(patch):
     patch.setattr(Engine, "request", request)
 
 
+def _measured(patch):
+    """Makes an engine know what is sent, on average since the last registration, bit/s."""
+    right = Engine.register
+
+    def register(self, now, *args):
+        self.begun = now
+        return right(self, now, *args)
+
+    patch.setattr(Engine, "register", register)
+    return lambda engine, now: engine.meter.media * 8 / max(now - engine.begun, 1.0)
+
+
 def requests_are_judged_by_what_is_sent(patch):
     """A lowering that is above the measured rate is taken for a raise, and has to wait for room."""
-    right = Engine.request
+    right, measured = Engine.request, _measured(patch)
 
     def request(self, now, receiver, bitrate):
-        measured = self.meter.media * 8 / max(now, 1.0)
         free = (self.estimates.value or 0) - self.ledger.committed
-        if bitrate - measured <= free or bitrate > receiver.allocation:
+        if bitrate - measured(self, now) <= free or bitrate > receiver.allocation:
             right(self, now, receiver, bitrate)
+
+    patch.setattr(Engine, "request", request)
+
+
+def a_raise_below_what_is_sent_is_no_raise(patch):
+    """A raise that is below the measured rate is taken for a lowering, and granted unchecked."""
+    right, measured = Engine.request, _measured(patch)
+
+    def request(self, now, receiver, bitrate):
+        if receiver.allocation < bitrate < measured(self, now):
+            receiver.set_claim(bitrate)
+            self.settlement.lower(now, receiver, bitrate)
+        right(self, now, receiver, bitrate)
 
     patch.setattr(Engine, "request", request)
 
@@ -436,7 +471,7 @@ PLANTS = {
         what_leaves_is_shared_out_later,
         force_is_carried_out_and_that_is_all,
         the_first_in_line_blocks_it,
-        a_tenth_is_never_granted,
+        options_count_from_the_next_event,
     ),
     "G3": (
         the_first_fall_is_forgiven,
@@ -456,6 +491,7 @@ PLANTS = {
     "G8": (
         smaller_claims_always_pass,
         a_turn_is_held_for_ever,
+        a_turn_is_held_again_and_again,
         the_last_come_first,
         high_steps_come_first,
         minimums_are_nothing_special,
@@ -467,6 +503,7 @@ PLANTS = {
         force_forgets_the_claim,
         a_lowering_leaves_the_claim,
         requests_are_judged_by_what_is_sent,
+        a_raise_below_what_is_sent_is_no_raise,
     ),
 }
 
@@ -483,6 +520,7 @@ def test_the_kit_names_what_is_broken(invariant, plant):
     ("invariant", "check"),
     [(invariant, check) for invariant, checks in grants.CHECKS.items() for check in checks],
 )
+@pytest.mark.invariant("G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9")
 @pytest.mark.parametrize("make", [open_allocator, open_passthrough_allocator])
 def test_the_allocators_of_the_package_pass(invariant, check, make):
     clock = trio.testing.MockClock(autojump_threshold=0)

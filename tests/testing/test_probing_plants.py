@@ -8,15 +8,14 @@ import trio
 import trio.testing
 
 from tests.testing.planting import found
-from trio_allocator import open_allocator
+from trio_allocator import open_allocator, open_passthrough_allocator
 from trio_allocator.engine import padding, prober
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
 from trio_allocator.engine.ledger import Ledger
-from trio_allocator.engine.negotiator import Negotiator
 from trio_allocator.engine.padding import Padding
-from trio_allocator.engine.prober import Prober
 from trio_allocator.engine.probe_status import ProbeEvent, ProbeStatus
+from trio_allocator.engine.prober import Prober
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.testing.bench import Bench
 from trio_allocator.testing.checks.probing import CHECKS
@@ -341,3 +340,48 @@ PLANTS = {
         an_episode_hardly_ends,
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("invariant", "plant"),
+    [(invariant, plant) for invariant, plants in PLANTS.items() for plant in plants],
+)
+def test_the_kit_names_what_is_broken(invariant, plant):
+    assert invariant in found(plant)
+
+
+def passes(check, make):
+    trio.run(check, Bench(make), clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize("invariant", CHECKS)
+def test_our_own_prober_passes(invariant):
+    for check in CHECKS[invariant]:
+        passes(check, open_allocator)
+
+
+def other_habits(patch):
+    """Larger packets, slower ticks, longer pauses, and the increment of the reference."""
+    patch.setattr(padding, "UNREAD_TICKS", 1.5)
+    patch.setattr(prober, "COARSEST", 1)
+    return lambda: open_allocator(
+        padding_packet=1_200,
+        probe_tick=0.02,
+        probe_increment=200_000,
+        probe_pause=5.0,
+        escape_pause=6.0,
+        escape_bitrate=100_000,
+    )
+
+
+@pytest.mark.parametrize("invariant", CHECKS)
+def test_so_does_one_with_other_habits(invariant, monkeypatch):
+    make = other_habits(monkeypatch)
+    for check in CHECKS[invariant]:
+        passes(check, make)
+
+
+@pytest.mark.parametrize("invariant", ["P2", "P3", "P4"])
+def test_who_never_probes_breaks_nothing_of_how(invariant):
+    for check in CHECKS[invariant]:
+        passes(check, open_passthrough_allocator)

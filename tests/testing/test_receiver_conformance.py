@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import inspect
 import runpy
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ from types import MappingProxyType
 
 import pytest
 import trio
+import trio.testing
 
 from tests.shell.support import CAMERA, HIGH, LADDER, MICROPHONE, PLAIN, obey
 from trio_allocator import TrackReceiver
@@ -707,3 +709,41 @@ def test_what_raises_at_once_is_said_once_with_its_cause():
     (violation,) = caught.value.violations
     assert violation.invariant == "R5"
     assert isinstance(violation.__cause__, LookupError)
+
+
+def test_a_check_that_can_not_be_finished_says_why():
+    async def close(allocator):
+        allocator.register_track_receiver(PLAIN)
+        allocator.close()
+        await trio.sleep_forever()
+
+    with pytest.raises(ConformanceError, match="could not be finished") as caught:
+        check_track_receiver(close)
+    assert isinstance(caught.value.violations[0].__cause__, trio.ClosedResourceError)
+
+
+# --- the documentation -----------------------------------------------------------------------
+
+
+def shown_by_the_how_to():
+    """The tests on the page docs/howto/test_a_receiver.md, by name."""
+    page = (ROOT / "docs" / "howto" / "test_a_receiver.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in page.split("```python\n")[1:]:
+        exec(block.split("```")[0], names)
+    return {name: test for name, test in names.items() if name.startswith("test_")}
+
+
+@pytest.mark.parametrize("name", shown_by_the_how_to())
+def test_what_the_how_to_shows_passes(name):
+    test = shown_by_the_how_to()[name]
+    if inspect.iscoroutinefunction(test):
+        trio.run(test, None, clock=trio.testing.MockClock(autojump_threshold=0))
+    else:
+        test()
+
+
+def test_the_how_to_lists_all_rules():
+    page = (ROOT / "docs" / "howto" / "test_a_receiver.md").read_text(encoding="utf-8")
+    listed = [line.split()[1] for line in page.splitlines() if line.startswith("| R")]
+    assert listed == list(RECEIVER_RULES)

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager, contextmanager
+import traceback
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import hypothesis.stateful
@@ -46,7 +47,8 @@ def failure(machine, expected, examples=200, **changes):
     notes = "\n".join(caught.value.__notes__).splitlines()
     steps = [line.strip() for line in notes if line.strip().startswith("state.")]
     assert steps[-1] == "state.teardown()"
-    return caught.value, [step for step in steps[:-1] if "schedule" not in step]
+    unsaid = ("state.schedule(", "state.nobody_")  # drawn, and invariants
+    return caught.value, [step for step in steps[:-1] if not step.startswith(unsaid)]
 
 
 @pytest.fixture(autouse=True)
@@ -81,30 +83,23 @@ def test_it_finds_a_crash_in_the_background():
 
 def test_it_finds_a_deadlock():
     error, steps = failure(planted.Deadlock, trio.TooSlowError)
-    assert steps == [
+    assert sorted(steps[:-1]) == [
         "state.transfer(source=0, to=1)",
         "state.transfer(source=1, to=0)",
-        "state.all_done()",
     ]
+    assert steps[-1] == "state.all_done()"
     assert str(error) == (
         "all_done was not over after 60.0 s of virtual time: do tasks wait for each other?"
     )
+    # The cause shows where it was.
+    where = traceback.extract_tb(error.__cause__.__traceback__)
+    assert "all_done" in [frame.name for frame in where]
 
 
 def test_it_finds_a_task_that_spins():
     error, steps = failure(planted.Spinning, trio.TooSlowError)
     assert steps == ["state.open()", "state.wait_for_flag()"]
     assert "wait_for_flag was not over after 200 passes of the scheduler" in str(error)
-
-
-def test_what_is_late_shows_where_it_was():
-    error, _ = failure(planted.Deadlock, trio.TooSlowError)
-    where = error.__cause__.__traceback__
-    names = set()
-    while where:
-        names.add(where.tb_frame.f_code.co_name)
-        where = where.tb_next
-    assert "all_done" in names
 
 
 def test_it_finds_a_bug_that_needs_one_of_24_orders_of_tasks():
@@ -153,7 +148,7 @@ def test_rules_share_bundles_preconditions_and_synchronous_ones():
         async def it_is_asked_early(self):
             seen.add("early")
 
-    run(Machine)
+    run(Machine, 50)
     assert {3, "rested", "early"} <= seen
 
 
@@ -243,7 +238,7 @@ def test_virtual_time_stands_still_between_rules():
             assert trio.current_time() == self.now
             assert self.ticks == self.now
 
-    run(Machine)
+    run(Machine, 50)
 
 
 def program(name, *arguments, **environment):
@@ -335,7 +330,7 @@ def test_hypothesis_may_give_up_a_test_case_anywhere():
             finished += 1
             await super().finish()
 
-    run(Machine, suppress_health_check=list(hypothesis.HealthCheck))
+    run(Machine, 50, suppress_health_check=list(hypothesis.HealthCheck))
     assert finished
 
 
@@ -388,15 +383,22 @@ def test_a_failure_in_finish_is_found():
     assert steps == ["state.step()"]
 
 
-def test_what_a_rule_raises_beside_a_crash_is_the_context():
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_a_rule_raises_beside_a_crash_is_the_context(nested):
+    async def fail_when_cancelled():
+        try:
+            await trio.sleep(1)
+        finally:
+            raise ValueError("in the rule")
+
     class Machine(TrioStateMachine):
         @rule()
         async def step(self):
             self.nursery.start_soon(self.crash)
-            try:
-                await trio.sleep(1)
-            finally:
-                raise ValueError("in the rule")
+            if not nested:
+                await fail_when_cancelled()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fail_when_cancelled)
 
         async def crash(self):
             raise KeyError("in the background")
@@ -405,6 +407,21 @@ def test_what_a_rule_raises_beside_a_crash_is_the_context():
         run(Machine, 5)
     assert caught.value.subgroup(KeyError)
     assert "in the rule" in repr(caught.value.__context__)
+
+
+def test_a_crash_at_the_very_end_of_a_step_is_found():
+    class Machine(TrioStateMachine):
+        @rule()
+        async def step(self):
+            self.nursery.start_soon(self.crash)
+
+        async def crash(self):
+            await trio.testing.wait_all_tasks_blocked()  # as the machine itself does, after a rule
+            raise KeyError("in the background")
+
+    error, steps = failure(Machine, BaseExceptionGroup)
+    assert error.subgroup(KeyError)
+    assert steps == ["state.step()"]
 
 
 def test_nurseries_may_be_nested_on_the_stack_and_are_left_in_order():
@@ -416,9 +433,12 @@ def test_nurseries_may_be_nested_on_the_stack_and_are_left_in_order():
         left.append(name)
 
     class Machine(TrioStateMachine):
+        def __init__(self):
+            super().__init__()
+            left.clear()
+
         @initialize()
         async def open(self):
-            left.clear()
             self.enter_sync(noted("outer"))
             self.outer = await self.enter(trio.open_nursery())
             self.inner = await self.enter(trio.open_nursery())
@@ -432,9 +452,10 @@ def test_nurseries_may_be_nested_on_the_stack_and_are_left_in_order():
 
         def teardown(self):
             super().teardown()
-            assert left == ["inner", "outer"]
+            assert left in (["inner", "outer"], [])
 
-    run(Machine)
+    run(Machine, 50)
+    assert left
 
 
 def test_a_crash_on_the_stack_is_found():
@@ -472,14 +493,21 @@ def test_an_end_that_takes_for_ever_is_found():
     assert "the end of the run took more than 60.0 s" in str(error)
 
 
-def test_what_shields_itself_is_found_and_ended():
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_what_shields_itself_is_found_and_ended(stubborn):
+    async def sleep():
+        if stubborn:
+            with suppress(RuntimeError):
+                await trio.sleep_forever()
+        await trio.sleep_forever()
+
     class Machine(TrioStateMachine):
         @rule()
         async def start(self):
             with trio.CancelScope(shield=True):
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(trio.sleep_forever)
-                    nursery.start_soon(trio.sleep_forever)
+                    nursery.start_soon(sleep)
+                    nursery.start_soon(sleep)
 
     error, _ = failure(Machine, trio.TooSlowError, 5)
     assert "or shield itself from cancellation?" in str(error)
@@ -501,8 +529,10 @@ def test_what_spins_while_it_shields_itself_is_named():
                     await trio.lowlevel.checkpoint()
 
     with pytest.raises(RuntimeError, match="does not end when it is cancelled"):
-        Machine.spin(machine := Machine())
-    machine.teardown()
+        try:
+            (machine := Machine()).spin()
+        finally:
+            machine.teardown()
 
 
 def test_a_cancelled_nursery_of_the_machine_is_named():

@@ -179,8 +179,10 @@ class GuestRun:
             await self._live(self._serve)
 
     async def _serve(self) -> None:
-        while not self._ending:
+        while True:
             await trio.lowlevel.checkpoint()
+            if self._ending:
+                break
             if self._act is not None:
                 act, self._act = self._act, None
                 self._scope.deadline = trio.current_time() + self._seconds
@@ -189,8 +191,8 @@ class GuestRun:
                 # Cancelled by a crash, or because it is late: the next checkpoint says so.
                 if trio.current_effective_deadline() != -math.inf:
                     self._result = result
-                elif isinstance(result, outcome.Error):
-                    self._cut_short = result.error
+                else:
+                    self._cut_short = getattr(result, "error", None)
         self._scope.deadline = trio.current_time() + self._seconds
 
 

@@ -98,8 +98,8 @@ class Watchman(trio.abc.Instrument):
     """Counts the steps of tasks, and stops the run when they have no end."""
 
     def __init__(self) -> None:
-        self.steps = 0
-        self.scope = trio.CancelScope()
+        self.steps: int = 0
+        self.scope: trio.CancelScope = trio.CancelScope()
         self._here = 0
         self._time = 0.0
 
@@ -132,18 +132,21 @@ class ReceiverBench:
 class Session:
     """One life of a receiver, and its allocator."""
 
-    failure = None
+    failure: None = None
+    """It has none of its own: what its receiver raises is judged."""
 
     def __init__(self, bench: ReceiverBench, nursery: trio.Nursery) -> None:
-        self.bench = bench
-        self.allocator = RecordingAllocator(negotiation_timeout=bench.negotiation_timeout)
+        self.bench: ReceiverBench = bench
+        self.allocator: RecordingAllocator = RecordingAllocator(
+            negotiation_timeout=bench.negotiation_timeout
+        )
         self.receiver: ReceiverHandle
         self._scope = trio.CancelScope()
         self._over = trio.Event()
         self._error: Exception | None = None
         nursery.start_soon(self._live)
 
-    async def _live(self) -> None:
+    async def _live(self) -> None:  # noqa: ASYNC910 - that is up to whoever is checked
         try:
             with self._scope:
                 await self.bench.make(self.allocator)
@@ -239,7 +242,7 @@ class Session:
 def tasks() -> set[trio.lowlevel.Task]:
     """Every task that there is."""
     root = trio.lowlevel.current_root_task()
-    found = set() if root is None else {root}
+    found: set[trio.lowlevel.Task] = set() if root is None else {root}
     fresh = found
     while fresh:
         nurseries = [nursery for task in fresh for nursery in task.child_nurseries]

@@ -39,6 +39,9 @@ MESSAGES = 20
 """How many messages in a second are no conversation any more; reports of packets are not meant."""
 STEPS_PER_PACKET = 10
 """How many steps of tasks a packet may take."""
+_ODD_MOMENTS = (0.0, 0.0137, WARM_UP + 0.0137)
+"""When a life ends, s after registering. Not when a packet is due: which of two tasks that wake at
+the same time is first is chance, and a check does not fail by chance."""
 
 
 async def _registers_once(bench: ReceiverBench) -> None:
@@ -65,11 +68,12 @@ async def _complies(bench: ReceiverBench) -> None:
         for share, reason in (
             (0.75, GrantReason.FORCED),
             (0.5, GrantReason.BREACH),
-            (0.25, GrantReason.FORCED),
+            (0.5, GrantReason.FORCED),
             (0.0, GrantReason.FORCED),
         ):
-            session.allocator.grant(session.receiver, share * top, reason)
-            await _stays_within(session, f"after {share * top:.0f} bit/s were granted")
+            lower = int(share * session.receiver.allocation)
+            session.allocator.grant(session.receiver, lower, reason)
+            await _stays_within(session, f"after {lower} bit/s were granted")
         await session.fill()
         session.allocator.grant_requests = False
         if session.ask(0.5):
@@ -77,9 +81,12 @@ async def _complies(bench: ReceiverBench) -> None:
 
 
 async def _stays_within(session: Session, when: str) -> None:
-    bench, receiver = session.bench, session.receiver
+    bench = session.bench
+    await session.let(bench.negotiation_timeout)
+    # What it gives up by itself later has a grace of its own, and is not demanded here.
+    allowed = session.receiver.allocation
     await session.let(bench.grace)
-    start, allowed = len(session.allocator.calls), receiver.allocation
+    start = len(session.allocator.calls)
     await session.let(MEASURED)
     packets = session.packets(since=start)
     # Where packets fall is chance: one more or less says nothing, unless none may be sent.
@@ -148,7 +155,7 @@ def _promises_kept(calls: Sequence[Call[Told]], request: DecreaseAllocation) -> 
         insist(kept or not call.taken, f"it accepted, and did not request less at once: {request}")
 
 
-async def _goes_on(bench: ReceiverBench) -> None:
+async def _goes_on(bench: ReceiverBench) -> None:  # noqa: ASYNC910 - there are moments
     for (name, act), seconds in product(MOMENTS.items(), (0.0, WARM_UP)):
         async with bench.session() as session:
             await session.start()
@@ -178,8 +185,8 @@ async def _pads(bench: ReceiverBench) -> None:
         insist(sent, f"it reported no padding, asked for {total} bytes")
 
 
-async def _ends(bench: ReceiverBench) -> None:
-    for seconds in (0.0, 0.01, WARM_UP):
+async def _ends(bench: ReceiverBench) -> None:  # noqa: ASYNC910 - there are moments
+    for seconds in _ODD_MOMENTS:
         async with bench.session() as session:
             await session.start()
             await session.let(seconds)
@@ -192,8 +199,8 @@ async def _ends(bench: ReceiverBench) -> None:
             await session.end("its allocator closed")
 
 
-async def _leaves_nothing(bench: ReceiverBench) -> None:
-    for seconds in (0.0, 0.01, WARM_UP):
+async def _leaves_nothing(bench: ReceiverBench) -> None:  # noqa: ASYNC910 - there are moments
+    for seconds in _ODD_MOMENTS:
         before = tasks()
         async with bench.session() as session:
             await session.start()

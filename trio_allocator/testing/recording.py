@@ -106,9 +106,9 @@ class RecordingAllocator(PassthroughAllocator):
             await trio.testing.wait_all_tasks_blocked()
             assert [answer.bitrate for answer in allocator.told(AcceptDecrease)] == [100_000]
 
-    It has no tasks and needs no nursery: make it, and `close` it or use it in a ``with``, inside the
-    Trio run; or use `create` and `destroy` as with any other. What it is told is checked as by a real one, and a
-    lowering is granted at once in any case. Estimates decide nothing.
+    It has no tasks and needs no nursery: make it, and `close` it or use it in a ``with``, inside
+    the Trio run; or use `create` and `destroy`. What it is told is checked as by a real one, and
+    a lowering is granted at once in any case. Estimates decide nothing.
 
     Args:
         grant_requests: Whether raises are granted at once; otherwise they wait for `grant`.

@@ -142,10 +142,9 @@ def _in_a_probe(check: Callable[[_Probe], Awaitable[None]]) -> Check:
 async def probes_for_who_waits(bench: Bench) -> None:
     """P1: who claims more than its cap does not, nor one whose claim fits in what is free."""
     async with bench.open() as allocator:
-        camera = allocator.register_track_receiver(CAMERA, MEDIUM)
+        camera = allocator.register_track_receiver(CAMERA, MEDIUM, max_bitrate=MEDIUM)
         seen = await _watch(allocator, [camera], STEADY)
         _insist_on_none(seen, "P1", "although nobody waits")
-        camera.set_options(max_bitrate=MEDIUM)
         camera.request_allocation(HIGH)
         seen = await _watch(allocator, [camera], STEADY)
         _insist_on_none(seen, "P1", "for a claim above its own cap")
@@ -196,18 +195,18 @@ async def needs_a_live_estimate(bench: Bench) -> None:
 @_in_a_probe
 async def keeps_to_one_line(probe: _Probe) -> None:
     """P2: media and padding do together, however much media there is, and from the start."""
-    seen = list(probe.first)
-    for part in (0.35, 0.7):
-        seen += await probe.watch(2, media=part * probe.rate)
-    # A tick, a packet of either kind, and what a packet changes in the rate measured.
-    slack = probe.rate * probe.tick + 4 * PACKET
+    seen = [*probe.first, *await probe.watch(1)]
     start = seen[0]
-    due = probe.rate * probe.tick
-    demand(start.size <= due + slack, "P2", f"it begins with {start.size} bytes, not {due:.0f}")
+    rate = _size(seen[1:]) / (seen[-1].time - start.time)
+    for part in (0.35, 0.7):
+        seen += await probe.watch(2, media=part * rate)
+    # A tick, a packet of either kind, and what a packet changes in the rate, for twice its time.
+    slack = rate * probe.tick + 4 * PACKET
+    demand(start.size <= 2 * slack, "P2", f"it begins with {start.size} bytes of padding")
     sent = -start.size
     for one in seen:
         sent += one.size
-        due = probe.rate * (one.time - start.time)
+        due = rate * (one.time - start.time)
         what = f"{sent} bytes of media and padding left, and {due:.0f} ± {slack:.0f} were due"
         demand(abs(sent - due) <= slack, "P2", f"after {one.time - start.time:.2f} s {what}")
 
@@ -229,7 +228,7 @@ async def forgets_gaps_and_bursts(probe: _Probe) -> None:
 @_in_a_probe
 async def counts_what_was_sent(probe: _Probe) -> None:
     """P2: that may be less than was asked for, or more."""
-    for share in (2 / 3, 1.5):
+    for share in (0.8, 1.25):
         await probe.insist_on_pace("P2", f"in {share:.2f} times what was asked", 2, share=share)
 
 
@@ -255,8 +254,8 @@ async def shares_the_load(probe: _Probe) -> None:
     able = (probe.camera, other, leaver)
     amounts = [_size(one for one in seen if one.receiver is receiver) for receiver in able]
     demand(max(amounts) - min(amounts) <= PACKET, "P3", f"the shares are {amounts} bytes")
-    mistaken = [one for one in seen if one.receiver in mute]
-    demand(not mistaken, "P3", f"those who can not send padding were asked to: {mistaken}")
+    wrong = [one.receiver for one in seen if one.receiver in mute]
+    demand(not wrong, "P3", f"who can not send padding was asked to: {wrong}")
     leaver.close()
     await probe.insist_on_pace("P3", "after one of three had left", 1, other)
     await probe.insist_on_pace("P3", "with one of two not reading", 1)
@@ -295,9 +294,9 @@ async def gives_up_and_comes_back(bench: Bench) -> None:
     length = (sum(gaps) - sum(pauses)) / (len(pauses) + 1)
     what = f"probes that move nothing take {length:.2f} s, with a patience of {patience} s"
     demand(length <= 1.5 * patience + 1.0, "P4", what)
-    growing = all(later > 0.9 * pause for pause, later in pairwise(pauses))
     what = f"in {40 * patience} s there were these pauses between such probes: {pauses} s"
-    growing = growing and len(pauses) >= 2 and pauses[-1] > 1.1 * pauses[0]
+    shrinking = any(later < 0.9 * pause for pause, later in pairwise(pauses))
+    growing = pauses[1:] and not shrinking and pauses[-1] > 1.1 * pauses[0]
     demand(growing or not seen, "P4", what)
 
 
@@ -321,7 +320,7 @@ async def knows_a_way_out(bench: Bench) -> None:
                 demand(seen, "P5", f"all are paused, and no padding goes out {within}")
             busy = len({int(one.time / LONGEST_TICK) for one in seen}) * LONGEST_TICK
             short = what != "old" or busy < ESCAPE_WITHIN / 2
-            demand(short, "P5", f"padding goes out during {busy:.1f} s {within}: no short episodes")
+            demand(short, "P5", f"padding goes out during {busy:.1f} s {within}")
 
 
 async def goes_out_only_in_need(bench: Bench) -> None:
