@@ -241,8 +241,8 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
     elif caught_up and status == "IDLE":
         # A single bit/s is not worth a probe.
         free = (estimate or 0) - committed
-        needed = [r for r in useful if need(r, r.allocation) > max(1, free)]
-        assert not (allowed and needed), "P1: somebody waits, and nothing is probed"
+        needed = [r.id for r in useful if need(r, r.allocation) > max(1, free)]
+        assert not (allowed and needed), f"P1: {needed} wait, and nothing is probed"
     if caught_up and engine.estimates.ever and waiting and not any(r.allocation for r in waiting):
         assert status != "IDLE", "P5: everything waits, and nothing will ever change that"
     most = max(2 * target / 8 * padding.tick, settings.padding_packet)
@@ -306,11 +306,11 @@ class Witness:
             if now >= refusal.until or (estimate is not None and estimate < refusal.estimate):
                 s.refusal = None
         if estimate is not None:
-            self.estimates = [(t, e) for t, e in self.estimates if t > now - 2]
+            self.estimates = [(t, e) for t, e in self.estimates if now < t + 2]
             self.estimates.append((now, estimate))
 
     def falls(self, now: float, estimate: int) -> bool:
-        return any(estimate < FALLING * e for t, e in self.estimates if t > now - 2)
+        return any(estimate < FALLING * e for t, e in self.estimates if now < t + 2)
 
     def refuse(self, receiver_id: int, now: float, estimate: int) -> None:
         s = self.seen[receiver_id]

@@ -92,6 +92,24 @@ def test_to_ask_for_what_is_held_calls_off_a_raise_and_only_that_is_answered():
     assert engine.drain() == []
 
 
+@pytest.mark.invariant("G3")
+def test_a_claim_that_waits_anyway_may_grow_without_a_word():
+    engine = opened(1_000)
+    receiver = joined(engine, 300)
+    for claim in (2_000, 3_000):
+        engine.request(NOW, receiver, claim)
+        assert engine.drain() == []
+
+
+@pytest.mark.invariant("G3")
+def test_to_ask_for_what_is_held_is_not_answered_where_a_cap_allows_no_more_anyway():
+    engine = opened(1_000)
+    receiver = joined(engine, 330, 100, 300, 500, max_bitrate=330)
+    engine.request(NOW, receiver, 550)
+    engine.request(NOW, receiver, 330)
+    assert engine.drain() == []
+
+
 # --- answers -----------------------------------------------------------------------------------
 
 
@@ -476,3 +494,57 @@ def test_when_calm_is_over_whoever_waits_is_served():
     engine.update_estimate(NOW + 1.5, 330)
     engine.request(NOW + 2, other, 110)
     assert granted(engine.drain())[-1] == (other.id, 110, GRANTED)
+
+
+@pytest.mark.invariant("G5", "G9")
+def test_what_time_alone_has_brought_comes_before_the_event():
+    engine = opened(1_000)
+    joined(engine, 700, negotiable=False)
+    lower, higher = joined(engine, 300), joined(engine, 0, priority=1)
+    engine.force(NOW, lower, 100)
+    engine.drain()
+    engine.request(NOW + 5, higher, 200)  # just when the hold of the other ends
+    assert granted(engine.drain()) == [(lower.id, 300, GRANTED)]
+
+
+@pytest.mark.invariant("G5", "G9")
+def test_calm_that_is_over_comes_before_the_event_too():
+    engine = opened(1_000)
+    joined(engine, 600, negotiable=False)
+    lower, higher = joined(engine, 100), joined(engine, 0, priority=1)
+    leaver = joined(engine, 100)
+    engine.force(NOW, leaver, 0)
+    engine.leave(NOW, leaver)
+    engine.update_estimate(NOW + 1, 900)
+    engine.update_estimate(NOW + 5, 1_000)
+    engine.request(NOW + 5, lower, 390)
+    over = NOW + 6  # the lower estimate is five seconds ago
+    assert engine.wake_at == over
+    engine.drain()
+    engine.request(over, higher, 290)
+    assert granted(engine.drain()) == [(lower.id, 390, GRANTED)]
+
+
+@pytest.mark.invariant("G5", "G8")
+def test_what_was_held_for_one_is_free_before_the_event_too():
+    engine = opened(1_000, overtaken_limit=1)
+    joined(engine, 400, negotiable=False)
+    senior, passer, lower = (joined(engine, 0) for _ in range(3))
+    higher = joined(engine, 0, priority=1)
+    engine.request(NOW, senior, 900)
+    engine.request(NOW, passer, 10)  # from here on the rest is held for the senior
+    engine.request(NOW, lower, 500)
+    engine.drain()
+    assert engine.wake_at == NOW + 3  # a probe; that changes nothing here
+    assert engine.settlement.wake_at == NOW + 5
+    engine.request(NOW + 5, higher, 590)
+    assert granted(engine.drain()) == [(lower.id, 500, GRANTED)]
+
+
+@pytest.mark.invariant("P4")
+def test_an_estimate_that_rises_at_the_last_moment_is_no_fruitless_probe():
+    engine = opened(500)
+    engine.request(NOW, joined(engine, 110, 100, 300, 500), 550)
+    assert engine.wake_at == NOW + 3
+    engine.update_estimate(NOW + 3, 510)
+    assert (engine.prober.fruitless, engine.wake_at) == (0, NOW + 6)

@@ -15,6 +15,7 @@ from trio_allocator.engine.padding import PaddingAccount
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.status import snapshot
 from trio_allocator.options import ReceiverOptions
+from trio_allocator.testing import levels
 from trio_allocator.tracks import Track
 
 RATES = st.sampled_from([0, 1, 50, 110, 165, 330, 550, 880, 1100, 2750]) | st.integers(0, 3000)
@@ -205,7 +206,7 @@ class EngineMachine(RuleBasedStateMachine):
     def request(self, party: Party, bitrate: int) -> None:
         record = party.record
         before = record.allocation
-        waited = model.want(record) > before
+        waited = levels.want(record) > before
         self.witness.begin(self.now)
         total = sum(r.allocation for r in self.engine.ledger)
         self.engine.request(self.now, record, bitrate)
@@ -312,7 +313,7 @@ class EngineMachine(RuleBasedStateMachine):
                 self.request(party=party, bitrate=limit)
         elif manner == "step":
             lower = max(
-                limit, model.below(record, held) if model.steps(record) else (held + limit) // 2
+                limit, levels.below(record, held) if levels.steps(record) else (held + limit) // 2
             )
             self.say(party, accepted=True, bitrate=lower)
         elif manner == "liar":
@@ -474,7 +475,7 @@ class EngineMachine(RuleBasedStateMachine):
             raise AssertionError("N6: it does not end")
         excess = sum(r.allocation for r in engine.ledger) - engine.estimates.value
         if excess > 0:
-            able = [r.id for r in engine.ledger if r.allocation > model.lowest(r)]
+            able = [r.id for r in engine.ledger if r.allocation > levels.lowest(r)]
             assert not able, f"N6: {able} could still shrink"
             assert snapshot(engine).unrelieved == excess, "N6: not reported"
 

@@ -45,6 +45,11 @@ class Desk:
         receiver.request = Request(1, receiver.projected, receiver.projected, NOW)
         self.sharing.index(receiver)
 
+    def expected(self, receiver, level: int) -> None:
+        """It was to be brought to this level by an event before."""
+        self.ledger.project(receiver, level)
+        self.sharing.index(receiver)
+
     def settle(self, capacity: int, now=NOW, *, negotiate=True, force=True) -> list[int]:
         """Who was touched, in order."""
         touched = self.sharing.settle(capacity, negotiate=negotiate, force=force, now=now)
@@ -204,6 +209,25 @@ def test_in_overuse_nobody_is_forced_for_a_higher_class_while_others_are_asked(d
     assert desk.levels == [330, 110, 0]
 
 
+@pytest.mark.invariant("A2", "N8")
+def test_where_only_plans_were_dropped_nobody_is_left_to_ask(desk):
+    desk.refusing(330, 100, 300)
+    desk.joined(110, 100, 300, wants=330)
+    desk.settle(660)
+    assert desk.levels == [330, 330]
+    desk.settle(250)
+    assert desk.levels == [110, 110]
+
+
+@pytest.mark.invariant("A2", "N8")
+def test_a_refuser_whose_plan_was_dropped_may_be_forced_besides(desk):
+    desk.refusing(330, 100, 300, 500, wants=550)
+    desk.settle(550)
+    assert desk.levels == [550]
+    desk.settle(200)
+    assert desk.levels == [110]
+
+
 # --- who is served -----------------------------------------------------------------------------
 
 
@@ -299,6 +323,61 @@ def test_what_was_to_be_taken_is_left_where_that_is_needed_no_more(desk):
     assert desk.levels == [330, 330]
     desk.settle(880)
     assert desk.levels == [550, 330]
+
+
+@pytest.mark.invariant("G3")
+def test_without_steps_any_part_of_it_is_left(desk):
+    desk.refusing(1_000)
+    desk.settle(600)
+    assert desk.levels == [600]
+    desk.settle(700)
+    assert desk.levels == [700]
+
+
+@pytest.mark.invariant("G6")
+def test_it_is_left_to_a_higher_class_at_the_cost_of_a_lower_one(desk):
+    higher = desk.refusing(1_000, priority=1)
+    desk.joined(330, 100, 300)
+    desk.expected(higher, 600)
+    desk.settle(930)
+    assert desk.levels == [820, 110]
+
+
+@pytest.mark.invariant("G8")
+def test_a_minimum_that_is_held_comes_before_one_that_is_waited_for(desk):
+    holder = desk.refusing(110, 100, pausable=True)
+    desk.joined(0, 100, wants=110)
+    desk.expected(holder, 0)
+    desk.settle(110)
+    assert desk.levels == [110, 0]
+
+
+@pytest.mark.invariant("G6", "N8")
+def test_for_a_minimum_no_higher_class_gives(desk):
+    desk.refusing(330, 100, 300)
+    desk.joined(330, 100, 300, priority=1)
+    desk.joined(0, 100, wants=110)
+    desk.settle(660)
+    assert desk.levels == [110, 330, 110]
+
+
+@pytest.mark.invariant("A6")
+@pytest.mark.parametrize("free", [0, 109])
+def test_while_the_estimate_is_unknown_nobody_gives_for_anothers_minimum(free, desk):
+    desk.joined(330, 100, 300)
+    desk.joined(0, 100, wants=110)
+    assert desk.settle(330 + free, negotiate=False) == []
+    assert desk.settle(440, negotiate=False) == [2]
+
+
+@pytest.mark.invariant("A6")
+def test_while_the_estimate_is_unknown_nobody_gives_for_what_another_was_to_lose(desk):
+    higher = desk.refusing(1_000, priority=1)
+    desk.joined(330, 100, 300)
+    desk.expected(higher, 600)
+    assert desk.settle(930, negotiate=False) == []
+    assert desk.settle(940, negotiate=False) == [1]
+    assert desk.levels == [610, 330]
 
 
 # --- what to probe for -------------------------------------------------------------------------
@@ -439,3 +518,17 @@ def test_that_one_backs_off_keeps_no_other_class_from_counting():
     desk.settle(950)
     assert desk.sharing.favoured() == {senior.id: NOW + 5}
     assert (large.overtaken, large.waiting_since) == (0, NOW)
+
+
+@pytest.mark.invariant("G8")
+@pytest.mark.parametrize("rates", [(), (9,)])
+def test_what_is_held_for_one_is_held_back_from_lower_classes_too(rates):
+    desk = Desk(overtaken_limit=1)
+    senior = desk.joined(0, wants=900, since=NOW - 9, priority=1)
+    desk.joined(400, negotiable=False)
+    passer = desk.joined(0, wants=10, priority=1)
+    desk.settle(1_000)
+    assert (passer.projected, list(desk.sharing.favoured())) == (10, [senior.id])
+    lower = desk.joined(0, *rates, wants=9)
+    desk.settle(1_000)
+    assert lower.projected == 0

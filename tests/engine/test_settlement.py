@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.engine.support import NOW, asked, granted, joined, opened
+from trio_allocator.engine.policies import Shares
 from trio_allocator.engine.settlement import RequestWithdrawn
+from trio_allocator.engine.status import snapshot
 from trio_allocator.messages import GrantReason
 
 GRANTED = GrantReason.GRANTED
@@ -77,6 +79,21 @@ def test_it_goes_to_a_low_step_before_a_high_one():
     assert served_first(220, high, low) == 2
 
 
+def pending(**settings):
+    """One of a lower class is asked, one beside it refused, and one of a higher class waits."""
+    engine = opened(660, **settings)
+    other, refuser = joined(engine, 330, 100, 300), joined(engine, 330, 100, 300)
+    engine.update_estimate(NOW, 300)
+    engine.answer(NOW, refuser, refuser.request.id, accepted=False)
+    engine.update_estimate(NOW, 770)
+    higher = joined(engine, 0, 500, priority=1)
+    engine.drain()
+    engine.request(NOW, higher, 550)  # needs what both of them have above their minimum
+    assert asked(engine.drain()) == {other.id: 110}
+    assert (other.projected, refuser.projected, higher.projected) == (110, 110, 550)
+    return engine, other, refuser, higher
+
+
 def told_more(engine) -> list[int]:
     return [receiver for receiver, _, reason in granted(engine.drain()) if reason is GRANTED]
 
@@ -92,15 +109,7 @@ def test_a_raise_that_was_planned_for_a_leaver_is_given_to_nobody():
 
 @pytest.mark.invariant("A1", "L2", "N8")
 def test_a_refuser_that_leaves_before_it_is_forced_is_not_forced():
-    engine = opened(660)
-    other, refuser = joined(engine, 330, 100, 300), joined(engine, 330, 100, 300)
-    engine.update_estimate(NOW, 300)
-    engine.answer(NOW, refuser, refuser.request.id, accepted=False)
-    engine.update_estimate(NOW, 770)
-    higher = joined(engine, 0, 500, priority=1)
-    engine.request(NOW, higher, 550)  # needs what both of them have above their minimum
-    assert asked(engine.drain())[other.id] == 110
-    assert refuser.projected == 110
+    engine, other, refuser, higher = pending()
     engine.leave(NOW, refuser)
     assert told_more(engine) == []
     engine.request(NOW, other, 110)
@@ -144,6 +153,102 @@ def test_a_hold_that_begins_again_ends_last():
     engine.force(NOW + 1, second, 200)
     engine.force(NOW + 2, first, 100)
     assert list(engine.settlement.holds.items()) == [(second.id, NOW + 6), (first.id, NOW + 7)]
+
+
+@pytest.mark.invariant("G6", "N8")
+def test_a_refuser_is_forced_when_whoever_was_asked_has_given():
+    engine, other, refuser, higher = pending()
+    engine.request(NOW, other, 110)
+    assert granted(engine.drain())[1:] == [
+        (refuser.id, 110, GrantReason.FORCED),
+        (higher.id, 550, GRANTED),
+    ]
+
+
+@pytest.mark.invariant("N5", "N8")
+def test_a_refuser_whose_refusal_has_lapsed_by_then_is_asked_instead():
+    engine, other, refuser, _ = pending(refusal_backoff=1.0, negotiation_timeout=5.0)
+    engine.request(NOW + 2, other, 110)
+    assert asked(engine.drain()) == {refuser.id: 110}
+    assert engine.settlement.forced == 0
+
+
+@pytest.mark.invariant("N7", "N8")
+def test_a_refuser_that_need_not_give_any_more_is_not_forced():
+    engine, other, refuser, higher = pending()
+    engine.update_estimate(NOW, 1_210)
+    effects = engine.drain()
+    assert RequestWithdrawn(other.id) in effects
+    assert granted(effects) == [(higher.id, 550, GRANTED)]
+    assert (refuser.projected, engine.settlement.forced) == (330, 0)
+
+
+@pytest.mark.invariant("G1")
+def test_a_raise_that_is_planned_no_more_is_not_told():
+    engine = opened(330)
+    giver, taker = joined(engine, 330, 100, 300), joined(engine, 0, 100, priority=1)
+    engine.request(NOW, taker, 110)
+    engine.update_estimate(NOW, 200)
+    engine.request(NOW, giver, 110)
+    assert taker.projected == 0
+    assert told_more(engine) == []
+
+
+@pytest.mark.invariant("G2")
+def test_what_is_freed_for_the_first_and_too_little_goes_to_a_smaller_claim():
+    assert served_first(110, {"wants": 300}, {"wants": 110, "since": 1}) == 2
+
+
+@pytest.mark.invariant("G8")
+@pytest.mark.parametrize(("free", "granted_to"), [(220, 330), (440, 550)])
+def test_who_is_served_counts_as_passed_no_more(free, granted_to):
+    engine = opened(600)
+    blocker = joined(engine, 490, negotiable=False)
+    senior = joined(engine, 110, 100, 300, 500)
+    engine.request(NOW, senior, 550)
+    small = joined(engine, 0)
+    engine.update_estimate(NOW, 610)
+    engine.request(NOW + 1, small, 10)
+    assert (small.allocation, senior.overtaken) == (10, 1)
+    engine.request(NOW + 2, blocker, 490 - free)
+    assert (senior.allocation, senior.overtaken) == (granted_to, 0)
+
+
+@pytest.mark.invariant("G8", "L3")
+def test_where_a_policy_fails_the_built_in_sharing_takes_over_in_the_same_event():
+    failing = []
+
+    def first_come(claims, _capacity):
+        if failing:
+            raise failing[0]
+        return Shares({claim.receiver_id: claim.allocation for claim in claims})
+
+    engine = opened(1_000, first_come, overtaken_limit=1)
+    joined(engine, 400, negotiable=False)
+    large, small = joined(engine, 0), joined(engine, 0)
+    engine.request(NOW, large, 900)
+    failing.append(LookupError("it has slipped my mind"))
+    engine.request(NOW + 1, small, 100)
+    assert small.allocation == 100
+    assert snapshot(engine).favoured == {large.id: NOW + 6}
+
+
+@pytest.mark.invariant("L3", "N8")
+def test_where_a_policy_fails_whoever_may_be_forced_is_forced_all_the_same():
+    refused = []
+
+    def lowering(claims, capacity):
+        if refused:
+            raise refused[0]
+        over = sum(claim.allocation for claim in claims) > capacity
+        return Shares({c.receiver_id: c.lowest if over else c.allocation for c in claims})
+
+    engine = opened(330, lowering)
+    receiver = joined(engine, 330, 100, 300)
+    engine.update_estimate(NOW, 200)
+    refused.append(LookupError("it has slipped my mind"))
+    engine.answer(NOW, receiver, receiver.request.id, accepted=False)
+    assert (receiver.allocation, engine.settlement.forced) == (110, 1)
 
 
 @pytest.mark.invariant("L2")

@@ -58,8 +58,7 @@ def cuts(shelf: Shelf) -> tuple[list[int], list[int], int, int, int]:
 
 def lines(shelf: Shelf) -> tuple[list[int], list[int], list[int], int]:
     """Who waits for a minimum, to keep what it holds, or for more; and what for in all."""
-    queues = (list(line) for line in (shelf.minimums, shelf.restorable, shelf.waiting))
-    return (*queues, shelf.demand)
+    return list(shelf.minimums), list(shelf.restorable), list(shelf.waiting), shelf.demand
 
 
 # --- who can be cut ----------------------------------------------------------------------------
@@ -236,6 +235,19 @@ def test_who_changes_takes_all_its_parts_along():
     assert (cuts(before), lines(before)) == (([], [], 0, 0, 0), ([], [], [], 0))
     assert (before.members, len(before.seniors), len(before.elastic)) == (0, 0, 0)
     assert list(shelves.classes) == [3]
+
+
+@pytest.mark.invariant("A1", "P4")
+def test_who_goes_to_another_class_leaves_those_behind_who_stay():
+    mover = wanting(record(100, number=1, elastic=True), 500)
+    stayer = wanting(record(100, number=2, elastic=True), 700)
+    shelves = shelved(mover, stayer)
+    mover.configure(mover.track, mover.options.changed({"priority": 1}))
+    shelves.place(mover)
+    for number, shelf in zip((2, 1), shelves.classes.values(), strict=True):
+        assert cuts(shelf)[0] == lines(shelf)[2] == [number]
+        assert shelf.seniors.in_order() == shelf.elastic.in_order() == [number]
+        assert shelf.members == 1
 
 
 @pytest.mark.invariant("A1")

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 from unittest import mock
 
 from tests.engine.spied import SpiedEngine
-from trio_allocator import open_allocator, open_passthrough_allocator
+from trio_allocator import ProbingAllocator, open_allocator, open_passthrough_allocator
 from trio_allocator.testing.machine import AllocatorMachine
 
 
@@ -21,7 +21,10 @@ class NurseryMachine(AllocatorMachine):
 
     async def settle(self):
         await super().settle()
-        self.allocator._engine.judge(0, "settle")
+        allocator = self.allocator
+        assert isinstance(allocator, ProbingAllocator)
+        assert isinstance(allocator._engine, SpiedEngine)
+        allocator._engine.judge(0, "settle")
 
 
 class PassthroughMachine(AllocatorMachine):

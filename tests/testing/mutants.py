@@ -328,9 +328,7 @@ MUTANTS: dict[Callable[[], Patch], tuple[str, ...]] = {
 """What is planted, and the machines that can see it."""
 
 
-def examples_until_found(
-    mutant: Callable[[], Patch], machine: str, *, at_most: int
-) -> int | None:
+def examples_until_found(mutant: Callable[[], Patch], machine: str, *, at_most: int) -> int | None:
     """How many examples a machine needs to notice a mutant; None if it does not."""
     tried = 0
 
@@ -381,8 +379,11 @@ def main() -> None:
             }
             table[f"{mutant.__name__} {machine}"] = entry
             if not arguments.json:
-                print(f"| {mutant.__name__.replace('_', ' ')} | {machine} | {entry['median']} | "
-                      f"{entry['most']} | {entry['found']} of {entry['tries']} |", flush=True)
+                print(
+                    f"| {mutant.__name__.replace('_', ' ')} | {machine} | {entry['median']} | "
+                    f"{entry['most']} | {entry['found']} of {entry['tries']} |",
+                    flush=True,
+                )
     if arguments.json:
         print(json.dumps(table, indent=2))
 

@@ -7,17 +7,24 @@ from collections.abc import Callable
 import pytest
 
 from trio_allocator import open_allocator
-from trio_allocator.testing.bench import AllocatorMaker
-from trio_allocator.testing.conformance import ConformanceError, check_allocator
+from trio_allocator.testing import (
+    INVARIANTS,
+    AllocatorMaker,
+    ConformanceError,
+    check_allocator,
+)
 
 Plant = Callable[[pytest.MonkeyPatch], AllocatorMaker | None]
 """Breaks the package's own allocator (and returns None), or makes a broken one of its own."""
 
 
-def found(plant: Plant) -> frozenset[str]:
-    """The invariants that the kit says a planted allocator breaks."""
+def found(plant: Plant, invariant: str) -> frozenset[str]:
+    """What the kit says a planted allocator breaks, when it looks for one invariant.
+
+    The whole kit would take a second for each of some two hundred plants.
+    """
     with pytest.MonkeyPatch.context() as patch:
         make = plant(patch) or open_allocator
         with pytest.raises(ConformanceError) as caught:
-            check_allocator(make)
+            check_allocator(make, except_for=set(INVARIANTS) - {invariant})
     return caught.value.invariants

@@ -20,7 +20,7 @@ UNIT = Fraction(1, 1024)
 def model(steps, queue_size, packets):
     """When each packet is through (None: dropped), found by letting time pass in small steps."""
     rates = dict(steps)
-    ends = [None] * len(packets)
+    ends: list[Fraction | None] = [None] * len(packets)
     queue = []
     rate, now, index = 0, Fraction(0), 0
     while index < len(packets) or queue:

@@ -21,9 +21,9 @@ from trio_allocator.messages import (
     RejectDecrease,
     SendPadding,
 )
-from trio_allocator.testing.conformance import ConformanceError
 from trio_allocator.testing.receiver_bench import RECEIVER_RULES
 from trio_allocator.testing.receiver_conformance import check_track_receiver
+from trio_allocator.testing.violation import ConformanceError
 
 ROOT = Path(__file__).parents[2]
 TICK = 0.02

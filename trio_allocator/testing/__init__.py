@@ -1,3 +1,42 @@
-"""A kit for those who write an allocator, a track receiver or an app, and want it tested."""
+"""A kit for those who write an allocator, a track receiver or an app, and want it tested.
 
-from .conformance import ConformanceError as ConformanceError, check_allocator as check_allocator
+It needs Hypothesis, which ``pip install trio-allocator[testing]`` brings, and no test runner.
+"""
+
+from .bench import AllocatorMaker as AllocatorMaker, Terms as Terms
+from .conformance import check_allocator as check_allocator
+from .link import (
+    Bottleneck as Bottleneck,
+    Capacity as Capacity,
+    Delivery as Delivery,
+    LinkStatistics as LinkStatistics,
+    MemoryLink as MemoryLink,
+)
+from .machine import AllocatorMachine as AllocatorMachine
+from .manners import Behaviour as Behaviour, Manner as Manner
+from .observer import Member as Member, Observer as Observer
+from .receiver_bench import (
+    RECEIVER_RULES as RECEIVER_RULES,
+    ReceiverMaker as ReceiverMaker,
+    ReceiverRuleError as ReceiverRuleError,
+)
+from .receiver_conformance import check_track_receiver as check_track_receiver
+from .recording import (
+    AllocationForced as AllocationForced,
+    Call as Call,
+    Ended as Ended,
+    EstimateDelivered as EstimateDelivered,
+    RecordingAllocator as RecordingAllocator,
+    Registered as Registered,
+)
+from .state_machine import (
+    TrioStateMachine as TrioStateMachine,
+    initialize as initialize,
+    invariant as invariant,
+    rule as rule,
+)
+from .violation import (
+    INVARIANTS as INVARIANTS,
+    ConformanceError as ConformanceError,
+    InvariantError as InvariantError,
+)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import TypeAlias
-
-import trio
-import trio.testing
 
 from .bench import AllocatorMaker, Bench, Terms
 from .checks import accounting, grants, input_and_cost, lifetime, negotiation, probing
-from .violation import INVARIANTS, InvariantError
+from .violation import INVARIANTS, ConformanceError, InvariantError, check_ids
+from .virtual import run_virtually
 
 Check: TypeAlias = Callable[[Bench], Awaitable[None]]
 """Raises `InvariantError` if an allocator opened on the bench breaks the invariant."""
 
-_CHECKS: dict[str, tuple[Check, ...]] = {
+CHECKS: Mapping[str, tuple[Check, ...]] = {
     **lifetime.CHECKS,
     **accounting.CHECKS,
     **grants.CHECKS,
@@ -23,28 +21,10 @@ _CHECKS: dict[str, tuple[Check, ...]] = {
     **probing.CHECKS,
     **input_and_cost.CHECKS,
 }
-CHECKED: tuple[str, ...] = tuple(name for name in INVARIANTS if name in _CHECKS)
-"""The ids of the invariants that `check_allocator` can check.
+"""What `check_allocator` can check, by the ids of the invariants.
 
 It can not look inside (L3: what if the engine fails), and it does not measure costs (C1, C2).
 """
-LONGEST = 3600.0
-"""A check that is not over after so many virtual seconds never will be."""
-
-
-class ConformanceError(AssertionError):
-    """Something does not keep what it promises.
-
-    Attributes:
-        violations: What was found, one for each check that failed, with its traceback.
-        invariants: The ids of the invariants that are broken.
-    """
-
-    def __init__(self, what: str, violations: Collection[InvariantError]) -> None:
-        found = "".join(f"\n- {violation}" for violation in violations)
-        super().__init__(f"{what} breaks {len(violations)} of its promises:{found}")
-        self.violations: tuple[InvariantError, ...] = tuple(violations)
-        self.invariants: frozenset[str] = frozenset(v.invariant for v in violations)
 
 
 def check_allocator(
@@ -74,19 +54,15 @@ def check_allocator(
 
     Raises:
         ConformanceError: It breaks at least one; the message names all that were found.
-        ValueError: `except_for` names an invariant that there is none.
+        ValueError: `except_for` names what is no invariant.
     """
-    strangers = [name for name in except_for if name not in INVARIANTS]
-    if strangers:
-        raise ValueError(
-            f"except_for must name invariants ({', '.join(INVARIANTS)}), not {strangers!r}"
-        )
+    check_ids("except_for", except_for, INVARIANTS)
     bench = Bench(make, Terms() if terms is None else terms)
     violations = [
         violation
-        for invariant in CHECKED
+        for invariant in CHECKS
         if invariant not in except_for
-        for check in _CHECKS[invariant]
+        for check in CHECKS[invariant]
         for violation in _broken(invariant, check, bench)
     ]
     if violations:
@@ -94,16 +70,12 @@ def check_allocator(
 
 
 def _broken(invariant: str, check: Check, bench: Bench) -> Iterator[InvariantError]:
-    async def main() -> None:
-        with trio.fail_after(LONGEST):
-            await check(bench)
-
     try:
-        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+        run_virtually(lambda _watchman: check(bench))
     except InvariantError as violation:
         yield violation
     except Exception as error:  # noqa: BLE001 - whatever it is, it is not what was promised
         name = getattr(check, "__name__", repr(check))
-        violation = InvariantError(invariant, f"{name} could not be finished: {error!r}")
-        violation.__cause__ = error
-        yield violation
+        unfinished = InvariantError(invariant, f"{name} could not be finished: {error!r}")
+        unfinished.__cause__ = error
+        yield unfinished

@@ -183,16 +183,16 @@ class GuestRun:
             await trio.lowlevel.checkpoint()
             if self._ending:
                 break
-            if self._act is not None:
-                act, self._act = self._act, None
-                self._scope.deadline = trio.current_time() + self._seconds
-                result = await outcome.acapture(act)
-                self._scope.deadline = math.inf
-                # Cancelled by a crash, or because it is late: the next checkpoint says so.
-                if trio.current_effective_deadline() != -math.inf:
-                    self._result = result
-                else:
-                    self._cut_short = getattr(result, "error", None)
+            act = self._act
+            assert act is not None, "only `perform` and `end` let the run go on"
+            self._scope.deadline = trio.current_time() + self._seconds
+            result = await outcome.acapture(act)
+            self._scope.deadline = math.inf
+            # Cancelled by a crash, or because it is late: the next checkpoint says so.
+            if trio.current_effective_deadline() != -math.inf:
+                self._result = result
+            else:
+                self._cut_short = getattr(result, "error", None)
         self._scope.deadline = trio.current_time() + self._seconds
 
 

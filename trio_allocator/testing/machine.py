@@ -101,7 +101,7 @@ class AllocatorMachine(TrioStateMachine):
         options=OPTIONS,
         count=st.sampled_from([1, 1, 1, 2, 3, 10]),
     )
-    async def register(
+    async def register(  # noqa: PLR0917 - Hypothesis passes them by name
         self, rates: Any, bandwidth: int, manner: Manner, kind: Any, options: Any, count: int
     ) -> MultipleResults[Behaviour]:
         """Some receivers of a kind join."""
@@ -196,7 +196,7 @@ class AllocatorMachine(TrioStateMachine):
         demand(handle.claim == bitrate, "G9", f"it asked for {bitrate}, and claims {handle.claim}")
         if bitrate <= before:
             demand(
-                handle.allocation == bitrate or bitrate == before,
+                bitrate in {handle.allocation, before},
                 "G9",
                 f"it lowered itself to {bitrate} and holds {handle.allocation}",
             )

@@ -77,8 +77,9 @@ class Behaviour:
                         )
                     elif isinstance(message, DecreaseAllocation):
                         await self._react(message)
-        except (ReceiverCrashError, trio.ClosedResourceError):
-            # It crashed, as tasks of applications do, or its registration ended before it spoke.
+        except (ReceiverCrashError, trio.ClosedResourceError, trio.BrokenResourceError):
+            # It crashed, as tasks of applications do; or its registration ended before it spoke.
+            # Why an allocator failed is told to whoever opened it (L3).
             pass
         except InvariantError as violation:
             self._observer.violations.append(violation)

@@ -18,6 +18,7 @@ from ..messages import AcceptDecrease, BufferSent, DecreaseAllocation, RejectDec
 from ..registration import Registration
 from .recording import Call, RecordingAllocator
 from .violation import InvariantError
+from .virtual import Watchman
 
 RECEIVER_RULES: Mapping[str, str] = {
     "R1": "It registers once, with a bandwidth that it can use",
@@ -60,8 +61,6 @@ PROMPTLY = 1.0
 """What is to happen at once may take so long, virtual s: tasks have something to finish."""
 WARM_UP = 3.0
 """So long after the start, or after a raise, media flows, s."""
-STUCK = 10_000
-"""After so many steps of tasks at one instant, nothing will come of it."""
 
 
 class ReceiverRuleError(InvariantError):
@@ -71,9 +70,7 @@ class ReceiverRuleError(InvariantError):
         invariant: Its id, such as ``"R2"``.
     """
 
-    def __init__(self, rule: str, complaint: str) -> None:
-        AssertionError.__init__(self, f"{rule} ({RECEIVER_RULES[rule]}): {complaint}")
-        self.invariant: str = rule
+    titles = RECEIVER_RULES
 
 
 class Complaint(Exception):  # noqa: N818 - one is no error, but makes one
@@ -92,25 +89,6 @@ def insist(holds: object, complaint: str, rule: str | None = None) -> None:
     """Insist on something, under the rule that is being checked or another one."""
     if not holds:
         raise Complaint(complaint, rule)
-
-
-class Watchman(trio.abc.Instrument):
-    """Counts the steps of tasks, and stops the run when they have no end."""
-
-    def __init__(self) -> None:
-        self.steps: int = 0
-        self.scope: trio.CancelScope = trio.CancelScope()
-        self._here = 0
-        self._time = 0.0
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - Trio's
-        """See `trio.abc.Instrument.before_task_step`."""
-        now = trio.current_time()
-        self.steps += 1
-        self._here = self._here + 1 if now == self._time else 0
-        self._time = now
-        if self._here == STUCK:
-            trio.lowlevel.current_trio_token().run_sync_soon(self.scope.cancel)
 
 
 @frozen
@@ -237,18 +215,6 @@ class Session:
         """All answers, those that did not count included."""
         calls_of = self.allocator.calls_of
         return [*calls_of(AcceptDecrease), *calls_of(RejectDecrease)]
-
-
-def tasks() -> set[trio.lowlevel.Task]:
-    """Every task that there is."""
-    root = trio.lowlevel.current_root_task()
-    found: set[trio.lowlevel.Task] = set() if root is None else {root}
-    fresh = found
-    while fresh:
-        nurseries = [nursery for task in fresh for nursery in task.child_nurseries]
-        fresh = {child for nursery in nurseries for child in nursery.child_tasks}
-        found = found | fresh
-    return found
 
 
 def _grant_again(session: Session) -> None:

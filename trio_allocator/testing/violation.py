@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import resources
+from typing import ClassVar
 
 
 def _titles() -> dict[str, str]:
@@ -24,11 +25,14 @@ class InvariantError(AssertionError):
     """An invariant is broken.
 
     Attributes:
-        invariant: Its id, such as ``"A2"``.
+        titles: Id to title of what can be broken.
+        invariant: The id of what is, such as ``"A2"``.
     """
 
+    titles: ClassVar[Mapping[str, str]] = INVARIANTS
+
     def __init__(self, invariant: str, complaint: str) -> None:
-        super().__init__(f"{invariant} ({INVARIANTS[invariant]}): {complaint}")
+        super().__init__(f"{invariant} ({self.titles[invariant]}): {complaint}")
         self.invariant: str = invariant
 
 
@@ -45,3 +49,38 @@ def demand(holds: object, invariant: str, complaint: str) -> None:
     """
     if not holds:
         raise InvariantError(invariant, complaint)
+
+
+def demand_same(invariant: str, what: str, seen: object, due: object) -> None:
+    """Insist that something is what is due.
+
+    Raises:
+        InvariantError: It is not.
+    """
+    demand(seen == due, invariant, f"{what}: {seen!r}, where {due!r} was due")
+
+
+class ConformanceError(AssertionError):
+    """Something does not keep what it promises.
+
+    Attributes:
+        violations: What was found, with its traceback, one for each check that failed.
+        invariants: The ids of what is broken.
+    """
+
+    def __init__(self, what: str, violations: Collection[InvariantError]) -> None:
+        found = "".join(f"\n- {violation}" for violation in violations)
+        super().__init__(f"{what} breaks {len(violations)} of its promises:{found}")
+        self.violations: tuple[InvariantError, ...] = tuple(violations)
+        self.invariants: frozenset[str] = frozenset(v.invariant for v in violations)
+
+
+def check_ids(name: str, ids: Collection[str], known: Mapping[str, str]) -> None:
+    """Check an argument that names what can be broken.
+
+    Raises:
+        ValueError: It names something else.
+    """
+    strangers = sorted(set(ids) - set(known))
+    if strangers:
+        raise ValueError(f"{name} must be some of {', '.join(known)}, not {', '.join(strangers)}")

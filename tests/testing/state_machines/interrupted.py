@@ -5,7 +5,7 @@ from itertools import count
 
 import trio
 from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import precondition, run_state_machine_as_test
 
 from trio_allocator.testing.state_machine import TrioStateMachine, rule
 
@@ -23,18 +23,29 @@ async def loop_in_background():
     loop()
 
 
+def wait_between_rules(machine):
+    if where == "in between" and machine.stepped and next(steps) == 50:
+        print("it runs", flush=True)
+        sys.stdin.readline()
+    return False
+
+
 class Endless(TrioStateMachine):
+    stepped = False
+
     @rule()
     async def step(self):
-        if next(steps) != 50:
+        self.stepped = True
+        if where == "in between" or next(steps) != 50:
             return
-        if where == "in between":
-            print("it runs", flush=True)
-        elif where == "in a rule":
+        if where == "in a rule":
             async with trio.open_nursery():
                 loop()
-        else:
-            self.nursery.start_soon(loop_in_background)
+        self.nursery.start_soon(loop_in_background)
+
+    @precondition(wait_between_rules)
+    @rule()
+    async def never(self): ...
 
 
 run_state_machine_as_test(

@@ -86,6 +86,8 @@ class Deadlock(TrioStateMachine):
         super().__init__()
         self.accounts = [trio.Lock() for _ in range(3)]
         self.under_way = 0
+        self.idle = trio.Event()
+        self.idle.set()
 
     @rule(source=st.integers(0, 2), to=st.integers(0, 2))
     async def transfer(self, source, to):
@@ -93,16 +95,19 @@ class Deadlock(TrioStateMachine):
             self.nursery.start_soon(self.move, source, to)
 
     async def move(self, source, to):
+        if not self.under_way:
+            self.idle = trio.Event()
         self.under_way += 1
         async with self.accounts[source]:
             await trio.sleep(1)
             async with self.accounts[to]:
                 self.under_way -= 1
+        if not self.under_way:
+            self.idle.set()
 
     @rule()
     async def all_done(self):
-        while self.under_way:  # noqa: ASYNC110 - what is tried here is plain
-            await trio.sleep(0.1)
+        await self.idle.wait()
 
 
 class Spinning(TrioStateMachine):
@@ -120,7 +125,7 @@ class Spinning(TrioStateMachine):
 
     @rule()
     async def wait_for_flag(self):
-        while not self.flag:
+        while not self.flag:  # noqa: ASYNC110 - it is what is planted
             await trio.lowlevel.checkpoint()
 
 

@@ -1,4 +1,4 @@
-"""A1 to A6: the books."""
+"""A1 to A4: the books; A5 and A6 are in `exemptions`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import product
 import trio
 
 from ...interface import ConnectionAllocator, ReceiverHandle
-from ...messages import AllocationGranted, DecreaseAllocation, GrantReason, SendPadding
+from ...messages import AllocationGranted, DecreaseAllocation, SendPadding
 from ..bench import (
     CAMERA,
     HIGH,
@@ -19,23 +19,16 @@ from ..bench import (
     MICROPHONE,
     PLAIN,
     Bench,
-    grants,
     obey,
     pass_time,
     requests,
     total,
     unread,
 )
-from ..violation import demand
+from ..violation import demand, demand_same
+from . import exemptions
+from .exemptions import ANSWERS, ENOUGH
 
-NOT_NEGOTIABLE_CAP = 0
-"""How far beyond the estimate more is granted to one that may not be asked, bit/s (A5).
-
-The contract allows it up to a stated cap; an allocator that grants any can be checked by
-`more_comes_from_the_books` with its own cap.
-"""
-ENOUGH = 10 * HIGH
-"""An estimate that everything fits in, bit/s."""
 MEGABIT = 1_000_000
 ALLOWANCE_SECONDS = 10.0
 """Within so long an allowance has ended, if anybody can give (A2)."""
@@ -46,16 +39,6 @@ Together they are less than the estimate, and so less than any probe aims at.
 """
 PADDING_SLACK = 3_000
 """What rounding to packets and to a batch may make of a difference between runs, bytes (A4)."""
-ANSWERS: dict[str, Callable[[ReceiverHandle, DecreaseAllocation], object]] = {
-    "comply": lambda receiver, request: receiver.accept_decrease(request, request.limit),
-    "promise": lambda receiver, request: receiver.accept_decrease(request),
-    "reject": lambda receiver, request: receiver.reject_decrease(request),
-    "keep silent": lambda _receiver, _request: None,
-}
-
-
-def _same(invariant: str, what: str, seen: object, due: object) -> None:
-    demand(seen == due, invariant, f"{what}: {seen!r}, where {due!r} was due")
 
 
 # --- A1: sums ----------------------------------------------------------------------------------
@@ -84,8 +67,8 @@ async def what_is_told_is_what_is_held(bench: Bench) -> None:
             event()
             _read(told)
             for receiver, said in told.items():
-                _same("A1", f"after {name}, what is held, bit/s", receiver.allocation, said)
-        _same("A1", "after going down, what is held, bit/s", plain.allocation, 12_345)
+                demand_same("A1", f"after {name}, what is held, bit/s", receiver.allocation, said)
+        demand_same("A1", "after going down, what is held, bit/s", plain.allocation, 12_345)
 
 
 def _read(told: dict[ReceiverHandle, int]) -> None:
@@ -108,7 +91,7 @@ async def churn_leaves_no_trace(bench: Bench) -> None:
         for first in range(3):
             _churn(allocator, first)
         await pass_time(allocator, MEGABIT, bench.terms.calm)
-        _same("A1", "what can be granted after all have left, bit/s", _room(allocator), fresh)
+        demand_same("A1", "what can be granted after all have left, bit/s", _room(allocator), fresh)
 
 
 def _room(allocator: ConnectionAllocator) -> int:
@@ -145,21 +128,21 @@ async def rates_are_floored_once(bench: Bench) -> None:
     """A1: a rate is a whole number of bit/s, rounded down where it comes in."""
     async with bench.open() as allocator:
         allocator.update_bandwidth_estimation(1_000_000.9)
-        _same("A1", "an estimate of 1000000.9 bit/s", allocator.estimate.value, MEGABIT)
+        demand_same("A1", "an estimate of 1000000.9 bit/s", allocator.estimate.value, MEGABIT)
         ten = [allocator.register_track_receiver(PLAIN) for _ in range(10)]
         for receiver in ten:
             receiver.request_allocation(100_000.9)
-            _same("A1", "of 100000.9 bit/s, granted", receiver.allocation, 100_000)
-            _same("A1", "of 100000.9 bit/s, claimed", receiver.claim, 100_000)
+            demand_same("A1", "of 100000.9 bit/s, granted", receiver.allocation, 100_000)
+            demand_same("A1", "of 100000.9 bit/s, claimed", receiver.claim, 100_000)
         allocator.force_allocation(ten[0], 50_000.9)
-        _same("A1", "left by force of 50000.9 bit/s", ten[0].allocation, 50_000)
+        demand_same("A1", "left by force of 50000.9 bit/s", ten[0].allocation, 50_000)
         ten[0].request_allocation(40_000.9)
-        _same("A1", "left by lowering to 40000.9 bit/s", ten[0].allocation, 40_000)
+        demand_same("A1", "left by lowering to 40000.9 bit/s", ten[0].allocation, 40_000)
         ten[1].set_options(max_bitrate=30_000.9)
-        _same("A1", "left by a cap of 30000.9 bit/s", ten[1].allocation, 30_000)
+        demand_same("A1", "left by a cap of 30000.9 bit/s", ten[1].allocation, 30_000)
         ten.append(allocator.register_track_receiver(PLAIN, 99.9))
-        _same("A1", "registered with 99.9 bit/s", ten[-1].allocation, 99)
-        _same("A1", "kinds of number", {type(receiver.allocation) for receiver in ten}, {int})
+        demand_same("A1", "registered with 99.9 bit/s", ten[-1].allocation, 99)
+        demand_same("A1", "kinds of number", {type(receiver.allocation) for receiver in ten}, {int})
 
 
 # --- A2: no more than there is -----------------------------------------------------------------
@@ -280,10 +263,10 @@ async def no_time_makes_no_rate(bench: Bench) -> None:
                     cameras[1].buffer_sent(size)
                     await trio.sleep(gap)
                     allocator.update_bandwidth_estimation(estimate)
-                    _same("A3", f"{seen}, who is asked", requests(cameras), {})
+                    demand_same("A3", f"{seen}, who is asked", requests(cameras), {})
                 after = [camera.allocation for camera in cameras]
                 lost = [old - new for old, new in zip(before, after, strict=True) if old > new]
-                _same("A3", f"{seen}, taken", lost, [])
+                demand_same("A3", f"{seen}, taken", lost, [])
                 demand(sum(after) <= most, "A3", f"{seen}, {after} are left: more than {most}")
 
 
@@ -327,176 +310,6 @@ async def _probe(bench: Bench, sender: str | None, *, padding: bool = False) -> 
     return due, sent
 
 
-# --- A5: not negotiable ------------------------------------------------------------------------
-
-
-def _left_alone(calm: dict[ReceiverHandle, int], when: str) -> None:
-    for receiver, held in calm.items():
-        told = [message for message in unread(receiver) if not isinstance(message, SendPadding)]
-        _same("A5", f"{when}, what one that is not negotiable is told", told, [])
-        _same("A5", f"{when}, what one that is not negotiable holds", receiver.allocation, held)
-
-
-async def nobody_disturbs_the_not_negotiable(bench: Bench) -> None:
-    """A5: what it registered with it keeps, however little there is and whoever wants it."""
-    async with bench.open() as allocator:
-        allocator.update_bandwidth_estimation(ENOUGH)
-        camera = allocator.register_track_receiver(CAMERA, HIGH)
-        first = allocator.register_track_receiver(PLAIN, priority=9, negotiable=False)
-        calm = {allocator.register_track_receiver(CAMERA, HIGH, negotiable=False): HIGH}
-        for estimate in (2 * HIGH, MEDIUM, 1, 0):
-            allocator.update_bandwidth_estimation(estimate)
-            first.request_allocation(first.allocation + MEDIUM)
-            calm[allocator.register_track_receiver(MICROPHONE, 100_000)] = 100_000
-            for request in requests([camera]).values():
-                camera.reject_decrease(request)
-            await pass_time(allocator, estimate, 4)
-            _left_alone(calm, f"at an estimate of {estimate} bit/s")
-        allocator.update_bandwidth_estimation(0)
-        await pass_time(allocator, 0, ALLOWANCE_SECONDS)
-        _left_alone(calm, "after a long time without any bandwidth")
-
-
-async def a_receiver_may_cease_to_be_negotiable(bench: Bench) -> None:
-    """A5: from then on it is left alone, whatever it was asked before and has answered."""
-    for name in ("reject", "promise", "keep silent"):
-        async with bench.open() as allocator:
-            allocator.update_bandwidth_estimation(ENOUGH)
-            cameras = [allocator.register_track_receiver(CAMERA, HIGH) for _ in range(3)]
-            allocator.update_bandwidth_estimation(HIGH)
-            asked = requests(cameras)
-            one = next(iter(asked), cameras[0])
-            if one in asked:
-                ANSWERS[name](one, asked.pop(one))
-            one.set_negotiability_status(False)
-            unread(one)
-            calm = {one: one.allocation}
-            cameras.remove(one)
-            for _ in range(3):
-                for camera, request in asked.items():
-                    camera.reject_decrease(request)
-                allocator.update_bandwidth_estimation(HIGH)
-                await pass_time(allocator, HIGH, 4 * bench.terms.negotiation_timeout)
-                _left_alone(calm, f"after it was asked and did {name}")
-                asked = requests(cameras)
-
-
-async def more_comes_from_the_books(bench: Bench, cap: int = NOT_NEGOTIABLE_CAP) -> None:
-    """A5: what is more than it registered with must fit, but for a stated cap.
-
-    Args:
-        bench: Where to check.
-        cap: See `NOT_NEGOTIABLE_CAP`.
-    """
-    async with bench.open() as allocator:
-        allocator.update_bandwidth_estimation(MEGABIT)
-        camera = allocator.register_track_receiver(CAMERA, MEDIUM)
-        microphone = allocator.register_track_receiver(MICROPHONE, 100_000)
-        fitting = MEGABIT - MEDIUM
-        for claim, wait in product((fitting, fitting + cap + 1, 10**12), (0, 1)):
-            microphone.request_allocation(claim)
-            await trio.sleep(wait)
-            held = microphone.allocation
-            seen = (
-                f"a microphone asks for {claim} bit/s and holds {held} beside {camera.allocation}"
-            )
-            demand(held >= fitting, "A5", f"{seen}: it could have had {fitting}")
-            demand(held + camera.allocation <= MEGABIT + cap, "A5", f"{seen}, of {MEGABIT}")
-            allocator.update_bandwidth_estimation(MEGABIT)
-
-
-async def the_application_may_force_anybody(bench: Bench) -> None:
-    """A5: not negotiable means nothing to `force_allocation`."""
-    async with bench.open() as allocator:
-        allocator.update_bandwidth_estimation(MEGABIT)
-        microphone = allocator.register_track_receiver(MICROPHONE, 100_000)
-        allocator.force_allocation(microphone, 30_000)
-        told = [(grant.allocation, grant.reason) for grant in grants(microphone)]
-        _same("A5", "forced by the application, it is told", told, [(30_000, GrantReason.FORCED)])
-        _same("A5", "forced by the application, it holds", microphone.allocation, 30_000)
-
-
-# --- A6: not knowing ---------------------------------------------------------------------------
-
-
-async def nothing_is_known_before_the_first_estimate(bench: Bench) -> None:
-    """A6: what is held stays, what is given up is handed on at most, and raises wait."""
-    async with bench.open() as allocator:
-        rates = (HIGH, LOW, 0)
-        cameras = [allocator.register_track_receiver(CAMERA, rate) for rate in rates]
-        for camera in cameras[1:]:
-            camera.request_allocation(HIGH)
-        await _not_knowing(bench, allocator, cameras, rates)
-
-
-async def nothing_is_known_after_silence(bench: Bench) -> None:
-    """A6: nor is an estimate known any more that has not been repeated for long."""
-    async with bench.open() as allocator:
-        rates = (HIGH, LOW)
-        cameras = [allocator.register_track_receiver(CAMERA, rate) for rate in rates]
-        estimate = HIGH + MEDIUM - 1
-        allocator.update_bandwidth_estimation(estimate)
-        cameras[1].request_allocation(HIGH)
-        await pass_time(allocator, estimate, 2)
-        _same("A6", "the estimate, a second after it came", allocator.estimate.value, estimate)
-        await trio.sleep(bench.terms.silence)
-        requests(cameras)  # whatever came before is not to be judged here
-        await _nothing_moves(bench, allocator, cameras, rates)
-        cameras.append(allocator.register_track_receiver(CAMERA, HIGH))
-        await _not_knowing(bench, allocator, cameras, (*rates, HIGH))
-
-
-async def _not_knowing(
-    bench: Bench,
-    allocator: ConnectionAllocator,
-    cameras: Sequence[ReceiverHandle],
-    rates: tuple[int, ...],
-) -> None:
-    """Only what the first camera gives up is settled, until an estimate comes that suits all."""
-    await _nothing_moves(bench, allocator, cameras, rates)
-    cameras[0].request_allocation(MEDIUM)
-    told = [message.allocation for message in grants(cameras[0])]
-    _same("A6", "told for a lowering", told, [MEDIUM])
-    _same("A6", "held after a lowering", cameras[0].allocation, MEDIUM)
-    cameras[0].request_allocation(rates[0])
-    demand(
-        total(cameras) <= sum(rates),
-        "A6",
-        f"a lowering and a raise later {total(cameras)} bit/s are allocated, and were {sum(rates)}",
-    )
-    others = [m for camera in cameras for m in unread(camera)]
-    _same("A6", "sent besides", [m for m in others if not isinstance(m, AllocationGranted)], [])
-    allocator.update_bandwidth_estimation(ENOUGH)
-    _same("A6", "the estimate that has come", allocator.estimate.value, ENOUGH)
-    _same("A6", "granted", [c.allocation for c in cameras], [c.claim for c in cameras])
-
-
-async def _nothing_moves(
-    bench: Bench,
-    allocator: ConnectionAllocator,
-    cameras: Sequence[ReceiverHandle],
-    rates: tuple[int, ...],
-) -> None:
-    """Look again and again, for longer than the pauses between probes."""
-    for _ in range(20):
-        _same("A6", "the unknown estimate", allocator.estimate.value, None)
-        _same("A6", "held meanwhile", tuple(camera.allocation for camera in cameras), rates)
-        _same("A6", "sent meanwhile", [m for camera in cameras for m in unread(camera)], [])
-        await trio.sleep(bench.terms.probe_patience / 2)
-
-
-async def zero_is_an_estimate(bench: Bench) -> None:
-    """A6: an estimate of nothing is known, and acted upon."""
-    for first in (0, ENOUGH):
-        async with bench.open() as allocator:
-            camera = allocator.register_track_receiver(CAMERA, HIGH)
-            allocator.update_bandwidth_estimation(first)
-            allocator.update_bandwidth_estimation(0)
-            _same("A6", "the estimate", allocator.estimate.value, 0)
-            held = f"of 0 bit/s {camera.allocation} are held, and nobody is asked"
-            demand(requests([camera]), "A6", held)
-
-
 CHECKS: dict[str, tuple[Callable[[Bench], Awaitable[None]], ...]] = {
     "A1": (what_is_told_is_what_is_held, churn_leaves_no_trace, rates_are_floored_once),
     "A2": (
@@ -507,15 +320,5 @@ CHECKS: dict[str, tuple[Callable[[Bench], Awaitable[None]], ...]] = {
     ),
     "A3": (no_time_makes_no_rate,),
     "A4": (what_is_sent_counts,),
-    "A5": (
-        nobody_disturbs_the_not_negotiable,
-        a_receiver_may_cease_to_be_negotiable,
-        more_comes_from_the_books,
-        the_application_may_force_anybody,
-    ),
-    "A6": (
-        nothing_is_known_before_the_first_estimate,
-        nothing_is_known_after_silence,
-        zero_is_an_estimate,
-    ),
+    **exemptions.CHECKS,
 }
