@@ -225,6 +225,7 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
     committed = sum(r.allocation for r in everyone)
     waiting = [r for r in everyone if want(r) > r.allocation]
     assert waiting or not target, "P1: nobody waits"
+    assert padding._ring or not target, "P3: nobody can send it"
     caught_up = engine.wake_at > now
     steady = estimate is not None and not witness.falls(now, estimate)
     allowed = steady and committed <= estimate and not engine.settlement.negotiator._outstanding
@@ -238,12 +239,13 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
     elif status == "ESCAPING":
         assert target == settings.escape_bitrate, "P5: another floor"
         assert not any(r.allocation for r in waiting), "P5: though one who waits holds something"
-    elif caught_up and status == "IDLE":
+    elif caught_up and status == "IDLE" and padding._ring:
         # A single bit/s is not worth a probe.
         free = (estimate or 0) - committed
         needed = [r.id for r in useful if need(r, r.allocation) > max(1, free)]
         assert not (allowed and needed), f"P1: {needed} wait, and nothing is probed"
-    if caught_up and engine.estimates.ever and waiting and not any(r.allocation for r in waiting):
+    stuck = engine.estimates.ever and waiting and not any(r.allocation for r in waiting)
+    if caught_up and stuck and padding._ring:
         assert status != "IDLE", "P5: everything waits, and nothing will ever change that"
     most = max(2 * target / 8 * padding.tick, settings.padding_packet)
     for account in padding._ring.values():
@@ -368,6 +370,8 @@ class Witness:
         if reason == "GRANTED":
             assert level > s.held, "G1: a grant that raises nothing"
             assert level <= want(r), "A2: granted more than it asked for"
+            divisible = steps(r) or r.options.elastic
+            assert divisible or level in (want(r), minimum(r)), "G2: granted a part of no use"
             assert s.hold <= now, "G9: raised during a hold"
             assert s.request is None, "G2: raised while asked to decrease"
             s.refusal = None

@@ -10,6 +10,7 @@ from tests.engine.support import NOW, asked, granted, joined, ladder, opened
 from trio_allocator.engine.negotiation import Negotiation, RefusalKind
 from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.padding import PaddingAccount
+from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.settlement import RequestRevised, RequestWithdrawn
 from trio_allocator.messages import DecreaseAllocation, GrantReason
 
@@ -220,7 +221,7 @@ def test_a_broken_promise_costs_a_step_down_to_the_last_bit_of_need():
     assert receiver.held_until == NOW + 5.05
 
 
-@pytest.mark.xfail(reason="the need is measured by the estimate, not by what calm allows")
+@pytest.mark.invariant("N4", "G9")
 def test_in_calm_too_a_broken_promise_is_told_as_such():
     engine = opened(1_000)
     lower, higher = joined(engine, 850), joined(engine, 100, priority=1)
@@ -344,15 +345,14 @@ def test_padding_is_shared_by_those_who_can_send_it_now():
     receiver = joined(engine, 110, 100, 300, 500, can_pad=False)
     engine.request(NOW, receiver, 550)
     account = PaddingAccount()
-    assert engine.prober.tick(engine.prober.next_tick) == []
+    assert engine.prober.next_tick == NEVER
     reconfigured(engine, receiver, account=account, can_pad=True)
     for _ in range(100):
         engine.prober.tick(engine.prober.next_tick)
     assert account.unread > 0
     reconfigured(engine, receiver, account=account, can_pad=False)
     assert account.unread == 0
-    for _ in range(100):
-        assert engine.prober.tick(engine.prober.next_tick) == []
+    assert engine.prober.next_tick == NEVER
 
 
 @pytest.mark.invariant("P3")
@@ -457,6 +457,46 @@ def test_nothing_is_due_while_nothing_waits():
     engine = opened(1_000)
     joined(engine, 300)
     assert engine.wake_at == engine.prober.next_tick == math.inf
+
+
+@pytest.mark.invariant("G9", "P1")
+def test_nothing_is_due_for_nobody_though_there_is_calm_and_the_estimate_falls():
+    engine = opened(1_000)
+    joined(engine, 300)
+    leaver = joined(engine, 100)
+    engine.force(NOW, leaver, 0)
+    engine.leave(NOW, leaver)
+    engine.update_estimate(NOW + 1, 2_000)
+    engine.update_estimate(NOW + 2, 1_500)
+    assert engine.wake_at == math.inf
+
+
+@pytest.mark.invariant("P1")
+def test_there_is_no_probe_while_anything_is_negotiated_though_there_is_no_overuse():
+    engine = opened(440)
+    waiting, giver = joined(engine, 110, 100, 500), joined(engine, 330, 100, 300)
+    engine.request(NOW, waiting, 550)
+    assert engine.prober.target > 0
+    higher = joined(engine, 0, 100, priority=1)
+    engine.request(NOW, higher, 110)
+    assert (engine.ledger.committed, asked(engine.drain())) == (440, {giver.id: 110})
+    assert engine.prober.target == 0
+    engine.request(NOW, giver, 110)
+    assert engine.prober.target > 0
+
+
+@pytest.mark.invariant("A6", "P1")
+def test_padding_dies_with_the_estimate_though_the_next_one_comes_at_that_instant():
+    engine = opened(500_000, estimate_timeout=2.0)
+    account = PaddingAccount()
+    receiver = joined(engine, 110_000, 100_000, 300_000, 500_000, can_pad=False)
+    reconfigured(engine, receiver, account=account, can_pad=True)
+    engine.request(NOW, receiver, 550_000)
+    engine.prober.tick(NOW + 1)
+    assert account.unread > 0
+    engine.update_estimate(NOW + 2, 500_000)
+    assert account.unread == 0
+    assert engine.prober.target == 550_000
 
 
 @pytest.mark.invariant("P1")

@@ -167,9 +167,7 @@ def test_of_a_plan_that_is_elastic_what_fits_is_kept(desk):
     assert higher.projected == 650
 
 
-@pytest.mark.xfail(
-    raises=AssertionError, reason="a plan without steps is cut as if it were elastic"
-)
+@pytest.mark.invariant("G2")
 def test_of_a_plan_that_is_of_no_use_in_part_no_part_is_kept(desk):
     lower = desk.joined(1_000, min_bitrate=300)
     higher = desk.joined(0, priority=1, wants=700)
@@ -332,6 +330,30 @@ def test_without_steps_any_part_of_it_is_left(desk):
     assert desk.levels == [600]
     desk.settle(700)
     assert desk.levels == [700]
+
+
+@pytest.mark.invariant("A2")
+def test_no_more_than_what_is_held_is_left_though_more_is_wanted(desk):
+    refuser = desk.refusing(330, 100, 300, 500, wants=550)
+    desk.expected(refuser, 110)
+    desk.settle(330)
+    assert desk.levels == [330]
+
+
+@pytest.mark.xfail(raises=AssertionError, reason="where all fits it ends with what is held")
+def test_whoever_may_keep_what_it_holds_is_served_more_in_the_same_event(desk):
+    refuser = desk.refusing(330, 100, 300, 500, wants=550)
+    desk.expected(refuser, 110)
+    desk.settle(1_000)
+    assert desk.levels == [550]
+
+
+@pytest.mark.invariant("G6", "N8")
+def test_for_a_higher_class_a_refuser_is_counted_on_though_others_still_owe_answers(desk):
+    desk.refusing(330, 100, 300)
+    desk.joined(0, 100, priority=1, wants=110)
+    desk.settle(330, force=False)
+    assert desk.levels == [110, 110]
 
 
 @pytest.mark.invariant("G6")

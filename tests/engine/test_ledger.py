@@ -66,7 +66,11 @@ def test_of_those_who_wait_it_is_known_how_many_hold_anything():
         ledger.allocate(receiver, allocation)
         counts.append(ledger.waiting_with_allocation)
     assert counts == [1, 2, 2, 2, 1, 2, 1]
+    ledger.allocate(other, 1)
     ledger.mark_waiting(other, None)
+    assert ledger.waiting_with_allocation == 0
+    ledger.mark_waiting(other, 2.0)
+    assert ledger.waiting_with_allocation == 1
     ledger.allocate(other, 0)
     assert ledger.waiting_with_allocation == 0
 

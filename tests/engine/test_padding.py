@@ -249,6 +249,13 @@ def test_what_one_who_reports_has_not_sent_is_owed_when_it_comes_for_more():
 
 
 @pytest.mark.invariant("P2")
+def test_what_nobody_asked_for_and_is_sent_is_paid_for_to_the_byte():
+    desk = Desk(packet=1)
+    desk.sent(3)
+    assert desk.handed_out(0.5) == 497
+
+
+@pytest.mark.invariant("P2")
 def test_one_who_reports_nothing_is_believed():
     desk = Desk()
     for tick in range(1, 5):

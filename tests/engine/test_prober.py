@@ -90,6 +90,7 @@ def test_what_nobody_has_read_is_taken_back_when_it_ends(bench):
         (100_000, 300_000, 200_000),
         (100_001, 300_000, 200_002),
         (0, 150_000, 150_000),
+        (0, 1, 1),
         (0, 300_000, 200_000),
     ],
 )
@@ -173,6 +174,13 @@ def test_an_estimate_that_rises_by_more_than_a_hundredth_renews_patience(bench):
     assert bench.due == 5
     bench.after(3, rising(1_015_000))  # above the first, not above the last one that moved it
     assert bench.due == 5
+
+
+@pytest.mark.invariant("P4")
+def test_from_nothing_the_first_bit_is_a_rise(bench):
+    bench.after(0, rising(0))
+    bench.after(1, rising(1))
+    assert bench.due == 4
 
 
 @pytest.mark.invariant("P4")
@@ -356,7 +364,8 @@ def test_the_floor_and_its_times_are_settings():
 
 @pytest.mark.invariant("P5")
 def test_a_probe_that_may_run_is_preferred_and_without_need_it_is_idle(bench):
-    bench.after(0, STUCK)
+    assert bench.after(0, evolve(WANTED, stuck=True)) is ProbeStatus.PROBING
+    bench.after(0.5, STUCK)
     assert bench.after(1, evolve(WANTED, stuck=True)) is ProbeStatus.PROBING
     assert bench.after(2, STUCK) is ProbeStatus.LISTENING
     assert bench.due == 4

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.support import NOW, asked, granted, joined, opened
+from tests.engine.support import NOW, asked, granted, joined, ladder, opened
+from trio_allocator.engine.padding import PaddingAccount
 from trio_allocator.engine.policies import Shares
 from trio_allocator.engine.settlement import RequestWithdrawn
 from trio_allocator.engine.status import snapshot
@@ -181,6 +182,17 @@ def test_a_refuser_that_need_not_give_any_more_is_not_forced():
     assert RequestWithdrawn(other.id) in effects
     assert granted(effects) == [(higher.id, 550, GRANTED)]
     assert (refuser.projected, engine.settlement.forced) == (330, 0)
+
+
+@pytest.mark.xfail(raises=AssertionError, reason="where all fits it ends with what is held")
+def test_a_refuser_that_need_not_give_any_more_is_served_what_it_waits_for():
+    # G2: at the end there are 3790 bit/s free, and 220 are waited for until the next event.
+    engine, other, refuser, _ = pending(negotiation_timeout=5.0)
+    engine.configure(NOW, refuser, ladder(100, 300, 500), refuser.options, PaddingAccount())
+    engine.request(NOW, refuser, 550)
+    engine.answer(NOW, other, other.request.id, accepted=True)
+    engine.update_estimate(NOW, 5_000)
+    assert refuser.allocation == 550
 
 
 @pytest.mark.invariant("G1")

@@ -90,14 +90,14 @@ def test_what_can_be_taken_of_one_receiver_and_by_what_means(receiver, expected)
 @pytest.mark.invariant("G8", "G6")
 def test_plans_are_cut_before_what_is_held_and_extras_before_minimums():
     shelf = shelf_of(
-        record(110, *STEPS, number=1, pausable=True),
-        expecting(record(0, *STEPS, number=2), 110),
+        expecting(record(0, *STEPS, number=1), 110),
+        record(110, *STEPS, number=2, pausable=True),
         record(330, *STEPS, number=3),
         expecting(record(110, *STEPS, number=4), 330),
         record(330, *STEPS, number=5),
         record(550, *STEPS, number=6, weight=2.0),
     )
-    assert shelf.asked_first.in_order() == [4, 5, 3, 6, 2, 1]
+    assert shelf.asked_first.in_order() == [4, 5, 3, 6, 1, 2]
     assert shelf.cuttable == shelf.askable == 110 + 110 + 220 + 220 + 220 + 440
     assert shelf.extra == 220 + 220 + 220 + 440
 
@@ -189,6 +189,8 @@ def test_what_was_to_be_taken_comes_back_minimums_first_then_the_lowest_rate_per
         (under_request(record(550), 110), 440),
         (refusing(expecting(record(550), 110)), 1),  # any part
         (refusing(expecting(record(550, min_bitrate=300), 110)), 190),  # its minimum
+        (refusing(expecting(record(550, min_bitrate=300), 299)), 1),
+        (refusing(expecting(record(550, min_bitrate=300), 300)), 1),
         (refusing(expecting(record(200, min_bitrate=300), 110)), 90),
     ],
 )

@@ -207,6 +207,7 @@ def what_nobody_can_send_is_saved_up(patch):
 
     patch.setattr(padding, "MADE_UP_TICKS", 10**6)
     patch.setattr(Padding, "due", due)
+    patch.setattr(Padding, "able", True)
 
 
 def those_who_do_not_read_have_their_share(patch):

@@ -135,7 +135,8 @@ class Engine:
         else:
             negotiator.reject(now, receiver, self.estimates.value or 0)
             self.settlement.unplan(receiver)
-        self._settle()
+        # Who answers first must not be asked again, and who answers last be spared (G5).
+        self._settle(ask=not negotiator.outstanding)
         return True
 
     def configure(
@@ -231,15 +232,11 @@ class Engine:
         for receiver in self.settlement.negotiator.lapsed(now, estimate):
             self.settlement.sharing.index(receiver)
 
-    def _settle(self) -> None:
+    def _settle(self, *, ask: bool = True) -> None:
         known = self.estimates.value
         settlement = self.settlement
         caution = settlement.caution
-        # What an event frees may be handed on. While the estimate is unknown (A6) that is all.
-        capacity = max(self._budget, self.ledger.committed)
-        if known is not None:
-            capacity = min(known, max(capacity, caution.ceiling(self._now, known)))
-        settlement.settle(self._now, capacity, negotiate=known is not None)
+        settlement.settle(self._now, self._capacity, negotiate=known is not None, ask=ask)
         if settlement.lowered and known is not None:
             caution.lowered(self._now, known)
         settlement.lowered = False
@@ -247,6 +244,16 @@ class Engine:
         if known is not None and self.ledger.waiting:
             self._calm_at = caution.rises_at(self._now, known)
         self._review_probe()
+
+    @property
+    def _capacity(self) -> int:
+        """How far the allocations may reach now, bit/s."""
+        known = self.estimates.value
+        # What an event frees may be handed on. While the estimate is unknown (A6) that is all.
+        reached = max(self._budget, self.ledger.committed)
+        if known is None:
+            return reached
+        return min(known, max(reached, self.settlement.caution.ceiling(self._now, known)))
 
     def _review_probe(self) -> None:
         estimate = self.estimates.value
@@ -303,8 +310,8 @@ class Engine:
     def _punish(self, receiver: Receiver) -> None:
         """A promise was broken: one step is taken, if it is still needed (N4)."""
         self.breaches += 1
-        estimate = self.estimates.value
-        need = 0 if estimate is None else self.ledger.projected - estimate
+        known = self.estimates.value is not None
+        need = self.ledger.projected - self._capacity if known else 0
         level = max(receiver.step_below(receiver.allocation, need), receiver.lowest)
         if need > 0 and level < receiver.allocation:
             self.settlement.force(self._now, receiver, level, GrantReason.BREACH)

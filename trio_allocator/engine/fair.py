@@ -283,5 +283,10 @@ def _cut_down(receiver: Receiver, need: int) -> int:
     """The next level down: first what is only planned, then what is held."""
     level, held = receiver.projected, receiver.allocation
     if level > held:
-        return max(receiver.step_below(level, need), held) if level > receiver.minimum else held
+        divisible = receiver.steps or receiver.options.elastic
+        if level <= receiver.minimum:
+            return held
+        if not divisible:  # a part of it would be of no use
+            return max(receiver.minimum, held)
+        return max(receiver.step_below(level, need), held)
     return max(receiver.step_below(level, need), receiver.lowest)

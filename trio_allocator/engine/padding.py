@@ -83,6 +83,11 @@ class Padding:
         self.target: int = 0
         self.tick: float = 0.0
 
+    @property
+    def able(self) -> bool:
+        """Whether anybody can send padding."""
+        return bool(self._ring)
+
     def join(self, receiver_id: int, account: PaddingAccount) -> None:
         """Let a receiver take part in the round robin."""
         self._ring[receiver_id] = account

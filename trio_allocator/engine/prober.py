@@ -93,14 +93,15 @@ class Prober:
         """Take over what the books say: start, follow, give up, stop."""
         self._now = now
         self._remember(demand)
-        wanted = demand.wanted > 0 and demand.allowed
+        able = self.padding.able
+        wanted = able and demand.wanted > 0 and demand.allowed
         if wanted and now >= self._rest_until:
             if self._enter(ProbeEvent.WANTED):
                 self._resume(now, demand.estimate or 0)
             if now >= self._moved_at + self._settings.probe_patience:
                 self._give_up(demand)
         if not (wanted and now >= self._rest_until):
-            if demand.stuck:
+            if able and demand.stuck:
                 self._enter(ProbeEvent.STUCK)
             else:
                 self._enter(ProbeEvent.TOO_SOON if wanted else ProbeEvent.UNWANTED)
