@@ -5,7 +5,8 @@ block is run:
 
 - It may ``await`` and use ``async with`` outside of a function.
 - If it defines ``async def main()`` without running it, it is run.
-- ``trio.run`` inside a block uses virtual time too.
+- So are its functions ``test_...``, unless they ask for another fixture than `autojump_clock`.
+- ``trio.run`` inside a block uses virtual time too, unless it is given a clock.
 - A comment before the block gives it a context that the reader does not see::
 
       <!-- before:
@@ -25,12 +26,14 @@ from operator import attrgetter
 from pathlib import Path
 
 import cited_tests
+import proofs
 import pytest
 import trio
 import trio.testing
 
 import trio_allocator
 import trio_allocator.receiver
+import trio_allocator.testing
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -75,8 +78,10 @@ def blocks(page, text):
 BLOCKS = [block for page in PAGES for block in blocks(page, page.read_text(encoding="utf-8"))]
 
 
-def virtually(function, *args):
-    """`trio.run` in virtual time."""
+def virtually(function, *args, **options):
+    """`trio.run` in virtual time; what brings a clock of its own is left to it."""
+    if "clock" in options:
+        return _REAL_RUN(function, *args, **options)
 
     async def in_time():
         with trio.fail_after(LONGEST):
@@ -116,6 +121,20 @@ def run_block(block, monkeypatch):
     main = names.get("main")
     if inspect.iscoroutinefunction(main) and "trio.run(main" not in block.code:
         virtually(main)
+    for name, test in names.items():
+        if name.startswith("test_") and inspect.isfunction(test):
+            run_test(test)
+
+
+def run_test(test):
+    """Run a test that a block defines, if it asks for nothing but virtual time."""
+    fixtures = list(inspect.signature(test).parameters)
+    if fixtures not in ([], ["autojump_clock"]):
+        return
+    if inspect.iscoroutinefunction(test):
+        virtually(test, *fixtures)
+    else:
+        test(*fixtures)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
@@ -124,7 +143,9 @@ def test_the_code_of_the_documentation_runs(block, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "module", [trio_allocator, trio_allocator.receiver], ids=attrgetter("__name__")
+    "module",
+    [trio_allocator, trio_allocator.receiver, trio_allocator.testing],
+    ids=attrgetter("__name__"),
 )
 def test_the_reference_names_everything_public(module):
     reference = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -157,6 +178,8 @@ def only_block(text):
         ("```python\nasync def main():\n    missing\n```", NameError),
         ("```python\nimport trio\nasync def main():\n    missing\ntrio.run(main)\n```", NameError),
         ("```python\nimport trio\nawait trio.sleep_forever()\n```", trio.TooSlowError),
+        ("```python\ndef test_it():\n    missing\n```", NameError),
+        ("```python\nasync def test_it(autojump_clock):\n    missing\n```", NameError),
         ("```python\nthis is no Python\n```", SyntaxError),
         ("<!-- before:\n1 / 0\n-->\n```python\npass\n```", ZeroDivisionError),
         ("- a list\n\n  ```python\n  missing\n  ```", NameError),
@@ -183,6 +206,18 @@ def test_an_hour_in_a_block_takes_no_time(monkeypatch):
     run_block(only_block(text), monkeypatch)
 
 
+def test_a_block_may_check_an_allocator(monkeypatch):
+    text = """```python
+from trio_allocator import open_passthrough_allocator
+from trio_allocator.testing import check_allocator
+
+def test_it_keeps_the_contract():
+    check_allocator(open_passthrough_allocator)
+```"""
+    with pytest.raises(AssertionError, match="A2"):
+        run_block(only_block(text), monkeypatch)
+
+
 # What is promised.
 
 STATEMENTS = [
@@ -200,6 +235,12 @@ STATEMENTS = [
 )
 def test_every_promise_has_a_test(marker, statement_id):
     assert cited_tests.cited(marker).get(statement_id), f"no test cites {marker} {statement_id}"
+
+
+def test_every_check_of_the_kit_has_met_planted_allocators():
+    table = {proof.statement.id: proof for proof in proofs.proofs()}
+    assert all(proof.plants for proof in table.values() if proof.checks)
+    assert {name for name, proof in table.items() if not proof.checks} == {"L3", "C1", "C2"}
 
 
 @pytest.mark.parametrize("marker", ["invariant", "defect"])

@@ -7,6 +7,9 @@
     Every statement of ``invariants`` or ``defects`` with the tests that hold it, as found in the
     test files.
 
+``proofs``
+    Every invariant with the kinds of checks that there are of it; see `proofs`.
+
 ``layers``
     The layers of the package and what each may import.
 
@@ -28,6 +31,7 @@ from unittest import mock
 
 import cited_tests
 import layers
+import proofs
 import state_diagrams
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -129,6 +133,35 @@ class Promises(SphinxDirective):
         return nodes.bullet_list("", *items)
 
 
+class Proofs(SphinxDirective):
+    """``proofs``: see the module."""
+
+    def run(self) -> list[nodes.Node]:
+        """Write a table; a number counts checks, and an empty cell says that there are none."""
+        for path in (*cited_tests.ROOT.joinpath("tests").rglob("*.py"), *proofs.KIT.rglob("*.py")):
+            self.env.note_dependency(str(path))
+        rows = [
+            [
+                nodes.paragraph("", "", nodes.strong(text=proof.statement.id)),
+                nodes.paragraph(text=proof.statement.title),
+                *(
+                    nodes.paragraph(text="yes" if held else "")
+                    for held in (proof.engine_machine, proof.nursery_machine, proof.metamorphic)
+                ),
+                *(
+                    nodes.paragraph(text=str(number or ""))
+                    for number in (proof.checks, proof.plants, proof.tests)
+                ),
+            ]
+            for proof in proofs.proofs()
+        ]
+        titles = [
+            *("id", "invariant", "engine machine", "nursery machine", "compared"),
+            *("checks of the kit", "planted", "own tests"),
+        ]
+        return [_table(titles, [6, 34, 10, 10, 10, 10, 10, 10], rows)]
+
+
 class Layers(SphinxDirective):
     """``layers``: see the module."""
 
@@ -195,7 +228,7 @@ def _resolve(
     python = env.domains.python_domain
     # `TrackKind` and `Track.kind`, whichever module defines them, by their public names.
     for name in (".".join(local), local[-1], ".".join(local[-2:])):
-        for home in ("trio_allocator", "trio_allocator.receiver"):
+        for home in ("trio_allocator", "trio_allocator.receiver", "trio_allocator.testing"):
             if f"{home}.{name}" in python.objects:
                 return python.resolve_xref(
                     env, node["refdoc"], app.builder, "obj", f"{home}.{name}", node, text
@@ -208,6 +241,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives with Sphinx."""
     app.add_directive("state-diagram", StateDiagram)
     app.add_directive("promises", Promises)
+    app.add_directive("proofs", Proofs)
     app.add_directive("layers", Layers)
     app.add_directive("command-line", CommandLine)
     app.connect("missing-reference", _resolve)

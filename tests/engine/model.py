@@ -148,8 +148,12 @@ def _cuttable(r: Any) -> int:
 # --- the state after an event --------------------------------------------------------------------
 
 
-def check_shares(engine: Any, status: Any) -> None:
-    """A2, G2, G6, G8, N7 for the projections: what everybody will hold when all is done."""
+def check_shares(engine: Any, status: Any, event: str) -> None:
+    """A2, G2, G6, G8, N7 for the projections: what everybody will hold when all is done.
+
+    After an answer nobody is asked anew as long as others owe theirs (G5).
+    """
+    deferred = event == "answer" and bool(engine.settlement.negotiator.outstanding)
     estimate = engine.estimates.value
     everyone = list(engine.ledger)
     committed = sum(r.allocation for r in everyone)
@@ -171,16 +175,16 @@ def check_shares(engine: Any, status: Any) -> None:
     if status.ceiling is not None:
         assert status.ceiling < estimate, "G9: a ceiling that keeps nothing back"
         assert engine._now < status.ceiling_until <= engine._now + 120, "G9: calm for too long"
-    if slack < 0:
+    if slack < 0 and not deferred:
         for r in everyone:
             settled = not idle(r) or r.projected == lowest(r)
             settled |= r.refusal is not None and bool(engine.settlement.negotiator.outstanding)
             assert settled, f"A2/N6: {r.id} could still give {r.projected - lowest(r)}"
     excess = max(0, committed - estimate)
-    # Who is asked may be asked for the rest when it has answered; then who refused is forced.
+    # When all have answered, anybody may be asked for the rest; then who refused is forced.
     under_way = 0
+    unfinished = engine.settlement.negotiator._outstanding
     for r in everyone:
-        unfinished = not idle(r) or (r.refusal and engine.settlement.negotiator._outstanding)
         level = min(r.projected, lowest(r)) if unfinished else r.projected
         under_way += max(0, r.allocation - level)
     named = {allowance.name: allowance.bitrate for allowance in status.allowances}
@@ -208,6 +212,8 @@ def check_shares(engine: Any, status: Any) -> None:
             continue
         room = slack
         assert need(r, level) > room, f"G2: a step of {r.id} fits"
+        if deferred:
+            continue
         room += sum(extra(o) for o in everyone if o.options.priority < priority)
         assert need(r, level) > room, f"G6: lower classes keep what {r.id} waits for"
         if within:
@@ -285,7 +291,7 @@ class Seen:
     deadline: float = 0.0
     refusal: Refusal | None = None
     hold: float = -1.0
-    least_judged: int | None = None
+    wanted: int = 0
 
 
 @dataclass
@@ -302,6 +308,7 @@ class Witness:
     def begin(self, now: float, estimate: int | None = None) -> None:
         """Refusals lapse with time, or below the estimate they were made at (N5)."""
         for s in self.seen.values():
+            s.wanted = want(s.record)
             refusal = s.refusal
             if refusal is None:
                 continue
@@ -369,9 +376,11 @@ class Witness:
         reason = effect.reason.name
         if reason == "GRANTED":
             assert level > s.held, "G1: a grant that raises nothing"
-            assert level <= want(r), "A2: granted more than it asked for"
-            divisible = steps(r) or r.options.elastic
-            assert divisible or level in (want(r), minimum(r)), "G2: granted a part of no use"
+            # What time alone had brought was granted before this event.
+            wanted = (s.wanted, want(r))
+            assert level <= max(wanted), "A2: granted more than it asked for"
+            divisible = steps(r) or r.options.elastic or event == "configure"
+            assert divisible or level in (*wanted, minimum(r)), "G2: granted a part of no use"
             assert s.hold <= now, "G9: raised during a hold"
             assert s.request is None, "G2: raised while asked to decrease"
             s.refusal = None

@@ -26,7 +26,7 @@ class SpiedEngine(Engine):
         effects = list(self.settlement.effects)
         self.witness.hear(self, self.now, effects, actor, event)
         model.check_books(self)
-        model.check_shares(self, snapshot(self))
+        model.check_shares(self, snapshot(self), event)
         model.check_probe(self, self.witness, self.settlement._settings, self.now)
 
     def register(self, now, track, options, bandwidth, account):

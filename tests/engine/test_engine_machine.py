@@ -89,7 +89,7 @@ class EngineMachine(RuleBasedStateMachine):
         note(f"{self.now:.6f} {event} {actor}: {effects}")
         self.witness.hear(engine, self.now, effects, actor, event)
         model.check_books(engine)
-        model.check_shares(engine, snapshot(engine))
+        model.check_shares(engine, snapshot(engine), event)
         for party in self.alive.values():
             request = party.record.request
             if request is not None and request.id not in party.old_requests:

@@ -184,7 +184,7 @@ def test_a_refuser_that_need_not_give_any_more_is_not_forced():
     assert (refuser.projected, engine.settlement.forced) == (330, 0)
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="where all fits it ends with what is held")
+@pytest.mark.invariant("G2")
 def test_a_refuser_that_need_not_give_any_more_is_served_what_it_waits_for():
     # G2: at the end there are 3790 bit/s free, and 220 are waited for until the next event.
     engine, other, refuser, _ = pending(negotiation_timeout=5.0)

@@ -44,15 +44,18 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         work = arguments.work or stack.enter_context(tempfile.TemporaryDirectory("-mutation"))
         stack.enter_context(contextlib.chdir(_copied(Path(work).resolve())))
+        explanations = Explanations.load(Path(__file__).with_name("equivalent.toml"))
         if not arguments.report:
-            _run(arguments.names, arguments.jobs)
-        sys.exit(_report(Explanations.load(ROOT / "tests" / "mutation" / "equivalent.toml")))
+            _run(arguments.names, arguments.jobs, explanations)
+        sys.exit(_report(explanations))
 
 
 def _copied(work: Path) -> Path:
     """The tree, as mutmut sees it. A file that has not changed keeps its time, and its mutants."""
     # mutmut copies tests over those of the last run, and would go on with what is here no more.
     shutil.rmtree(work / "mutants" / "tests", ignore_errors=True)
+    # It would know a test that has changed by what it covered before.
+    (work / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     for name in ("trio_allocator", "tests", "docs"):
         shutil.rmtree(work / name, ignore_errors=True)
         shutil.copytree(ROOT / name, work / name, ignore=LEFT_OUT)
@@ -60,12 +63,12 @@ def _copied(work: Path) -> Path:
     return work
 
 
-def _run(names: list[str], jobs: int) -> None:
+def _run(names: list[str], jobs: int, explanations: Explanations) -> None:
     command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(jobs)]
     if not names and Path("mutants").exists():
         # What survived may have met a new test; what was killed stays so.
         subprocess.run(command, check=True)
-        everyone = judge(config(), Explanations([]))
+        everyone = judge(config(), explanations)
         names = [mutant.name for mutant in everyone if mutant.fate is Fate.SURVIVED]
         if not names:
             return

@@ -135,8 +135,9 @@ class Engine:
         else:
             negotiator.reject(now, receiver, self.estimates.value or 0)
             self.settlement.unplan(receiver)
-        # Who answers first must not be asked again, and who answers last be spared (G5).
-        self._settle(ask=not negotiator.outstanding)
+        # Nobody is asked anew before all have answered: else whoever answers first would be asked
+        # again, and whoever comes last be spared (G5).
+        self._settle(negotiate=not negotiator.outstanding)
         return True
 
     def configure(
@@ -232,11 +233,12 @@ class Engine:
         for receiver in self.settlement.negotiator.lapsed(now, estimate):
             self.settlement.sharing.index(receiver)
 
-    def _settle(self, *, ask: bool = True) -> None:
+    def _settle(self, *, negotiate: bool = True) -> None:
         known = self.estimates.value
         settlement = self.settlement
         caution = settlement.caution
-        settlement.settle(self._now, self._capacity, negotiate=known is not None, ask=ask)
+        negotiate = negotiate and known is not None
+        settlement.settle(self._now, self._capacity, negotiate=negotiate)
         if settlement.lowered and known is not None:
             caution.lowered(self._now, known)
         settlement.lowered = False

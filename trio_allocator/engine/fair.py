@@ -116,12 +116,17 @@ class FairShares:
         return ledger.projected >= capacity
 
     def _raise_everybody(self, capacity: int) -> bool:
-        """Where there is room for all that everybody waits for, order does not matter."""
+        """Where there is room for all that everybody waits for, order does not matter.
+
+        Returns:
+            True if nobody waits any more.
+        """
         ledger = self._ledger
         classes = self._shelves.classes.values()
         demand = sum(shelf.demand for shelf in classes)
         if demand > capacity - ledger.projected:
             return False
+        again = False
         for shelf in reversed(classes) if demand else ():
             members = [
                 ledger[receiver_id]
@@ -132,7 +137,9 @@ class FairShares:
                 [(r, r.allocation if r.projected < r.allocation else r.want) for r in members]
             )
             shelf.disfavour()
-        return True
+            again |= len(shelf.restorable) > 0  # who keeps what it holds may wait for more
+        self._shelves.flush()
+        return not again
 
     def _cut(self, capacity: int, *, below: int | None, with_extras_of: int | None) -> None:
         """Cut until it fits: those who can be asked first, then those who refused (N8)."""

@@ -204,4 +204,6 @@ class Prober:
             return []
         late = (now - self.next_tick) // self.padding.tick
         self.next_tick += (late + 1) * self.padding.tick
+        if self.next_tick <= now:  # by rounding
+            self.next_tick += self.padding.tick
         return self.padding.due(now)

@@ -59,7 +59,6 @@ class Settlement:
         self.policy_fault: PolicyError | None = None
         self._settings = settings
         self._ledger = ledger
-        self._ask = True
         self._planned: dict[int, Receiver] = {}
         self._pending: dict[int, Receiver] = {}
 
@@ -71,16 +70,14 @@ class Settlement:
 
     # --- everybody ---------------------------------------------------------------------------
 
-    def settle(self, now: float, capacity: int, *, negotiate: bool, ask: bool = True) -> None:
+    def settle(self, now: float, capacity: int, *, negotiate: bool) -> None:
         """Bring everybody to what the sharing says, as far as may be done now.
 
         Args:
             now: The time, s.
             capacity: bit/s.
             negotiate: Whether anybody may be brought down.
-            ask: Whether anybody may be asked now, or only when nobody owes an answer any more.
         """
-        self._ask = ask
         if not self.negotiator.outstanding:
             # Nobody owes an answer any more. See afresh who can be asked before anyone is forced.
             for receiver in list(self._pending.values()):
@@ -122,7 +119,7 @@ class Settlement:
         if receiver.projected < receiver.allocation:
             if receiver.negotiation is not Negotiation.IDLE:
                 return
-            if receiver.refusal is None and self._ask:
+            if receiver.refusal is None:
                 self.effects.append(self.negotiator.ask(now, receiver))
                 self.sharing.index(receiver)
             else:

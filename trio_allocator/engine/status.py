@@ -110,8 +110,8 @@ def snapshot(engine: Engine) -> AllocatorStatus:
 
 
 def _expected(receiver: Receiver, engine: Engine) -> int:
-    """What a receiver will hold; who was asked or refused may yet have to give all that it can."""
-    unfinished = receiver.request or (receiver.refusal and engine.settlement.negotiator.outstanding)
+    """What a receiver will hold; while anybody owes an answer, all may yet have to give more."""
+    unfinished = engine.settlement.negotiator.outstanding
     return min(receiver.projected, receiver.lowest) if unfinished else receiver.projected
 
 
