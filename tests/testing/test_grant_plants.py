@@ -460,6 +460,11 @@ def a_raise_below_what_is_sent_is_no_raise(patch):
     patch.setattr(Engine, "request", request)
 
 
+def all_are_asked_anew_after_each_answer(patch):
+    right = Engine._settle
+    patch.setattr(Engine, "_settle", lambda self, negotiate=True: right(self))
+
+
 PLANTS = {
     "G1": (
         the_oldest_unread_grant_is_kept,
@@ -480,7 +485,12 @@ PLANTS = {
         who_is_asked_is_reminded,
     ),
     "G4": (above_a_megabit_half_is_kept_in_reserve, the_best_for_one_after_the_other),
-    "G5": (the_order_of_events_counts, ties_go_by_a_hash, whoever_answers_first_gives_all),
+    "G5": (
+        the_order_of_events_counts,
+        ties_go_by_a_hash,
+        whoever_answers_first_gives_all,
+        all_are_asked_anew_after_each_answer,
+    ),
     "G6": (
         priorities_are_ignored,
         a_class_is_for_ever,

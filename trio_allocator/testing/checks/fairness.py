@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import product
 
 from ...interface import ConnectionAllocator, ReceiverHandle
 from ...tracks import Track
@@ -110,8 +111,9 @@ def _cast(allocator: ConnectionAllocator, visitors: int) -> list[ReceiverHandle]
 
 
 async def the_order_of_answers_decides_nothing(bench: Bench) -> None:
-    """G5: those who are all asked and all comply end where they end, whoever answers first."""
-    for estimate in (3 * LOW, HIGH, HIGH + 2 * MEDIUM + LOW, 2 * HIGH + LOW):
+    """G5: those who are all asked end where they end, whoever answers first, and if one refuses."""
+    estimates = (3 * LOW, HIGH + 2 * MEDIUM + LOW, HIGH + MEDIUM + 2 * LOW)
+    for estimate, refuses in product(estimates, (False, True)):
         outcomes: list[list[int]] = []
         for backward in (False, True):
             async with bench.open() as allocator:
@@ -121,13 +123,20 @@ async def the_order_of_answers_decides_nothing(bench: Bench) -> None:
                 for camera in cameras:
                     camera.request_allocation(HIGH)
                 allocator.update_bandwidth_estimation(estimate)
+                asked = requests(cameras)
+                for camera in reversed(cameras) if backward else cameras:
+                    if camera in asked and refuses and camera is cameras[1]:
+                        camera.reject_decrease(asked[camera])
+                    elif camera in asked:
+                        camera.accept_decrease(asked[camera], asked[camera].limit)
                 obey(reversed(cameras) if backward else cameras, "G5")
                 outcomes.append([camera.allocation for camera in cameras])
         demand(
             outcomes[0] == outcomes[1],
             "G5",
             f"an estimate that falls to {estimate} bit/s leaves {outcomes[0]} to those who answer "
-            f"one after another, and {outcomes[1]} if the last answers first",
+            f"one after another{', the second with a refusal' * refuses}, and {outcomes[1]} if the "
+            "last answers first",
         )
 
 
