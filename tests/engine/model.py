@@ -125,6 +125,9 @@ def _check_indices(shares: Any, everyone: list[Any]) -> None:
             (shelf.restorable, set(back)),
         ):
             assert set(line) == expected, "A1: a line"
+        for member in shelf.waiting:
+            turn = shelf.waiting._places[member][2]
+            assert turn == up[member].waiting_since, "G8: not in turn"
         demand = sum(want(r) - r.projected for r in up.values())
         demand += sum(r.allocation - r.projected for r in back.values())
         assert shelf.demand == demand, "A1: demand"

@@ -148,7 +148,7 @@ def test_to_accept_a_decrease_to_no_less_is_an_error_and_no_answer(bitrate):
     engine = opened(330)
     receiver = joined(engine, 330, 100, 300)
     engine.update_estimate(NOW, 200)
-    with pytest.raises(AnswerError):
+    with pytest.raises(AnswerError, match=f"^bitrate .*{bitrate}"):
         engine.answer(NOW, receiver, receiver.request.id, accepted=True, bitrate=bitrate)
     assert (receiver.negotiation, engine.answers) == (Negotiation.ASKED, 0)
     assert engine.answer(NOW, receiver, receiver.request.id, accepted=True, bitrate=329) is True

@@ -348,6 +348,15 @@ def test_whoever_may_keep_what_it_holds_is_served_more_in_the_same_event(desk):
     assert desk.levels == [550]
 
 
+@pytest.mark.invariant("G2")
+def test_it_is_served_more_whoever_stands_below_it(desk):
+    desk.joined(10)
+    refuser = desk.refusing(330, 100, 300, 500, wants=550, priority=1)
+    desk.expected(refuser, 110)
+    desk.settle(1_000)
+    assert desk.levels == [10, 550]
+
+
 @pytest.mark.invariant("G6", "N8")
 def test_for_a_higher_class_a_refuser_is_counted_on_though_others_still_owe_answers(desk):
     desk.refusing(330, 100, 300)

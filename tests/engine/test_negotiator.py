@@ -112,7 +112,7 @@ def test_one_answer_counts_and_a_second_one_is_an_error(negotiator):
     assert negotiator.counts(receiver, request.request_id) is True
     negotiator.accept(receiver)
     assert receiver.negotiation is Negotiation.PLEDGED
-    with pytest.raises(AnswerError):
+    with pytest.raises(AnswerError, match=f"{request.request_id}"):
         negotiator.counts(receiver, request.request_id)
 
 
@@ -136,7 +136,7 @@ def test_an_answer_to_what_was_never_sent_is_an_error(negotiator):
     own = asked(negotiator, receiver, 0).request_id
     stride = own - receiver.id
     for request_id in (foreign, receiver.id, own + stride, own - 2 * stride, own + 1, 0):
-        with pytest.raises(AnswerError):
+        with pytest.raises(AnswerError, match=f"{request_id}"):
             negotiator.counts(receiver, request_id)
 
 

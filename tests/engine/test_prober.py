@@ -298,6 +298,16 @@ def test_nothing_is_booked_before_the_tick_and_ticks_keep_their_rhythm(bench):
     assert bench.prober.next_tick == pytest.approx(NOW + 0.2)
 
 
+@pytest.mark.invariant("P2")
+def test_the_next_tick_is_later_than_this_one_whatever_floats_make_of_it():
+    for hundredths in range(1, 200):
+        bench = Bench()
+        bench.after(0, Demand(5_000_000, 3_000_000, allowed=True, stuck=False))
+        now = NOW + hundredths / 100  # just when a tick is due, or by rounding a little beside it
+        bench.prober.tick(now)
+        assert now < bench.prober.next_tick <= now + 0.0101
+
+
 # --- P5: the way out of a deadlock -------------------------------------------------------------
 
 

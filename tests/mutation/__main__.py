@@ -69,7 +69,8 @@ def _run(names: list[str], jobs: int, explanations: Explanations) -> None:
         # What survived may have met a new test; what was killed stays so.
         subprocess.run(command, check=True)
         everyone = judge(config(), explanations)
-        names = [mutant.name for mutant in everyone if mutant.fate is Fate.SURVIVED]
+        lately = (Fate.SURVIVED, Fate.WORDING)
+        names = [mutant.name for mutant in everyone if mutant.fate in lately]
         if not names:
             return
     subprocess.run([*command, *names], check=True)

@@ -67,7 +67,7 @@ class AllocatorMachine(TrioStateMachine):
     """
 
     rule_seconds: ClassVar[float] = 3600.0
-    rule_passes: ClassVar[int] = 500_000
+    rule_passes: ClassVar[int] = 50_000
     terms: ClassVar[Terms] = Terms()
     except_for: ClassVar[frozenset[str]] = frozenset()
 
@@ -200,6 +200,21 @@ class AllocatorMachine(TrioStateMachine):
                 "G9",
                 f"it lowered itself to {bitrate} and holds {handle.allocation}",
             )
+        await self.settle()
+
+    @rule(behaviour=receivers)
+    async def request_what_is_held(self, behaviour: Behaviour) -> None:
+        """A receiver wants what it has: that calls off a raise, and is answered if it did (G3)."""
+        member = behaviour.member
+        assume(not member.gone)
+        handle = member.handle
+        held = handle.allocation
+        self.observer.call(member, False, handle.request_allocation, held)
+        self.observer.demand(
+            handle.claim == held,
+            "G3",
+            f"it asked for the {held} it holds, and claims {handle.claim}",
+        )
         await self.settle()
 
     @rule(behaviour=receivers, bitrate=RATES)
