@@ -15,15 +15,15 @@ settings.register_profile(
     "ci",
     deadline=None,
     derandomize=True,
-    max_examples=200,
-    stateful_step_count=30,
+    max_examples=500,
+    stateful_step_count=50,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
     "nightly",
     deadline=None,
-    max_examples=5000,
+    max_examples=20_000,
     stateful_step_count=50,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],

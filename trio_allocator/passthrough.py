@@ -28,8 +28,9 @@ def _has_ended() -> Exception:
 class PassthroughAllocator(ConnectionAllocator):
     """Grants at once what is requested, never asks anybody to decrease, and never probes.
 
-    For connections whose capacity is no concern, and for tests. It has no tasks. It does not
-    claim the invariants about the estimate (A2, A6), which it only passes on to watchers.
+    For connections whose capacity is no concern, and for tests. It has no tasks. It knows no
+    capacity, so it does not claim A2, A5 and A6; and as it asks nobody and never probes, N2 to N6,
+    N8, P1 and P5 say nothing of it.
     """
 
     def __init__(self) -> None:

@@ -18,16 +18,20 @@ class SpiedEngine(Engine):
         )
         if initial_estimate is not None:
             self.witness.begin(now, initial_estimate)
-        self.events = 0
+        self.last_event = "open"
 
     def judge(self, actor, event):
         """Hear what was said and not yet taken, and look at all the books."""
-        self.events += 1
+        self.last_event = event
         effects = list(self.settlement.effects)
         self.witness.hear(self, self.now, effects, actor, event)
         model.check_books(self)
         model.check_shares(self, snapshot(self), event)
         model.check_probe(self, self.witness, self.settlement._settings, self.now)
+
+    def judge_again(self):
+        """When everybody has had its turn nothing may have changed without an event."""
+        self.judge(0, self.last_event)
 
     def register(self, now, track, options, bandwidth, account):
         self.witness.begin(now)

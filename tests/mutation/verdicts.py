@@ -69,6 +69,8 @@ def judge(config: Config, explanations: Explanations) -> Iterator[Mutant]:
         data.load()
         module = ".".join(path.with_suffix("").parts[1:])
         for name, exit_code in data.exit_code_by_key.items():
+            if exit_code is None:
+                continue  # it was not run
             function, class_name = orig_function_and_class_names_from_key(name)
             qualified = function if class_name is None else f"{class_name}.{function}"
             if status_by_exit_code[exit_code] in ("killed", "timeout", "segfault"):

@@ -24,7 +24,7 @@ class NurseryMachine(AllocatorMachine):
         allocator = self.allocator
         assert isinstance(allocator, ProbingAllocator)
         assert isinstance(allocator._engine, SpiedEngine)
-        allocator._engine.judge(0, "settle")
+        allocator._engine.judge_again()
 
 
 class PassthroughMachine(AllocatorMachine):

@@ -4,7 +4,6 @@ import pytest
 import trio
 from attrs import evolve
 
-from tests.testing.planting import found
 from trio_allocator import open_allocator, open_passthrough_allocator
 from trio_allocator.engine import policies
 from trio_allocator.engine.caution import Caution
@@ -516,14 +515,6 @@ PLANTS = {
         a_raise_below_what_is_sent_is_no_raise,
     ),
 }
-
-
-@pytest.mark.parametrize(
-    ("invariant", "plant"),
-    [(invariant, plant) for invariant, plants in PLANTS.items() for plant in plants],
-)
-def test_the_kit_names_what_is_broken(invariant, plant):
-    assert invariant in found(plant, invariant)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import pytest
 import trio
 import trio.testing
 
-from tests.testing.planting import found
 from trio_allocator import open_allocator, open_passthrough_allocator, quantities
 from trio_allocator.engine.negotiator import Negotiator
 from trio_allocator.mailbox import Mailbox
@@ -175,18 +174,6 @@ PLANTS = {
         every_packet_is_kept,
     ),
 }
-
-
-@pytest.mark.parametrize(
-    ("invariant", "plant"),
-    [
-        pytest.param(invariant, plant, id=f"{invariant}-{plant.__name__}")
-        for invariant, plants in PLANTS.items()
-        for plant in plants
-    ],
-)
-def test_the_kit_names_what_is_broken(invariant, plant):
-    assert invariant in found(plant, invariant)
 
 
 @pytest.mark.invariant("I1", "C3")

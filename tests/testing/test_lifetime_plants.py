@@ -6,7 +6,6 @@ import pytest
 import trio
 import trio.testing
 
-from tests.testing.planting import found
 from trio_allocator import open_allocator, open_passthrough_allocator, probing, quantities
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.ledger import Ledger
@@ -312,18 +311,6 @@ PLANTS = {
         watchers_fail_who_delivers,
     ),
 }
-
-
-@pytest.mark.parametrize(
-    ("invariant", "plant"),
-    [
-        pytest.param(invariant, plant, id=f"{invariant}-{plant.__name__}")
-        for invariant, plants in PLANTS.items()
-        for plant in plants
-    ],
-)
-def test_the_kit_names_what_is_broken(invariant, plant):
-    assert invariant in found(plant, invariant)
 
 
 @pytest.mark.invariant("L1", "L2", "L4", "L5")

@@ -7,7 +7,6 @@ import pytest
 import trio
 import trio.testing
 
-from tests.testing.planting import found
 from trio_allocator import open_allocator, open_passthrough_allocator
 from trio_allocator.engine import padding, prober
 from trio_allocator.engine.engine import Engine
@@ -341,14 +340,6 @@ PLANTS = {
         an_episode_hardly_ends,
     ),
 }
-
-
-@pytest.mark.parametrize(
-    ("invariant", "plant"),
-    [(invariant, plant) for invariant, plants in PLANTS.items() for plant in plants],
-)
-def test_the_kit_names_what_is_broken(invariant, plant):
-    assert invariant in found(plant, invariant)
 
 
 def passes(check, make):

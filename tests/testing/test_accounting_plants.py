@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from tests.testing.planting import found
-from trio_allocator import open_allocator, open_passthrough_allocator, quantities
+from trio_allocator import open_allocator, quantities
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
 from trio_allocator.engine.ledger import Ledger
@@ -17,10 +16,8 @@ from trio_allocator.engine.settlement import Settlement
 from trio_allocator.messages import AllocationGranted, GrantReason
 from trio_allocator.registration import Registration
 from trio_allocator.testing.bench import Bench
-from trio_allocator.testing.checks.accounting import CHECKS
 from trio_allocator.testing.checks.exemptions import more_comes_from_the_books
-from trio_allocator.testing.conformance import check_allocator
-from trio_allocator.testing.violation import INVARIANTS, InvariantError
+from trio_allocator.testing.violation import InvariantError
 
 
 def breaks(patch, owner, name, wrong):
@@ -372,25 +369,6 @@ PLANTS = {
         probing_goes_on_without_estimates,
     ),
 }
-
-
-@pytest.mark.parametrize(
-    ("invariant", "plant"),
-    [(invariant, plant) for invariant, plants in PLANTS.items() for plant in plants],
-)
-def test_the_kit_names_what_is_broken(invariant, plant):
-    assert invariant in found(plant, invariant)
-
-
-@pytest.mark.invariant(*CHECKS)
-@pytest.mark.parametrize("invariant", CHECKS)
-def test_right_books_are_not_complained_about(invariant):
-    check_allocator(open_allocator, except_for=INVARIANTS.keys() - {invariant})
-
-
-@pytest.mark.parametrize("invariant", ["A1", "A3", "A4"])
-def test_an_allocator_that_grants_everything_keeps_books_too(invariant):
-    check_allocator(open_passthrough_allocator, except_for=INVARIANTS.keys() - {invariant})
 
 
 async def test_a_stated_cap_for_the_not_negotiable_is_allowed(monkeypatch, autojump_clock):

@@ -1,0 +1,120 @@
+"""The kit's check of an allocator: it passes ours, and names what is broken in broken ones."""
+
+import subprocess
+import sys
+
+import pytest
+import trio
+
+from tests.testing import (
+    test_accounting_plants,
+    test_grant_plants,
+    test_input_plants,
+    test_lifetime_plants,
+    test_negotiation_plants,
+    test_probing_plants,
+)
+from tests.testing.planting import found
+from trio_allocator import open_allocator, open_passthrough_allocator
+from trio_allocator.testing import INVARIANTS, ConformanceError, InvariantError, check_allocator
+from trio_allocator.testing.conformance import CHECKS
+
+PLANTS = {
+    **test_lifetime_plants.PLANTS,
+    **test_accounting_plants.PLANTS,
+    **test_grant_plants.PLANTS,
+    **test_negotiation_plants.PLANTS,
+    **test_probing_plants.PLANTS,
+    **test_input_plants.PLANTS,
+}
+NOT_SEEN_FROM_OUTSIDE = {"L3", "C1", "C2"}
+NOT_CLAIMED = {"A2", "A5", "A6", "N2", "N3", "N4", "N5", "N6", "N8", "P1", "P5"}
+"""By the pass-through allocator, which knows no capacity, asks nobody and never probes."""
+
+
+@pytest.mark.invariant(*CHECKS)
+def test_the_allocator_keeps_the_contract():
+    check_allocator(open_allocator)
+
+
+def test_the_pass_through_allocator_keeps_what_it_claims():
+    check_allocator(open_passthrough_allocator, except_for=NOT_CLAIMED)
+
+
+def test_what_the_pass_through_allocator_does_not_claim_is_found():
+    with pytest.raises(ConformanceError) as caught:
+        check_allocator(open_passthrough_allocator)
+    assert caught.value.invariants == NOT_CLAIMED
+
+
+def test_every_invariant_has_a_check_and_a_planted_allocator():
+    assert set(CHECKS) == set(INVARIANTS) - NOT_SEEN_FROM_OUTSIDE
+    assert set(PLANTS) == set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("invariant", "plant"),
+    [
+        pytest.param(invariant, plant, id=f"{invariant}-{getattr(plant, '__name__', index)}")
+        for invariant, plants in PLANTS.items()
+        for index, plant in enumerate(plants)
+    ],
+)
+def test_the_kit_names_what_is_broken(invariant, plant):
+    assert found(plant, invariant) == {invariant}
+
+
+def test_the_error_says_which_promise_in_words_and_keeps_the_traceback():
+    with pytest.raises(ConformanceError) as caught:
+        check_allocator(open_passthrough_allocator, except_for=NOT_CLAIMED - {"P5"})
+    (violation,) = caught.value.violations
+    assert isinstance(violation, InvariantError)
+    assert str(violation).startswith(f"P5 ({INVARIANTS['P5']}): ")
+    assert str(violation) in str(caught.value)
+    assert violation.__traceback__ is not None
+
+
+class Unopenable:
+    async def __aenter__(self):
+        await trio.lowlevel.checkpoint()
+        raise OSError("no allocator today")
+
+    async def __aexit__(self, *exception):
+        pass
+
+
+class Spinning:
+    async def __aenter__(self):
+        while True:
+            await trio.lowlevel.checkpoint()
+
+    async def __aexit__(self, *exception):
+        pass
+
+
+def test_an_allocator_that_raises_has_broken_what_was_checked():
+    with pytest.raises(ConformanceError, match="no allocator today") as caught:
+        check_allocator(Unopenable)
+    assert caught.value.invariants == set(CHECKS)
+    assert any(isinstance(v.__cause__, OSError) for v in caught.value.violations)
+
+
+def test_an_allocator_that_spins_is_stopped():
+    with pytest.raises(ConformanceError, match="without a sleep"):
+        check_allocator(Spinning, except_for=set(INVARIANTS) - {"A2"})
+
+
+def test_a_stranger_among_the_ids_is_named():
+    with pytest.raises(ValueError, match=r"except_for must be some of .*N8.*, not X9"):
+        check_allocator(open_allocator, except_for={"X9", "A2"})
+
+
+def test_no_test_runner_is_needed():
+    program = """
+import sys
+sys.modules["pytest"] = None
+from trio_allocator import open_allocator
+from trio_allocator.testing import AllocatorMachine, check_allocator
+check_allocator(open_allocator, except_for={"P2"})
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
