@@ -111,7 +111,7 @@ def run_block(block, monkeypatch):
     if block.language == "pycon":
         run_doctest(block)
         return
-    names = {"__name__": "__main__"}
+    names: dict[str, object] = {"__name__": "__main__"}
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     code = compile(block.code, str(block), "exec", flags=flags, dont_inherit=True)
     if code.co_flags & inspect.CO_COROUTINE:
@@ -237,10 +237,13 @@ def test_every_promise_has_a_test(marker, statement_id):
     assert cited_tests.cited(marker).get(statement_id), f"no test cites {marker} {statement_id}"
 
 
-def test_every_check_of_the_kit_has_met_planted_allocators():
+def test_what_checks_what_is_found_in_the_sources():
     table = {proof.statement.id: proof for proof in proofs.proofs()}
-    assert all(proof.plants for proof in table.values() if proof.checks)
     assert {name for name, proof in table.items() if not proof.checks} == {"L3", "C1", "C2"}
+    assert all(proof.plants for proof in table.values() if proof.checks)
+    assert table["A2"].engine_machine
+    assert table["I1"].nursery_machine
+    assert table["G4"].metamorphic
 
 
 @pytest.mark.parametrize("marker", ["invariant", "defect"])

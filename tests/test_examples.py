@@ -44,3 +44,12 @@ def test_the_custom_receiver_follows_the_estimate(run_example):
     assert "whiteboard: 2000000 bit/s" in lines
     assert any(line.startswith("asked to go from 2000000") for line in lines)
     assert lines[-1] == "in the end it holds 600000 bit/s"
+
+
+def test_the_check_finds_what_smoothing_breaks(run_example):
+    lines = [line.strip() for line in run_example("check_my_allocator.py").splitlines()]
+    assert lines[:2] == [
+        "open_allocator keeps all that can be checked",
+        "open_smoothing_allocator breaks",
+    ]
+    assert {"A6", "L4"} <= {line.split(":")[0] for line in lines}

@@ -10,6 +10,7 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +74,7 @@ def _citations(node: ast.AST, file: str, owners: tuple[str, ...]) -> Iterator[_C
         yield from _citations(child, file, inside)
 
 
+@cache
 def cited(marker: str, tests: Path = ROOT / "tests") -> Mapping[str, list[CitedTest]]:
     """The tests below a folder by what they cite.
 

@@ -114,7 +114,6 @@ class AllocatorMachine(TrioStateMachine):
             observer = self.observer
             handle = observer.call(
                 None,
-                False,
                 self.allocator.register_track_receiver,
                 track,
                 bandwidth,
@@ -178,7 +177,7 @@ class AllocatorMachine(TrioStateMachine):
 
     async def estimate(self, estimate: int) -> None:
         """Deliver an estimate, bit/s, and let everybody react."""
-        self.observer.call(None, False, self.allocator.update_bandwidth_estimation, estimate)
+        self.observer.call(None, self.allocator.update_bandwidth_estimation, estimate)
         self.observer.demand(
             self.allocator.estimate.value == estimate, "A6", "the newest estimate is not in force"
         )
@@ -191,7 +190,7 @@ class AllocatorMachine(TrioStateMachine):
         assume(not member.gone)
         handle = member.handle
         before = handle.allocation
-        self.observer.call(member, False, handle.request_allocation, bitrate)
+        self.observer.call(member, handle.request_allocation, bitrate)
         demand = self.observer.demand
         demand(handle.claim == bitrate, "G9", f"it asked for {bitrate}, and claims {handle.claim}")
         if bitrate <= before:
@@ -209,7 +208,7 @@ class AllocatorMachine(TrioStateMachine):
         assume(not member.gone)
         handle = member.handle
         held = handle.allocation
-        self.observer.call(member, False, handle.request_allocation, held)
+        self.observer.call(member, handle.request_allocation, held)
         self.observer.demand(
             handle.claim == held,
             "G3",
@@ -224,7 +223,7 @@ class AllocatorMachine(TrioStateMachine):
         assume(not member.gone)
         handle = member.handle
         claim, before = handle.claim, handle.allocation
-        self.observer.call(member, True, self.allocator.force_allocation, handle, bitrate)
+        self.observer.force(member, bitrate)
         self.observer.demand(handle.claim == claim, "G9", f"force made the claim {handle.claim}")
         self.observer.demand(
             handle.allocation == min(before, bitrate),
@@ -242,10 +241,10 @@ class AllocatorMachine(TrioStateMachine):
         low = options.get("min_bitrate", handle.options.min_bitrate)
         cap = options.get("max_bitrate", handle.options.max_bitrate)
         assume(cap is None or cap >= low)
-        self.observer.call(member, False, handle.send_nowait, SetOptions(options))
+        self.observer.call(member, handle.send_nowait, SetOptions(options))
         if rates is not None:
             ladder = {f"v{rate}": rate for rate in rates}
-            self.observer.call(member, False, handle.send_nowait, SetVariants(ladder))
+            self.observer.call(member, handle.send_nowait, SetVariants(ladder))
         await self.settle()
 
     @rule(behaviour=receivers, value=NONSENSE)
@@ -263,7 +262,7 @@ class AllocatorMachine(TrioStateMachine):
         ]
         for operation in operations:
             try:
-                self.observer.call(None, False, operation)
+                self.observer.call(None, operation)
             except (TypeError, ValueError):
                 continue
             self.observer.demand(False, "I1", f"{value!r} was taken for a rate or a size")
@@ -275,7 +274,7 @@ class AllocatorMachine(TrioStateMachine):
     async def send(self, behaviour: Behaviour, size: int) -> None:
         """A receiver sends a packet."""
         assume(not behaviour.member.gone)
-        self.observer.call(None, False, behaviour.member.handle.buffer_sent, size)
+        self.observer.call(None, behaviour.member.handle.buffer_sent, size)
         await self.settle()
 
     # --- time --------------------------------------------------------------------------------

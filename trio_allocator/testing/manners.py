@@ -71,7 +71,6 @@ class Behaviour:
                     if isinstance(message, SendPadding):
                         self._observer.call(
                             self.member,
-                            False,
                             lambda size: self.member.handle.buffer_sent(size, padding=True),
                             message.size,
                         )
@@ -98,7 +97,7 @@ class Behaviour:
                 accept(request.limit)
             case Manner.SEPARATE:
                 if accept():
-                    observer.call(member, False, handle.request_allocation, request.limit)
+                    observer.call(member, handle.request_allocation, request.limit)
             case Manner.STEPPING:
                 half = (handle.allocation + request.limit) // 2
                 step = below(handle, handle.allocation) if steps(handle) else half
@@ -120,7 +119,7 @@ class Behaviour:
             case Manner.FLAPPING:
                 claim = handle.claim
                 accept(request.limit)
-                observer.call(member, False, handle.request_allocation, claim)
+                observer.call(member, handle.request_allocation, claim)
             case Manner.TWICE:
                 if accept(request.limit):
                     self._answer_in_vain(request)

@@ -110,7 +110,6 @@ class Observer:
     def call(
         self,
         actor: Member | None,
-        forced: bool,
         operation: Callable[P, T],
         *args: P.args,
         **kwargs: P.kwargs,
@@ -118,8 +117,7 @@ class Observer:
         """Make a call, and judge what it has changed.
 
         Args:
-            actor: Whose call it is, or whom it is about; None for the application's.
-            forced: It is `ConnectionAllocator.force_allocation`, on the actor.
+            actor: Whose call it is; None for the application's.
             operation: What to call.
             *args: Its arguments.
             **kwargs: Its arguments.
@@ -131,8 +129,21 @@ class Observer:
         before = self.total
         estimate = self._estimate
         result = operation(*args, **kwargs)
-        self._judge(actor, forced, before, estimate)
+        self._judge(actor, before, estimate)
         return result
+
+    def force(self, member: Member, bitrate: int) -> None:
+        """Let the application lower an allocation by force, and judge what that has changed.
+
+        Args:
+            member: Whose.
+            bitrate: What it may hold at most, bit/s.
+        """
+        self.look()
+        before = self.total
+        self._allocator.force_allocation(member.handle, bitrate)
+        self._judge(member, before, self._estimate)
+        self.disturbed_at = trio.current_time()
 
     def leave(self, member: Member) -> None:
         """Let a receiver leave, and judge what becomes of what it held; later calls do nothing."""
@@ -143,13 +154,13 @@ class Observer:
         member.gone = True
         self.members.remove(member)
         member.handle.close()
-        self._judge(None, False, before, self._estimate)
+        self._judge(None, before, self._estimate)
 
     def look(self) -> None:
         """Judge what time alone has changed since the last call."""
-        self._judge(None, False, sum(member.held for member in self.members), self._estimate)
+        self._judge(None, sum(member.held for member in self.members), self._estimate)
 
-    def _judge(self, actor: Member | None, forced: bool, before: int, estimate: int | None) -> None:
+    def _judge(self, actor: Member | None, before: int, estimate: int | None) -> None:
         try:
             self._estimate = self._allocator.estimate.value
         except trio.ClosedResourceError:
@@ -161,8 +172,8 @@ class Observer:
             if held > member.held:
                 raised = True
                 self._raised(member, held)
-            elif held < member.held:
-                self._lowered(member, held, by_itself=member is actor, forced=forced, known=known)
+            elif held < member.held and member is not actor:
+                self._lowered(member, held, known=known)
             if held != member.held:
                 member.changes += 1
             member.held = held
@@ -182,15 +193,9 @@ class Observer:
             held <= want(handle), "A2", f"receiver {handle.id} wants {want(handle)} and got {held}"
         )
 
-    def _lowered(
-        self, member: Member, held: int, *, by_itself: bool, forced: bool, known: bool
-    ) -> None:
+    def _lowered(self, member: Member, held: int, *, known: bool) -> None:
         handle = member.handle
-        if by_itself and not forced:
-            return
         self.disturbed_at = trio.current_time()
-        if by_itself:
-            return
         what = f"receiver {handle.id} was lowered from {member.held} to {held} bit/s"
         self.demand(handle.options.negotiable, "A5", f"{what}, and is not negotiable")
         self.demand(known, "A6", f"{what} while no estimate is known")
@@ -275,10 +280,10 @@ class Observer:
         handle = member.handle
         before = handle.allocation
         if accept:
-            counts = self.call(member, False, handle.accept_decrease, request, bitrate)
+            counts = self.call(member, handle.accept_decrease, request, bitrate)
         else:
             # With nobody left to ask, who refuses may be lowered in this very call.
-            counts = self.call(None, False, handle.reject_decrease, request)
+            counts = self.call(None, handle.reject_decrease, request)
         member.answered[request.request_id] = counts
         if member.request is request:
             member.request = None
