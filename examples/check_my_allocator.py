@@ -1,12 +1,12 @@
 """An allocator of one's own, and the kit that says what is wrong with it.
 
-It smooths the estimates that it is given, which looks like a good idea; and it is opened in a plain
-nursery, which wraps the exceptions of its user. Run it: ``python examples/check_my_allocator.py``
+It smooths the estimates that it is given, which looks like a good idea; and it lives in a plain
+nursery, which is not all that a block has to be. Run it: ``python examples/check_my_allocator.py``
 (some seconds). It needs the extra ``testing``.
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import trio
@@ -30,14 +30,14 @@ class SmoothingAllocator(ProbingAllocator):
 
 
 @asynccontextmanager
-async def open_smoothing_allocator() -> AsyncIterator[ProbingAllocator]:
+async def open_smoothing_allocator() -> AsyncGenerator[ProbingAllocator, None]:
     """Open one; it lives exactly inside its block."""
     async with trio.open_nursery() as nursery:
         allocator = SmoothingAllocator.create(nursery)
         try:
             yield allocator
         finally:
-            await allocator.destroy()
+            allocator.close()
 
 
 def report(name: str, make: AllocatorMaker) -> None:

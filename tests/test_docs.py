@@ -30,6 +30,7 @@ import proofs
 import pytest
 import trio
 import trio.testing
+from hypothesis import settings
 
 import trio_allocator
 import trio_allocator.receiver
@@ -250,6 +251,15 @@ def test_what_checks_what_is_found_in_the_sources():
 def test_no_test_cites_what_nobody_promised(marker):
     promised = {statement.id for kind, statement in STATEMENTS if kind == marker}
     assert cited_tests.cited(marker).keys() <= promised
+
+
+def test_the_page_on_proof_has_the_profiles():
+    page = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \|", page, re.MULTILINE)
+    assert {"dev", "ci", "nightly"} <= {name for name, _examples, _steps in rows}
+    for name, examples, steps in rows:
+        profile = settings.get_profile(name)
+        assert (profile.max_examples, profile.stateful_step_count) == (int(examples), int(steps))
 
 
 def test_all_defects_are_there_once():

@@ -28,6 +28,8 @@ def _has_ended() -> Exception:
 class PassthroughAllocator(ConnectionAllocator):
     """Grants at once what is requested, never asks anybody to decrease, and never probes.
 
+    What is forced down stays down until it is asked for again.
+
     For connections whose capacity is no concern, and for tests. It has no tasks. It knows no
     capacity, so it does not claim A2, A5 and A6; and as it asks nobody and never probes, N2 to N6,
     N8, P1 and P5 say nothing of it.

@@ -36,7 +36,11 @@ def main() -> None:
     """Run mutmut, and judge what it found."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("names", nargs="*", help="mutants, such as 'trio_allocator.mailbox*'; all")
-    parser.add_argument("--work", type=Path, help="keep the copy here: only changes are run again")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="keep the copy here: changed functions and survivors are run again",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="how many mutants at a time")
     parser.add_argument("--report", action="store_true", help="run nothing, print what is known")
     arguments = parser.parse_args()

@@ -52,3 +52,11 @@ def test_who_holds_nothing_has_nothing_to_promise():
     selector.registered(0, 0.0)
     request = DecreaseAllocation(500, 0, request_id=7, receiver_id=3)
     assert selector.answer(request) == RejectDecrease(7, 3)
+
+
+@pytest.mark.invariant("N4")
+def test_an_accepted_decrease_is_what_is_held_and_claimed_where_nothing_better_is_wanted():
+    selector = VariantSelector(CAMERA, target="low", active=[])
+    selector.registered(HIGH, 0.0)
+    selector.lowered(LOW, 1.0)
+    assert (selector.allocation, selector.claim) == (LOW, LOW)

@@ -664,3 +664,18 @@ def test_honest_receivers_cure_every_overuse_and_are_never_forced(order, estimat
             nursery.cancel_scope.cancel()
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def test_once_the_allocator_has_closed_nothing_is_said_any_more(autojump_clock):
+    ladder = {"low": 150_000, "high": 2_500_000}
+    async with open_allocator(initial_estimate=3_000_000) as allocator:
+        async with trio.open_nursery() as nursery:
+            camera = TrackReceiver(
+                allocator, Track("camera", variants=ladder), request_variant=lambda *_: None
+            )
+            await nursery.start(camera.run)
+            allocator.close()
+            camera.set_variants({"low": 100_000, "high": 1_000_000})  # its task does not know yet
+            camera.mute()
+            camera.padding_sent(1)
+            assert camera.handle is None

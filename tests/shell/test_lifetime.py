@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import logging
 import math
 import weakref
 from functools import partial
@@ -849,3 +850,30 @@ def test_ctrl_c_in_a_task_of_the_allocator_is_not_lost_in_the_cancellation(neste
 
     with pytest.RaisesGroup(KeyboardInterrupt, flatten_subgroups=True):
         virtually(main)
+
+
+@pytest.mark.invariant("L4")
+async def test_an_allocator_that_can_not_start_says_why(monkeypatch):
+    monkeypatch.setattr("trio_allocator.probing.Engine", breaks)
+    with pytest.raises(BrokenPartError):
+        async with open_allocator():
+            raise AssertionError("it never began")
+
+
+@pytest.mark.invariant("L3")
+def test_a_log_filter_that_raises_while_time_passes_closes_the_allocator():
+    logger = logging.getLogger("trio_allocator")
+
+    async def main():
+        async with open_allocator(initial_estimate=3_000_000) as allocator:
+            receiver = allocator.register_track_receiver(CAMERA, HIGH)
+            allocator.update_bandwidth_estimation(LOW)
+            assert receiver.accept_decrease(asked(receiver))  # and does not keep its word
+            await trio.sleep_forever()
+
+    logger.addFilter(breaks)
+    try:
+        with pytest.raises(BrokenPartError):
+            virtually(main)
+    finally:
+        logger.removeFilter(breaks)

@@ -99,9 +99,9 @@ class Negotiator:
 
     @staticmethod
     def _note_answer(receiver: Receiver) -> None:
-        if receiver.request is not None:
-            answered = (*receiver.answered, receiver.request.id)
-            receiver.answered = answered[-ANSWERS_REMEMBERED:]
+        assert receiver.request is not None
+        answered = (*receiver.answered, receiver.request.id)
+        receiver.answered = answered[-ANSWERS_REMEMBERED:]
 
     def lowered(self, receiver: Receiver) -> bool:
         """Judge a lowering by a receiver that was asked.

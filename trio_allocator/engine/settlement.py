@@ -117,8 +117,6 @@ class Settlement:
         self._planned.pop(receiver.id, None)
         self._pending.pop(receiver.id, None)
         if receiver.projected < receiver.allocation:
-            if receiver.negotiation is not Negotiation.IDLE:
-                return
             if receiver.refusal is None:
                 self.effects.append(self.negotiator.ask(now, receiver))
                 self.sharing.index(receiver)
@@ -184,8 +182,7 @@ class Settlement:
     def reconsider(self, receiver: Receiver) -> None:
         """A receiver under request has another ladder or other options."""
         request = receiver.request
-        if request is None:
-            return
+        assert request is not None
         before = request.limit
         self.negotiator.reconsider(receiver)
         if request.limit >= receiver.allocation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
@@ -61,7 +60,7 @@ class Bench:
 
 def unread(receiver: ReceiverHandle) -> list[AllocatorMessage]:
     """Take all messages out of a mailbox."""
-    messages = []
+    messages: list[AllocatorMessage] = []
     while True:
         try:
             messages.append(receiver.receive_nowait())
@@ -117,13 +116,11 @@ async def pass_time(
         seconds: How long.
         every: How often, s.
     """
-    end = trio.current_time() + seconds
     if estimate is None:
-        every = math.inf
-    while True:
-        remaining = end - trio.current_time()
-        await trio.sleep(min(every, max(0.0, remaining)))
-        if remaining <= every:
-            return
-        if estimate is not None:
-            allocator.update_bandwidth_estimation(estimate)
+        await trio.sleep(seconds)
+        return
+    end = trio.current_time() + seconds
+    while (remaining := end - trio.current_time()) > every:
+        await trio.sleep(every)
+        allocator.update_bandwidth_estimation(estimate)
+    await trio.sleep(max(0.0, remaining))

@@ -219,12 +219,16 @@ def _unwrap(result: outcome.Outcome[object]) -> object:
 
 def _raise_interrupt(error: BaseException) -> None:
     """Raise Ctrl-C by itself, if it is in a group: nobody looks for it there."""
-    if isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt) is not None:
+    if not isinstance(error, BaseExceptionGroup):
+        return
+    group: BaseExceptionGroup[BaseException] = error
+    if group.subgroup(KeyboardInterrupt) is not None:
         raise KeyboardInterrupt from None
 
 
 def _is_cancellation(error: BaseException | None) -> bool:
     """Whether an error, if there is one, says no more than that something was cancelled."""
     if isinstance(error, BaseExceptionGroup):
-        return error.split(trio.Cancelled)[1] is None
+        group: BaseExceptionGroup[BaseException] = error
+        return group.split(trio.Cancelled)[1] is None
     return error is None or isinstance(error, trio.Cancelled)

@@ -90,8 +90,3 @@ def need(holder: Holder, level: int) -> int:
     if elastic and level >= min(minimum(holder), want(holder)):
         return 1
     return above(holder, level) - level
-
-
-def waits(holder: Holder) -> bool:
-    """Whether it waits for more than it holds."""
-    return want(holder) > holder.allocation

@@ -324,7 +324,9 @@ def _not_negative(name: str, value: float, unit: str) -> float:
 
 def _size_of(packet: object) -> int:
     if isinstance(packet, bytes | bytearray | memoryview):
-        return memoryview(packet).nbytes
-    if not hasattr(packet, "size"):
+        octets: memoryview[int] = memoryview(packet)
+        return octets.nbytes
+    size: object = getattr(packet, "size", None)
+    if size is None:
         raise TypeError(f"say how many bytes it has: {packet!r} has no size")
-    return quantities.size("size", packet.size)
+    return quantities.size("size", size)

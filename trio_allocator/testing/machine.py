@@ -108,7 +108,7 @@ class AllocatorMachine(TrioStateMachine):
         cap = options.get("max_bitrate")
         assume(cap is None or cap >= options.get("min_bitrate", 0))
         bandwidth = bandwidth if cap is None else min(bandwidth, cap)
-        joined = []
+        joined: list[Behaviour] = []
         for _ in range(min(count, MOST_RECEIVERS - len(self.alive))):
             track = Track("track", kind=kind, variants={f"v{rate}": rate for rate in rates})
             observer = self.observer

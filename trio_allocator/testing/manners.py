@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 
 import trio
 
@@ -71,8 +72,7 @@ class Behaviour:
                     if isinstance(message, SendPadding):
                         self._observer.call(
                             self.member,
-                            lambda size: self.member.handle.buffer_sent(size, padding=True),
-                            message.size,
+                            partial(self.member.handle.buffer_sent, message.size, padding=True),
                         )
                     elif isinstance(message, DecreaseAllocation):
                         await self._react(message)

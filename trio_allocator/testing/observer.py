@@ -42,7 +42,6 @@ class Member:
         held: What it held when last looked at, bit/s.
         told: What it was told last, or registered with, bit/s.
         changes: How often what it holds has changed, and it has not been told.
-        request: The request that it read last, if it has not answered.
         refusal: Its last refusal.
         answered: Ids of the requests that it answered, and whether the answer counted.
         gone: It has left.
@@ -53,9 +52,8 @@ class Member:
     held: int
     told: int
     changes: int = 0
-    request: DecreaseAllocation | None = None
     refusal: Refusal | None = None
-    answered: dict[int, bool] = field(factory=dict)
+    answered: dict[int, bool] = field(factory=dict[int, bool])
     gone: bool = False
 
 
@@ -254,7 +252,6 @@ class Observer:
             self.demand(
                 lapsed or fallen, "N5", f"receiver {handle.id} had refused, and is asked: {request}"
             )
-        member.request = request
 
     def _heard_padding(self, member: Member) -> None:
         handle = member.handle
@@ -285,8 +282,6 @@ class Observer:
             # With nobody left to ask, who refuses may be lowered in this very call.
             counts = self.call(None, handle.reject_decrease, request)
         member.answered[request.request_id] = counts
-        if member.request is request:
-            member.request = None
         after = handle.allocation
         if not counts:
             self.demand(after == before, "N2", f"an answer that did not count made it {after}")

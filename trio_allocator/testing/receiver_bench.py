@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import TypeAlias, cast
+from typing import ClassVar, TypeAlias, cast
 
 import trio
 from attrs import frozen
@@ -70,7 +70,7 @@ class ReceiverRuleError(InvariantError):
         invariant: Its id, such as ``"R2"``.
     """
 
-    titles = RECEIVER_RULES
+    titles: ClassVar[Mapping[str, str]] = RECEIVER_RULES
 
 
 class Complaint(Exception):  # noqa: N818 - one is no error, but makes one

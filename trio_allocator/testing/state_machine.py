@@ -195,7 +195,7 @@ def _in_trio(function: Callable[..., object], *, is_rule: bool = False) -> Calla
     @functools.wraps(function)
     def perform(self: TrioStateMachine, /, *args: Any, **kwargs: Any) -> Any:
         step = functools.partial(function, self, *args, **kwargs)
-        return self._perform(name, step, is_rule=is_rule)
+        return self._perform(name, step, is_rule=is_rule)  # pyright: ignore[reportPrivateUsage]
 
     setattr(perform, _CARRIED_OUT_IN_TRIO, True)
     return perform

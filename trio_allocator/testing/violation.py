@@ -9,7 +9,11 @@ from typing import ClassVar
 
 
 def _titles() -> dict[str, str]:
-    text = resources.files(__package__).joinpath("invariants.toml").read_text(encoding="utf-8")
+    text = (
+        resources.files("trio_allocator.testing")
+        .joinpath("invariants.toml")
+        .read_text(encoding="utf-8")
+    )
     return {
         name: entry["title"]
         for group in tomllib.loads(text).values()

@@ -76,10 +76,11 @@ def _read(told: dict[ReceiverHandle, int]) -> None:
     for _ in range(10):
         messages = [(receiver, message) for receiver in told for message in unread(receiver)]
         for receiver, message in messages:
-            if isinstance(message, AllocationGranted):
-                told[receiver] = message.allocation
-            elif isinstance(message, DecreaseAllocation):
-                receiver.accept_decrease(message, message.limit)
+            match message:
+                case AllocationGranted(allocation):
+                    told[receiver] = allocation
+                case DecreaseAllocation(limit=limit):
+                    receiver.accept_decrease(message, limit)
 
 
 async def churn_leaves_no_trace(bench: Bench) -> None:
