@@ -1,11 +1,13 @@
 """What the checks stand on."""
 
 import math
+from typing import cast
 
 import pytest
 import trio
 
 from trio_allocator import open_allocator
+from trio_allocator.interface import ReceiverHandle
 from trio_allocator.passthrough import PassthroughAllocator
 from trio_allocator.testing import (
     INVARIANTS,
@@ -17,7 +19,7 @@ from trio_allocator.testing import (
 from trio_allocator.testing.bench import CAMERA, HIGH, obey, pass_time
 
 
-def test_who_is_asked_again_and_again_is_not_asked_for_ever():
+async def test_who_is_asked_again_and_again_is_not_asked_for_ever():
     with RecordingAllocator() as allocator:
         camera = allocator.register_track_receiver(CAMERA, HIGH)
 
@@ -35,7 +37,7 @@ def test_who_is_asked_again_and_again_is_not_asked_for_ever():
                 return camera.accept_decrease(request, bitrate)
 
         with pytest.raises(InvariantError, match="N6"):
-            obey([AskedForEver()])
+            obey([cast(ReceiverHandle, AskedForEver())])
 
 
 @pytest.mark.parametrize("estimate", [None, 1_000_000])
