@@ -329,8 +329,17 @@ MUTANTS: dict[Callable[[], Patch], tuple[str, ...]] = {
 """What is planted, and the machines that can see it, the quicker one first."""
 
 
-def examples_until_found(mutant: Callable[[], Patch], machine: str, *, at_most: int) -> int | None:
-    """How many examples a machine needs to notice a mutant; None if it does not."""
+def examples_until_found(
+    mutant: Callable[[], Patch], machine: str, *, at_most: int, by_chance: bool
+) -> int | None:
+    """How many examples a machine needs to notice a mutant; None if it does not.
+
+    Args:
+        mutant: What is planted.
+        machine: Which of `MACHINES`.
+        at_most: How many examples are tried.
+        by_chance: Others each time, or always the same.
+    """
     tried = 0
 
     def counted() -> RuleBasedStateMachine:
@@ -345,6 +354,7 @@ def examples_until_found(mutant: Callable[[], Patch], machine: str, *, at_most: 
         phases=[Phase.generate],
         database=None,
         deadline=None,
+        derandomize=not by_chance,
         suppress_health_check=list(settings().suppress_health_check),
         report_multiple_bugs=False,
     )
@@ -371,7 +381,7 @@ def main() -> None:
     for mutant in chosen:
         for machine in MUTANTS[mutant]:
             found = [
-                examples_until_found(mutant, machine, at_most=arguments.at_most)
+                examples_until_found(mutant, machine, at_most=arguments.at_most, by_chance=True)
                 for _ in range(arguments.tries)
             ]
             hits = [n for n in found if n is not None]

@@ -6,7 +6,6 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.testing import (
     test_accounting_plants as accounting,
-    test_grant_plants as grants,
     test_input_plants as inputs,
     test_negotiation_plants as negotiation,
 )
@@ -27,11 +26,9 @@ PLANTS = {
     "A1": accounting.PLANTS["A1"][0],
     "A2": accounting.PLANTS["A2"][0],
     "A5": accounting.PLANTS["A5"][0],
-    "G1": grants.the_oldest_unread_grant_is_kept,
     "I1": inputs.PLANTS["I1"][0],
     "N1": negotiation.negotiability_is_ignored,
     "N2": negotiation.second_answers_are_overlooked,
-    "N5": negotiation.refusals_are_forgotten,
 }
 
 

@@ -310,10 +310,8 @@ class Engine:
         self.settlement.refresh(self._now, receiver)
 
     def _punish(self, receiver: Receiver) -> None:
-        """A promise was broken: one step is taken, if it is still needed (N4)."""
+        """A promise was broken: one step is taken (N4). Not needed, it had been withdrawn (N7)."""
         self.breaches += 1
-        known = self.estimates.value is not None
-        need = self.ledger.projected - self._capacity if known else 0
+        need = self.ledger.projected - self._capacity
         level = max(receiver.step_below(receiver.allocation, need), receiver.lowest)
-        if need > 0 and level < receiver.allocation:
-            self.settlement.force(self._now, receiver, level, GrantReason.BREACH)
+        self.settlement.force(self._now, receiver, level, GrantReason.BREACH)

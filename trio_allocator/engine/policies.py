@@ -311,7 +311,7 @@ def check_shares(claims: Sequence[Claim], capacity: int, shares: Shares) -> None
         within = _starves(claim, chosen)
         following = level + 1 if claim.elastic and not within else claim.level_above(level)
         need = following - level
-        if level >= claim.wanted or need <= 0:
+        if level >= claim.wanted:
             continue
         room = capacity - total
         if need <= room:

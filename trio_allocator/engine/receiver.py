@@ -126,7 +126,7 @@ class Receiver:
         if not self.steps:
             return max(self.minimum, level - min(need, max(1, level >> 2)))
         index = bisect_left(self.steps, level)
-        return max(self.minimum, self.steps[index - 1]) if index else self.minimum
+        return max(self.minimum, self.steps[index - 1])
 
     def rank(self, level: int) -> int:
         """How many steps it has at this level: claims for low steps come before those for high."""

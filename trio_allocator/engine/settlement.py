@@ -252,7 +252,7 @@ class Settlement:
 
 def _turn(receiver: Receiver) -> tuple[float, ...]:
     """In which order raises are carried out: as the built-in sharing serves them."""
-    since = NEVER if receiver.waiting_since is None else receiver.waiting_since
+    assert receiver.waiting_since is not None
     more = receiver.allocation >= receiver.minimum
     rank = receiver.rank(receiver.allocation)
-    return (-receiver.options.priority, more, rank, since, receiver.id)
+    return (-receiver.options.priority, more, rank, receiver.waiting_since, receiver.id)
