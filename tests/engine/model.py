@@ -404,6 +404,7 @@ class Witness:
             assert floor(r) <= level < s.held, "N8: forced below its floor"
             s.hold = now + self.hold
             if reason == "BREACH":
+                self._check_needed(engine, s.held - level, effects)
                 assert event == "advance", "N4: a breach is judged at the deadline only"
                 one = below(r, s.held)
                 whole = steps(r) or s.held <= minimum(r)
@@ -417,6 +418,17 @@ class Witness:
             # What time alone had brought was granted under the estimate before this one.
             most = max(estimate, self.known or 0)
             assert total <= most, f"A2: granted up to {total} of {most}"
+
+    def _check_needed(self, engine: Any, cut: int, effects: list[Any]) -> None:
+        """Nothing was cut that could have stayed, with nobody served by it, nor cut after it."""
+        reasons = {e.reason.name for e in effects if getattr(e, "reason", None)}
+        served = not reasons.isdisjoint({"GRANTED", "FORCED"}) or any(
+            r.projected > r.allocation for r in engine.ledger
+        )
+        total = sum(r.allocation for r in engine.ledger)
+        assert served or total + cut > engine.estimates.value, (
+            "N4: a breach costs what is not needed"
+        )
 
     def _check_last_resort(self, engine: Any, s: Seen, estimate: int, effects: list[Any]) -> None:
         assert not any(o.request for o in self.seen.values()), "N8: somebody owes an answer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.engine import model
 from trio_allocator.engine.engine import Engine
+from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.status import snapshot
 
@@ -56,8 +57,10 @@ class SpiedEngine(Engine):
 
     def request(self, now, receiver, bitrate):
         self.witness.begin(now)
+        keeps_word = receiver.negotiation is Negotiation.PLEDGED
+        repeats = self._awaiting and bitrate == receiver.claim
         super().request(now, receiver, bitrate)
-        self.judge(receiver.id, "request")
+        self.judge(receiver.id, "answer" if keeps_word or repeats else "request")
 
     def answer(self, now, receiver, request_id, *, accepted, bitrate=None):
         self.witness.begin(now)

@@ -10,6 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from tests.engine import model
 from trio_allocator.engine.engine import Engine
+from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.padding import PaddingAccount
 from trio_allocator.engine.settings import Settings
@@ -208,6 +209,8 @@ class EngineMachine(RuleBasedStateMachine):
         before = record.allocation
         waited = levels.want(record) > before
         self.witness.begin(self.now)
+        awaits = record.negotiation is Negotiation.PLEDGED
+        awaits |= self.engine._awaiting and bitrate == record.claim
         total = sum(r.allocation for r in self.engine.ledger)
         self.engine.request(self.now, record, bitrate)
         assert record.claim == bitrate, "G9: the newest request is the claim"
@@ -215,7 +218,7 @@ class EngineMachine(RuleBasedStateMachine):
             assert sum(r.allocation for r in self.engine.ledger) <= total, "A6: raises wait"
         if bitrate < before:
             assert record.allocation == bitrate, "G9: a lowering is booked at once"
-        effects = self.check(record.id, "request")
+        effects = self.check(record.id, "answer" if awaits else "request")
         told = [e for e in effects if getattr(e, "reason", None) and e.receiver_id == record.id]
         if bitrate == before and record.allocation == before and not self.woke:
             assert len(told) == waited, "G3: answered only if it cancelled a raise"

@@ -14,6 +14,7 @@ from trio_allocator.engine.padding import Padding
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settlement import Settlement
 from trio_allocator.messages import AllocationGranted, GrantReason
+from trio_allocator.options import ReceiverOptions
 from trio_allocator.registration import Registration
 from trio_allocator.testing.bench import Bench
 from trio_allocator.testing.checks.exemptions import more_comes_from_the_books
@@ -330,6 +331,15 @@ def probing_goes_on_without_estimates(patch):
     breaks(patch, Engine, "_review_probe", review)
 
 
+def whether_it_may_be_paused_is_not_noted(patch):
+    right = ReceiverOptions.for_track.__func__
+
+    def for_track(cls, track, changes):
+        return right(cls, track, {**changes, "pausable": False})
+
+    patch.setattr(ReceiverOptions, "for_track", classmethod(for_track))
+
+
 PLANTS = {
     "A1": (
         whoever_leaves_while_it_waits_stays_in_the_sum,
@@ -339,6 +349,7 @@ PLANTS = {
         the_grant_says_what_was_claimed,
     ),
     "A2": (
+        whether_it_may_be_paused_is_not_noted,
         books_count_half,
         grants_are_remembered_until_the_next_estimate,
         registering_is_not_added_but_leaving_is_subtracted,

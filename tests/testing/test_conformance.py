@@ -1,11 +1,13 @@
 """The kit's check of an allocator: it passes ours, and names what is broken in broken ones."""
 
+import math
 import subprocess
 import sys
 
 import pytest
 import trio
 
+from tests.engine.test_metamorphic import first_fit
 from tests.testing import (
     test_accounting_plants,
     test_grant_plants,
@@ -16,7 +18,13 @@ from tests.testing import (
 )
 from tests.testing.planting import found
 from trio_allocator import open_allocator, open_passthrough_allocator
-from trio_allocator.testing import INVARIANTS, ConformanceError, InvariantError, check_allocator
+from trio_allocator.testing import (
+    INVARIANTS,
+    ConformanceError,
+    InvariantError,
+    Terms,
+    check_allocator,
+)
 from trio_allocator.testing.conformance import CHECKS
 
 PLANTS = {
@@ -107,6 +115,49 @@ def test_an_allocator_that_spins_is_stopped():
 def test_a_stranger_among_the_ids_is_named():
     with pytest.raises(ValueError, match=r"except_for must be some of .*N8.*, not X9"):
         check_allocator(open_allocator, except_for={"X9", "A2"})
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (None, "make must be callable, not None"),
+        (Unopenable(), "make must be callable"),
+        (lambda: None, "make must return an asynchronous context manager, not None"),
+        (trio.sleep_forever, "make must return an asynchronous context manager, not <coroutine"),
+    ],
+)
+def test_what_opens_nothing_is_refused_at_once(make, complaint):
+    with pytest.raises(TypeError, match=complaint):
+        check_allocator(make)
+
+
+async def test_it_says_that_it_can_not_be_called_inside_of_trio():
+    with pytest.raises(RuntimeError, match="check_allocator makes Trio runs of its own"):
+        check_allocator(open_allocator)
+
+
+@pytest.mark.parametrize(
+    ("terms", "complaint"),
+    [
+        ({"negotiation_timeout": 0}, "negotiation_timeout"),
+        ({"negotiation_timeout": 2.0}, "negotiation_timeout must be at most 1.0 seconds"),
+        ({"silence": math.inf}, "silence must be at most 60.0 seconds"),
+        ({"refusal_backoff": 0.02}, "at least twice"),
+    ],
+)
+def test_terms_that_no_check_can_see_are_refused(terms, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Terms(**terms)
+
+
+def test_terms_are_terms():
+    with pytest.raises(TypeError, match="terms must be Terms"):
+        check_allocator(open_allocator, terms=0.2)
+
+
+def test_an_allocator_with_a_policy_keeps_the_contract():
+    # The oracle serves in turn, but counts nobody who was passed: that is half of G8.
+    check_allocator(lambda: open_allocator(policy=first_fit), except_for={"G8"})
 
 
 def test_no_test_runner_is_needed():

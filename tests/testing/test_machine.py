@@ -24,7 +24,7 @@ SEARCH = settings(
 )
 PLANTS = {
     "A1": accounting.PLANTS["A1"][0],
-    "A2": accounting.PLANTS["A2"][0],
+    "A2": accounting.PLANTS["A2"][1],
     "A5": accounting.PLANTS["A5"][0],
     "I1": inputs.PLANTS["I1"][0],
     "N1": negotiation.negotiability_is_ignored,

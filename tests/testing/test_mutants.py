@@ -6,7 +6,7 @@ from hypothesis import settings
 from tests.testing import mutants
 from tests.testing.mutants import MUTANTS, examples_until_found
 
-ENOUGH = 500
+ENOUGH = 1000
 """Examples; docs/proof.md says how many each takes."""
 
 

@@ -12,7 +12,7 @@ from ..options import ReceiverOptions
 from ..tracks import Track
 from .estimates import Estimates
 from .ledger import Ledger
-from .negotiation import RefusalKind
+from .negotiation import Negotiation, RefusalKind
 from .negotiator import AnswerError
 from .padding import Meter, PaddingAccount
 from .policies import Policy
@@ -52,6 +52,7 @@ class Engine:
         self._now = now
         self._last_id = 0
         self._budget = 0
+        self._awaiting = False
         self._steady_at = NEVER
         self._calm_at = NEVER
         if initial_estimate is not None:
@@ -97,8 +98,11 @@ class Engine:
     def request(self, now: float, receiver: Receiver, bitrate: int) -> None:
         """A receiver wants another allocation. Judged against what it holds (G9)."""
         self._begin(now)
+        # To keep a promise is the second half of an answer, and to repeat it is nothing (G3).
+        keeps_word = receiver.negotiation is Negotiation.PLEDGED
+        repeats = self._awaiting and bitrate == receiver.claim
         self._request(receiver, bitrate)
-        self._settle()
+        self._settle(await_others=keeps_word or repeats)
 
     def answer(
         self,
@@ -135,9 +139,7 @@ class Engine:
         else:
             negotiator.reject(now, receiver, self.estimates.value or 0)
             self.settlement.unplan(receiver)
-        # Nobody is asked anew before all have answered: else whoever answers first would be asked
-        # again, and whoever comes last be spared (G5).
-        self._settle(negotiate=not negotiator.outstanding)
+        self._settle(await_others=True)
         return True
 
     def configure(
@@ -233,11 +235,18 @@ class Engine:
         for receiver in self.settlement.negotiator.lapsed(now, estimate):
             self.settlement.sharing.index(receiver)
 
-    def _settle(self, *, negotiate: bool = True) -> None:
+    def _settle(self, *, await_others: bool = False) -> None:
+        """Settle what has changed.
+
+        Args:
+            await_others: Ask nobody anew before all have answered: else whoever answers first
+                would be asked again, and whoever comes last be spared (G5).
+        """
         known = self.estimates.value
         settlement = self.settlement
         caution = settlement.caution
-        negotiate = negotiate and known is not None
+        self._awaiting = await_others and bool(settlement.negotiator.outstanding)
+        negotiate = known is not None and not self._awaiting
         settlement.settle(self._now, self._capacity, negotiate=negotiate)
         if settlement.lowered and known is not None:
             caution.lowered(self._now, known)
@@ -310,8 +319,9 @@ class Engine:
         self.settlement.refresh(self._now, receiver)
 
     def _punish(self, receiver: Receiver) -> None:
-        """A promise was broken: one step is taken (N4). Not needed, it had been withdrawn (N7)."""
+        """A promise was broken: one step is taken, if it is still needed (N4)."""
         self.breaches += 1
         need = self.ledger.projected - self._capacity
         level = max(receiver.step_below(receiver.allocation, need), receiver.lowest)
-        self.settlement.force(self._now, receiver, level, GrantReason.BREACH)
+        if need > 0 and level < receiver.allocation:
+            self.settlement.force(self._now, receiver, level, GrantReason.BREACH)

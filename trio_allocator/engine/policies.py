@@ -260,6 +260,8 @@ def _claim(receiver: Receiver, negotiate: bool, *, pinned: bool) -> Claim:
     wanted = held
     if receiver.negotiation is Negotiation.PLEDGED:
         held = lowest = wanted = receiver.projected
+    elif receiver.negotiation is Negotiation.ASKED and not negotiate:
+        lowest = receiver.projected  # it stays asked, unless the need has gone
     elif not negotiate or (pinned and receiver.refusal is not None):
         lowest = held
     if receiver.negotiation is Negotiation.IDLE and receiver.held_until is None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 import trio
-from attrs import frozen
+from attrs import Attribute, field, frozen
 
+from .. import quantities
 from ..interface import ConnectionAllocator, ReceiverHandle
 from ..messages import AllocationGranted, AllocatorMessage, DecreaseAllocation
 from ..tracks import Track
@@ -25,6 +27,18 @@ PLAIN = Track("plain")
 LOW, MEDIUM, HIGH = (CAMERA.allocation(name) for name in LADDER)
 
 
+def _seconds(default: float, longest: float) -> float:
+    def check(_instance: object, attribute: Attribute[float], value: object) -> None:
+        seconds = quantities.positive(attribute.name, value, "seconds", infinite=True)
+        if seconds > longest:
+            raise ValueError(
+                f"{attribute.name} must be at most {longest} seconds, got {value!r}: the checks "
+                "could not tell it from never"
+            )
+
+    return field(default=default, validator=check)
+
+
 @frozen(kw_only=True)
 class Terms:
     """The times that an allocator states; those of `Settings` by default. Seconds.
@@ -38,11 +52,18 @@ class Terms:
         probe_patience: A probe that moves nothing ends after so long.
     """
 
-    negotiation_timeout: float = 0.05
-    refusal_backoff: float = 5.0
-    calm: float = 125.0
-    silence: float = 10.0
-    probe_patience: float = 3.0
+    negotiation_timeout: float = _seconds(0.05, 1.0)
+    refusal_backoff: float = _seconds(5.0, math.inf)
+    calm: float = _seconds(125.0, 600.0)
+    silence: float = _seconds(10.0, 60.0)
+    probe_patience: float = _seconds(3.0, 30.0)
+
+    def __attrs_post_init__(self) -> None:
+        if self.refusal_backoff < 2 * self.negotiation_timeout:
+            raise ValueError(
+                f"refusal_backoff ({self.refusal_backoff}) must be at least twice "
+                f"negotiation_timeout ({self.negotiation_timeout}) seconds"
+            )
 
 
 @frozen

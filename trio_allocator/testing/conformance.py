@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 from .bench import AllocatorMaker, Bench, Terms
 from .checks import accounting, grants, input_and_cost, lifetime, negotiation, probing
 from .violation import INVARIANTS, ConformanceError, InvariantError, check_ids
-from .virtual import run_virtually
+from .virtual import check_callable_outside, run_virtually
 
 Check: TypeAlias = Callable[[Bench], Awaitable[None]]
 """Raises `InvariantError` if an allocator opened on the bench breaks the invariant."""
@@ -54,19 +56,36 @@ def check_allocator(
 
     Raises:
         ConformanceError: It breaks at least one; the message names all that were found.
+        TypeError: `make` does not open anything, or `terms` are none.
         ValueError: `except_for` names what is no invariant.
+        RuntimeError: It is called inside of a Trio run.
     """
-    check_ids("except_for", except_for, INVARIANTS)
+    excepted = check_ids("except_for", except_for, INVARIANTS)
+    check_callable_outside("check_allocator", make)
+    if not isinstance(terms, Terms | None):
+        raise TypeError(f"terms must be Terms, not {terms!r}")
+    _check_opens(make())
     bench = Bench(make, Terms() if terms is None else terms)
     violations = [
         violation
         for invariant in CHECKS
-        if invariant not in except_for
+        if invariant not in excepted
         for check in CHECKS[invariant]
         for violation in _broken(invariant, check, bench)
     ]
     if violations:
-        raise ConformanceError(f"{make!r}", violations)
+        raise ConformanceError(getattr(make, "__qualname__", repr(make)), violations)
+
+
+def _check_opens(opened: object) -> None:
+    if isinstance(opened, AbstractAsyncContextManager):
+        return
+    if inspect.iscoroutine(opened):
+        opened.close()
+    raise TypeError(
+        f"make must return an asynchronous context manager, not {opened!r}: is it decorated with "
+        "contextlib.asynccontextmanager?"
+    )
 
 
 def _broken(invariant: str, check: Check, bench: Bench) -> Iterator[InvariantError]:

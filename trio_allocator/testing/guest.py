@@ -16,6 +16,8 @@ import outcome
 import trio
 import trio.testing
 
+MOST_BREAKS = 10
+"""Who goes on after an error in its sleep is woken by one so many times."""
 STUCK_PASSES = 100
 """After so many passes in a row it is worth a look whether there is still something to wait for."""
 
@@ -161,7 +163,9 @@ class GuestRun:
         """
         hint = "the run does not end when it is cancelled: is something shielded?"
         assert self._main_task is not None
-        while _is_stuck():
+        for _ in range(MOST_BREAKS):
+            if not _is_stuck():
+                break
             for task in _innermost(self._main_task):
                 trio.lowlevel.reschedule(task, outcome.Error(RuntimeError(hint)))
             if self._pump(lambda: False, passes):

@@ -18,6 +18,7 @@ from .bench import Terms
 from .manners import HONEST, Behaviour, Manner
 from .observer import Observer
 from .state_machine import TrioStateMachine, initialize, rule
+from .violation import INVARIANTS, check_ids
 
 RATES = st.sampled_from([0, 1, 50, 110, 165, 330, 550, 880, 1100, 2750]) | st.integers(0, 3000)
 """bit/s. Small numbers read better; no rate is special (G7)."""
@@ -75,6 +76,7 @@ class AllocatorMachine(TrioStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        check_ids("except_for", self.except_for, INVARIANTS)
         self.alive: list[Behaviour] = []
         self.rested: bool = False
         self.allocator: ConnectionAllocator
@@ -82,7 +84,7 @@ class AllocatorMachine(TrioStateMachine):
 
     def open_allocator(self) -> AbstractAsyncContextManager[ConnectionAllocator]:
         """Open what is to be tried. Override it."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must say how its allocator is opened")
 
     @initialize()
     async def open(self) -> None:

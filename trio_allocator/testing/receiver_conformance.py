@@ -12,6 +12,7 @@ from itertools import product
 
 import trio
 
+from .. import quantities
 from ..engine.negotiation import Negotiation
 from ..messages import AcceptDecrease, DecreaseAllocation, GrantReason, RequestAllocation
 from .receiver_bench import (
@@ -29,7 +30,7 @@ from .receiver_bench import (
 )
 from .recording import Call, Registered, Told
 from .violation import ConformanceError, check_ids
-from .virtual import Watchman, run_virtually, tasks
+from .virtual import Watchman, check_callable_outside, run_virtually, tasks
 
 MEASURED = 4.0
 """For how long it is measured what a receiver sends, s."""
@@ -273,25 +274,33 @@ def check_track_receiver(
 
     Raises:
         ConformanceError: It breaks at least one; the message names all that were found.
-        ValueError: `except_for` names what is no rule.
+        TypeError, ValueError: An argument is not usable.
+        RuntimeError: It is called inside of a Trio run.
     """
-    check_ids("except_for", except_for, RECEIVER_RULES)
+    excepted = check_ids("except_for", except_for, RECEIVER_RULES)
+    check_callable_outside("check_track_receiver", make)
+    for name, seconds in (("grace", grace), ("negotiation_timeout", negotiation_timeout)):
+        quantities.positive(name, seconds, "seconds")
+    quantities.positive("tolerance", tolerance, "a part of the allocation")
+    quantities.whole_number("wakeups", wakeups, 1, 10**9)
     found: dict[str, ReceiverRuleError] = {}
     for checked, check in _CHECKS.items():
-        if checked in except_for:
+        if checked in excepted:
             continue
         complaint = _complaint(
             check, partial(ReceiverBench, make, grace, tolerance, negotiation_timeout, wakeups)
         )
         if complaint is not None:
             # What breaks another rule ends a check, too; it is said once.
-            other = complaint.rule is not None and complaint.rule not in except_for
+            other = complaint.rule is not None and complaint.rule not in excepted
             rule = complaint.rule if other and complaint.rule else checked
             violation = ReceiverRuleError(rule, str(complaint))
             violation.__cause__ = complaint.__cause__
             found.setdefault(rule, violation)
     if found:
-        raise ConformanceError(f"{make!r}", [found[rule] for rule in sorted(found)])
+        raise ConformanceError(
+            getattr(make, "__qualname__", repr(make)), [found[rule] for rule in sorted(found)]
+        )
 
 
 def _complaint(

@@ -24,6 +24,7 @@ import trio.testing
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine
 
+from .. import quantities
 from .guest import GuestRun
 
 T = TypeVar("T")
@@ -77,6 +78,8 @@ class TrioStateMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        quantities.positive("rule_seconds", self.rule_seconds, "seconds")
+        quantities.whole_number("rule_passes", self.rule_passes, 1, 10**9)
         self._stack = AsyncExitStack()
         self._begun = False
         self._handled_before = sys.exception()

@@ -74,17 +74,22 @@ class ConformanceError(AssertionError):
 
     def __init__(self, what: str, violations: Collection[InvariantError]) -> None:
         found = "".join(f"\n- {violation}" for violation in violations)
-        super().__init__(f"{what} breaks {len(violations)} of its promises:{found}")
         self.violations: tuple[InvariantError, ...] = tuple(violations)
         self.invariants: frozenset[str] = frozenset(v.invariant for v in violations)
+        super().__init__(f"{what} breaks {len(self.invariants)} of its promises:{found}")
 
 
-def check_ids(name: str, ids: Collection[str], known: Mapping[str, str]) -> None:
+def check_ids(name: str, ids: Collection[str], known: Mapping[str, str]) -> frozenset[str]:
     """Check an argument that names what can be broken.
+
+    Returns:
+        The ids.
 
     Raises:
         ValueError: It names something else.
     """
-    strangers = sorted(set(ids) - set(known))
+    named = frozenset([ids] if isinstance(ids, str) else ids)
+    strangers = sorted(named - set(known))
     if strangers:
         raise ValueError(f"{name} must be some of {', '.join(known)}, not {', '.join(strangers)}")
+    return named

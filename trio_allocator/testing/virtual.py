@@ -37,6 +37,19 @@ class Watchman(trio.abc.Instrument):
             trio.lowlevel.current_trio_token().run_sync_soon(self.scope.cancel)
 
 
+def check_callable_outside(name: str, make: object) -> None:
+    """Check what a conformance check is given, and where it is called.
+
+    Raises:
+        TypeError: It is nothing to call.
+        RuntimeError: It is called inside of a Trio run, where no other can start.
+    """
+    if not callable(make):
+        raise TypeError(f"make must be callable, not {make!r}: pass the function, not its result")
+    if trio.lowlevel.in_trio_run():
+        raise RuntimeError(f"{name} makes Trio runs of its own: call it from a synchronous test")
+
+
 def run_virtually(main: Callable[[Watchman], Awaitable[None]]) -> None:
     """Run something in virtual time.
 

@@ -318,6 +318,7 @@ CHECKS: dict[str, tuple[Callable[[Bench], Awaitable[None]], ...]] = {
         what_is_freed_is_booked,
         a_newcomer_is_an_allowance,
         overuse_comes_to_an_end,
+        exemptions.only_a_minimum_outlives_overuse,
     ),
     "A3": (no_time_makes_no_rate,),
     "A4": (what_is_sent_counts,),

@@ -18,6 +18,7 @@ from ..bench import (
     PLAIN,
     Bench,
     grants,
+    obey,
     pass_time,
     requests,
     total,
@@ -135,6 +136,23 @@ async def the_application_may_force_anybody(bench: Bench) -> None:
             "A5", "forced by the application, it is told", told, [(30_000, GrantReason.FORCED)]
         )
         demand_same("A5", "forced by the application, it holds", microphone.allocation, 30_000)
+
+
+async def only_a_minimum_outlives_overuse(bench: Bench) -> None:
+    """A2: without any bandwidth the lowest step is kept, but not by one that may be paused."""
+    for live in (False, True):
+        async with bench.open() as allocator:
+            allocator.update_bandwidth_estimation(ENOUGH)
+            for pausable, lowest in ((False, LOW), (True, 0)):
+                said = {} if live else {"pausable": pausable}
+                camera = allocator.register_track_receiver(CAMERA, HIGH, **said)
+                if live:
+                    camera.set_options(pausable=pausable)
+                allocator.update_bandwidth_estimation(0)
+                obey([camera])
+                what = f"without any bandwidth, pausable={pausable}, it holds"
+                demand_same("A2", what, camera.allocation, lowest)
+                camera.close()
 
 
 # --- A6: not knowing ---------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def _cast(allocator: ConnectionAllocator, visitors: int) -> list[ReceiverHandle]
 async def the_order_of_answers_decides_nothing(bench: Bench) -> None:
     """G5: those who are all asked end where they end, whoever answers first, and if one refuses."""
     estimates = (3 * LOW, HIGH + 2 * MEDIUM + LOW, HIGH + MEDIUM + 2 * LOW)
-    for estimate, refuses in product(estimates, (False, True)):
+    for estimate, refuses, at_once in product(estimates, (False, True), (False, True)):
         outcomes: list[list[int]] = []
         for backward in (False, True):
             async with bench.open() as allocator:
@@ -127,8 +127,11 @@ async def the_order_of_answers_decides_nothing(bench: Bench) -> None:
                 for camera in reversed(cameras) if backward else cameras:
                     if camera in asked and refuses and camera is cameras[1]:
                         camera.reject_decrease(asked[camera])
-                    elif camera in asked:
+                    elif camera in asked and at_once:
                         camera.accept_decrease(asked[camera], asked[camera].limit)
+                    elif camera in asked:
+                        camera.accept_decrease(asked[camera])
+                        camera.request_allocation(asked[camera].limit)
                 obey(reversed(cameras) if backward else cameras, "G5")
                 outcomes.append([camera.allocation for camera in cameras])
         demand(
