@@ -69,7 +69,7 @@ class OpenedOnly(PassthroughAllocator):
         return self
 
     async def __aexit__(self, *exception):
-        await self.destroy()
+        self.close()
 
 
 def test_an_allocator_may_do_without_a_form_for_other_nurseries():

@@ -198,7 +198,7 @@ async def in_a_collapsing_nursery(start):
             yield being
     except BaseExceptionGroup as group:
         if len(group.exceptions) == 1:
-            raise group.exceptions[0] from None
+            raise group.exceptions[0] from None  # noqa: ASYNC123 - that is what is wrong
         raise
 
 
@@ -209,7 +209,7 @@ async def swallowing(start):
         being = start(nursery)
         try:
             yield being
-        except trio.Cancelled:
+        except trio.Cancelled:  # noqa: ASYNC103 - that is what is wrong
             pass
         finally:
             being.close()

@@ -170,7 +170,9 @@ class AllocatorMachine(TrioStateMachine):
         await self.estimate(max(0, self.observer.total + less))
 
     @rule(swing=st.sampled_from([0.02, 0.1, 0.3]), times=st.integers(2, 8))
-    async def swing_estimate(self, swing: float, times: int) -> None:
+    async def swing_estimate(  # noqa: ASYNC910 - it swings at least twice
+        self, swing: float, times: int
+    ) -> None:
         """The estimate swings around what is held."""
         base = self.observer.total
         for index in range(times):
@@ -311,7 +313,7 @@ class AllocatorMachine(TrioStateMachine):
         await self._repeat_estimate(self.terms.calm + 10)
         self.observer.idle_capacity()
 
-    async def _repeat_estimate(self, seconds: float) -> None:
+    async def _repeat_estimate(self, seconds: float) -> None:  # noqa: ASYNC910 - if there is one
         estimate = self.allocator.estimate.value
         end = trio.current_time() + seconds
         while estimate is not None and trio.current_time() < end:

@@ -61,7 +61,7 @@ class Behaviour:
         self._observer = observer
         self._terms = terms
 
-    async def run(self) -> None:
+    async def run(self) -> None:  # noqa: ASYNC910 - a crash or a leave may come first
         """Live until the registration ends, or until cancelled; then leave."""
         try:
             with self.scope:
@@ -85,7 +85,7 @@ class Behaviour:
         finally:
             self._observer.leave(self.member)
 
-    async def _react(self, request: DecreaseAllocation) -> None:
+    async def _react(self, request: DecreaseAllocation) -> None:  # noqa: ASYNC910 - most do at once
         observer, member = self._observer, self.member
         handle = member.handle
 

@@ -100,15 +100,14 @@ async def _destroy(bench: Bench, begin: _Begin) -> _Company:
 async def _destroy_in_own_nursery(bench: Bench, begin: _Begin) -> _Company:
     async with bench.open() as pattern:
         pass
+    company = _Company(pattern, ())
     async with trio.open_nursery() as nursery:
-        try:
+        with contextlib.suppress(NotImplementedError):
             allocator = type(pattern).create(nursery)
-        except NotImplementedError:
-            return _Company(pattern, ())
-        company = await begin(allocator)
-        await allocator.destroy()
-        await allocator.destroy()
-        return company
+            company = await begin(allocator)
+            await allocator.destroy()
+            await allocator.destroy()
+    return company
 
 
 ENDINGS = {
