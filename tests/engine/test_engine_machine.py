@@ -495,7 +495,7 @@ class EngineMachine(RuleBasedStateMachine):
             assert not engine.settlement.holds, "C3: holds are left"
 
 
-EngineMachine.TestCase.settings = settings(max_examples=2 * settings().max_examples)
+EngineMachine.TestCase.settings = settings(max_examples=settings().max_examples * 5 // 2)
 TestEngine = pytest.mark.invariant(
     "A1", "A2", "A5", "A6", "G1", "G2", "G3", "G6", "G8", "G9",
     "N1", "N2", "N3", "N4", "N5", "N6", "N7", "N8", "P1", "P2", "P4", "C3",

@@ -3,6 +3,8 @@
 from contextlib import asynccontextmanager
 from unittest import mock
 
+from hypothesis import settings
+
 from tests.engine.spied import SpiedEngine
 from tests.testing.test_conformance import NOT_CLAIMED
 from trio_allocator import ProbingAllocator, open_allocator, open_passthrough_allocator
@@ -36,5 +38,7 @@ class PassthroughMachine(AllocatorMachine):
         return open_passthrough_allocator()
 
 
+for machine in (NurseryMachine, PassthroughMachine):
+    machine.TestCase.settings = settings(max_examples=settings().max_examples * 5 // 2)
 TestNursery = NurseryMachine.TestCase
 TestPassthrough = PassthroughMachine.TestCase

@@ -163,7 +163,7 @@ class GuestRun:
         """
         hint = "the run does not end when it is cancelled: is something shielded?"
         assert self._main_task is not None
-        for _ in range(MOST_BREAKS):
+        for _ in range(MOST_BREAKS):  # pragma: no branch - so many lives has hardly anybody
             if not _is_stuck():
                 break
             for task in _innermost(self._main_task):

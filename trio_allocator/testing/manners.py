@@ -96,8 +96,8 @@ class Behaviour:
             case Manner.HONEST:
                 accept(request.limit)
             case Manner.SEPARATE:
-                if accept():
-                    observer.call(member, handle.request_allocation, request.limit)
+                accept()
+                observer.call(member, handle.request_allocation, request.limit)
             case Manner.STEPPING:
                 half = (handle.allocation + request.limit) // 2
                 step = below(handle, handle.allocation) if steps(handle) else half
@@ -121,8 +121,8 @@ class Behaviour:
                 accept(request.limit)
                 observer.call(member, handle.request_allocation, claim)
             case Manner.TWICE:
-                if accept(request.limit):
-                    self._answer_in_vain(request)
+                accept(request.limit)
+                self._answer_in_vain(request)
             case Manner.CONFUSED:
                 self._answer_in_vain(
                     DecreaseAllocation(handle.allocation, 0, request.request_id + 1, handle.id + 1)
