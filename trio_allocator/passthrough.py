@@ -85,11 +85,14 @@ class PassthroughAllocator(ConnectionAllocator):
         checked, held = check_registration(track, bandwidth, options)
         self._last_id += 1
         receiver = Receiver(self._last_id, track, checked, held)
-        account = PaddingAccount()
-        mailbox = Mailbox(receiver.id, account, None)
-        registration = Registration(self, receiver, account, mailbox, self._meter)
+        registration = self._open_registration(receiver)
         self._registrations[receiver.id] = registration
         return registration
+
+    def _open_registration(self, receiver: Receiver) -> Registration:
+        account = PaddingAccount()
+        mailbox = Mailbox(receiver.id, account, None)
+        return Registration(self, receiver, account, mailbox, self._meter)
 
     def update_bandwidth_estimation(self, estimate: float) -> None:
         """See `ConnectionAllocator.update_bandwidth_estimation`."""

@@ -4,6 +4,7 @@ import trio
 
 from trio_allocator.interface import ReceiverHandle
 from trio_allocator.messages import AllocationGranted, AllocatorMessage, DecreaseAllocation
+from trio_allocator.testing.virtual import tasks as tasks
 from trio_allocator.tracks import Track
 
 LADDER = {"low": 150_000, "medium": 500_000, "high": 2_500_000}
@@ -44,23 +45,6 @@ async def obey(receiver: ReceiverHandle, log: list[AllocatorMessage] | None = No
             log.append(message)
         if isinstance(message, DecreaseAllocation):
             receiver.accept_decrease(message, message.limit)
-
-
-def tasks() -> set[trio.lowlevel.Task]:
-    """Every task that there is."""
-    root = trio.lowlevel.current_root_task()
-    assert root is not None
-    found = {root}
-    fresh = [root]
-    while fresh:
-        fresh = [
-            child
-            for task in fresh
-            for nursery in task.child_nurseries
-            for child in nursery.child_tasks
-        ]
-        found.update(fresh)
-    return found
 
 
 def next_deadline() -> float:

@@ -138,7 +138,8 @@ class FairShares:
             )
             shelf.disfavour()
             again |= len(shelf.restorable) > 0  # who keeps what it holds may wait for more
-        self._shelves.flush()
+        if again:
+            self._shelves.flush()
         return not again
 
     def _cut(self, capacity: int, *, below: int | None, with_extras_of: int | None) -> None:

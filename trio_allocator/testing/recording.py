@@ -9,7 +9,6 @@ import trio
 from attrs import frozen
 
 from .. import quantities
-from ..checks import check_registration
 from ..engine.negotiator import Negotiator
 from ..engine.padding import Padding, PaddingAccount
 from ..engine.receiver import Receiver
@@ -236,17 +235,16 @@ class RecordingAllocator(PassthroughAllocator):
         **options: Unpack[ReceiverOptionChanges],
     ) -> Registration:
         """See `ConnectionAllocator.register_track_receiver`."""
-        self._check_open()
-        checked, held = check_registration(track, bandwidth, options)
-        self._last_id += 1
-        receiver = Receiver(self._last_id, track, checked, held)
-        account = PaddingAccount()
-        mailbox = Mailbox(receiver.id, account, self._padding)
-        registration = _Recorded(self, receiver, account, mailbox, self._meter)
-        self._registrations[receiver.id] = registration
-        self.note(receiver.id, Registered(track, held, checked))
+        registration = super().register_track_receiver(track, bandwidth, **options)
+        held, checked = registration.allocation, registration.options
+        self.note(registration.id, Registered(track, held, checked))
         self._count.publish(len(self._registrations))
         return registration
+
+    def _open_registration(self, receiver: Receiver) -> Registration:
+        account = PaddingAccount()
+        mailbox = Mailbox(receiver.id, account, self._padding)
+        return _Recorded(self, receiver, account, mailbox, self._meter)
 
     def update_bandwidth_estimation(self, estimate: float) -> None:
         """See `ConnectionAllocator.update_bandwidth_estimation`. Nothing comes of it."""
