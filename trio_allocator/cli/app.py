@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from .linktest.command import link_test
 from .quality import measure
 from .reader import read_recording
 from .recording import Recording, RecordingError, parse_track
@@ -152,6 +153,9 @@ def demo(
         _replay(recording, speed if watched else None, utility, plot, as_machine=as_machine)
     except RecordingError as error:
         _refuse(error)
+
+
+app.command()(link_test)
 
 
 def _check_speed(speed: float | None) -> None:

@@ -1,0 +1,133 @@
+"""The result of a link test: a table for people, and keys for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import asdict
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .comparison import Row, Verdict, judge
+from .figures import Figures
+from .result import PATIENCE, Run
+
+_COLOURS = {
+    Verdict.BETTER: "green",
+    Verdict.HOLDS: "green",
+    Verdict.SHORT: "red",
+    Verdict.INCONCLUSIVE: "yellow",
+}
+
+
+def as_json(rows: Sequence[Row]) -> dict[str, object]:
+    """The documented keys of ``--json``; `trio_allocator.cli.linktest.figures` defines figures.
+
+    ========================  ==================================================================
+    ``schedules``             a list, one entry for each schedule and line-up:
+    ``schedule``              its name
+    ``flows``                 ``ours`` or ``libwebrtc``, for each flow
+    ``duration_s``            of one run
+    ``runs``                  how many there were
+    ``starved``               how many of them tell nothing, as the machine was too busy
+    ``lateness_ms``           for each run, what 99 of 100 deliveries were not later than
+    ``figures``               medians of the others, null if there are none: ``utilisation``,
+                              ``queue_delay`` (s), ``reaction`` (s), ``recovery`` (s),
+                              ``overflow``, ``fairness``, ``media``
+    ``verdict``               for ours beside libwebrtc's: ``better``, ``holds``,
+                              ``falls short``, ``inconclusive``; null where there is nothing to
+                              compare with
+    ``short``                 the names of the bars that it falls short of
+    ========================  ==================================================================
+    """
+    return {
+        "schedules": [
+            {
+                "schedule": row.scenario.name,
+                "flows": [stack.value for stack in row.line_up],
+                "duration_s": row.scenario.duration,
+                "runs": len(row.runs),
+                "starved": len(row.runs) - len(row.conclusive),
+                "lateness_ms": [round(1e3 * run.late, 3) for run in row.runs],
+                "figures": None if row.figures is None else _rounded(row.figures),
+                **_judgement(row, rows),
+            }
+            for row in rows
+        ]
+    }
+
+
+def print_table(console: Console, rows: Sequence[Row]) -> None:
+    """Print a line for each schedule and line-up."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, header_style="bold")
+    table.add_column("schedule")
+    table.add_column("flows", no_wrap=True)
+    for heading in ("utilised", "queue p95", "reaction", "recovery", "overflow", "fair", "media"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("runs", justify="right", no_wrap=True)
+    table.add_column("beside libwebrtc")
+    before = ""
+    for row in rows:
+        name = row.scenario.name
+        table.add_row(
+            "" if name == before else name,
+            " + ".join(row.line_up),
+            *_cells(row.figures),
+            f"{len(row.conclusive)}/{len(row.runs)}",
+            _verdict(row, rows),
+        )
+        before = name
+    console.print(table)
+    starved = sum(len(row.runs) - len(row.conclusive) for row in rows)
+    if starved:
+        console.print(
+            f" {starved} of {sum(len(row.runs) for row in rows)} runs tell nothing: more than one "
+            f"in a hundred packets came over {1e3 * PATIENCE:g} ms late, as the machine was busy.",
+            style="yellow",
+        )
+
+
+def _cells(figures: Figures | None) -> list[str]:
+    if figures is None:
+        return ["–"] * 7
+    return [
+        f"{figures.utilisation:.1%}",
+        f"{1e3 * figures.queue_delay:.0f} ms",
+        _seconds(figures.reaction),
+        _seconds(figures.recovery),
+        f"{figures.overflow:.2%}",
+        "" if figures.fairness is None else f"{figures.fairness:.3f}",
+        f"{figures.media:.1%}",
+    ]
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f} s"
+
+
+def _verdict(row: Row, rows: Sequence[Row]) -> Text:
+    judgement = judge(row, rows)
+    if judgement is None:
+        return Text("")
+    return Text(str(judgement), style=_COLOURS[judgement.verdict])
+
+
+def _judgement(row: Row, rows: Sequence[Row]) -> dict[str, object]:
+    judgement = judge(row, rows)
+    if judgement is None:
+        return {"verdict": None, "short": []}
+    return {"verdict": judgement.verdict.value, "short": list(judgement.short)}
+
+
+def _rounded(figures: Figures) -> dict[str, float | None]:
+    return {
+        name: None if value is None else round(value, 6) for name, value in asdict(figures).items()
+    }
+
+
+def describe(run: Run) -> str:
+    """One line on a run that is over, for the progress."""
+    words = f"{run.scenario.name}, {' + '.join(run.line_up)}"
+    return f"{words}: inconclusive, {1e3 * run.late:.1f} ms late" if run.is_starved else words
