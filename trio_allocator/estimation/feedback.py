@@ -6,6 +6,7 @@ The format is that of draft-holmer-rmcat-transport-wide-cc-extensions-01, sectio
 from __future__ import annotations
 
 import struct
+from itertools import compress
 
 from attrs import frozen
 
@@ -76,10 +77,10 @@ class TransportFeedback:
         if not covered:
             raise FeedbackError("a feedback that covers no packet says nothing")
         symbols, at = chunks.decode(packet, FIXED_SIZE, end, covered)
-        if at + sum(symbols) > end:
+        size = symbols.count(chunks.SMALL_DELTA) + 2 * symbols.count(chunks.LARGE_DELTA)
+        if at + size > end:
             raise FeedbackError(
-                f"the deltas of the packets received need {sum(symbols)} bytes, "
-                f"but there are {end - at}"
+                f"the deltas of the packets received need {size} bytes, but there are {end - at}"
             )
         arrivals = _arrivals(symbols, packet, at)
         return cls(sender, media, base, times >> 8, times & 0xFF, arrivals)
@@ -111,20 +112,17 @@ class TransportFeedback:
 
 def _arrivals(symbols: bytearray, packet: bytes, at: int) -> tuple[int | None, ...]:
     """Add up the deltas; there is one for each packet received (section 3.1.5)."""
-    arrivals: list[int | None] = []
+    arrivals: list[int | None] = [None] * len(symbols)
     time = 0
-    for symbol in symbols:
-        if symbol == chunks.SMALL_DELTA:
+    for index in compress(range(len(symbols)), symbols):
+        if symbols[index] == chunks.SMALL_DELTA:
             time += packet[at] * DELTA_UNIT
             at += 1
-            arrivals.append(time)
-        elif symbol == chunks.NOT_RECEIVED:
-            arrivals.append(None)
         else:
             delta = packet[at] << 8 | packet[at + 1]
             at += 2
             time += (delta - 2**16 if delta > LARGEST_DELTA else delta) * DELTA_UNIT
-            arrivals.append(time)
+        arrivals[index] = time
     return tuple(arrivals)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from typing import NamedTuple
 
 from .feedback import TransportFeedback
@@ -15,6 +14,9 @@ WINDOW = 2**15
 REMEMBERED = 64
 """How far apart the counts of two feedbacks may be that come out of order. A quarter of all counts:
 the other three quarters lie ahead, for feedbacks may be lost in a row, and rarely overtake."""
+
+_LOST = 1
+_RECEIVED = 2
 
 _COUNTS = 2**8
 _SEQUENCES = 2**16
@@ -41,7 +43,8 @@ class FeedbackReader:
     leave it out between them (as GStreamer does). A feedback that itself was lost leaves the packets
     it covered unknown: of those nothing is told.
 
-    The memory it takes is bounded, whatever comes: by `WINDOW` numbers and `REMEMBERED` feedbacks.
+    The memory it takes does not depend on what comes: a byte for each of `WINDOW` packets, and
+    some numbers for each of the latest feedbacks.
 
     Attributes:
         ignored: How many feedbacks told nothing for being impossible: they begin with a packet that
@@ -52,9 +55,8 @@ class FeedbackReader:
         self.ignored: int = 0
         self._clock = PeerClock()
         self._covered = _CoveredRuns()
-        self._next: int | None = None
-        # Numbers below `_next` that were not told as received, ascending; True: told as lost.
-        self._open: OrderedDict[int, bool] = OrderedDict()
+        self._last_sent: int | None = None
+        self._told = bytearray(WINDOW)  # of each packet, up to the last one sent
 
     @property
     def clock_jumps(self) -> int:
@@ -72,19 +74,21 @@ class FeedbackReader:
         Args:
             feedback: What came.
             now: When it came, s, on our clock.
-            last_sent: Extended sequence number of the newest packet sent: what lies after it can
-                not have been received, and what lies `WINDOW` and more before it is forgotten.
+            last_sent: Extended sequence number of the newest packet sent; never less than before.
+                What lies after it can not have been received, and what lies `WINDOW` and more
+                before it is forgotten.
 
         Returns:
             What is new, by ascending sequence number. No arrival is later than `now` by more than
             10 s, nor earlier by more than 70 s.
 
         Raises:
-            ValueError: `now` is not finite.
+            ValueError: `now` is not finite, or `last_sent` less than before.
         """
-        arrivals = feedback.arrivals
         if not math.isfinite(now):
             raise ValueError(f"now must be finite (seconds), got {now!r}")
+        self._slide(last_sent)
+        arrivals = feedback.arrivals
         age = (last_sent - feedback.base_sequence) % _SEQUENCES
         times = [arrival for arrival in arrivals if arrival is not None]
         if age >= WINDOW or not self._clock.follow(feedback.reference_time, times, now):
@@ -95,33 +99,36 @@ class FeedbackReader:
         # What its neighbours leave out before and after it, they leave out together with it.
         first, past = self._covered.add(feedback.feedback_count, begin, end)
         first = max(first, last_sent - WINDOW + 1)
-        statuses = [None] * (begin - first) + list(arrivals[: end - begin]) + [None] * (past - end)
-        self._forget(last_sent - WINDOW)
-        return self._tell(first, statuses)
+        lost_before, lost_after = [None] * (begin - first), [None] * (past - end)
+        statuses = [*lost_before, *arrivals[: end - begin], *lost_after]
+        return self._tell(first, statuses, last_sent - WINDOW + 1)
 
-    def _tell(self, first: int, statuses: list[int | None]) -> list[PacketResult]:
+    def _slide(self, last_sent: int) -> None:
+        """Make room for what was sent since the last feedback, at the cost of the oldest."""
+        if self._last_sent is not None:
+            sent = last_sent - self._last_sent
+            if sent < 0:
+                raise ValueError(
+                    f"last_sent must not be less than before ({self._last_sent}), got {last_sent}: "
+                    "extend the numbers of the wire, they wrap around"
+                )
+            del self._told[:sent]
+            self._told += bytes(WINDOW - len(self._told))
+        self._last_sent = last_sent
+
+    def _tell(self, first: int, statuses: list[int | None], oldest: int) -> list[PacketResult]:
         results = []
-        told = first if self._next is None else self._next
-        for sequence in range(told, first):
-            self._open[sequence] = False
+        told = self._told
         seconds = self._clock.seconds
-        unheard = self._open
-        for sequence, arrival in enumerate(statuses, first):
+        for place, arrival in enumerate(statuses, first - oldest):
             if arrival is None:
-                if sequence >= told or unheard.get(sequence) is False:
-                    unheard[sequence] = True
-                    results.append(PacketResult(sequence, None))
-            elif sequence >= told or unheard.pop(sequence, None) is not None:
-                results.append(PacketResult(sequence, seconds(arrival)))
-        self._next = max(told, first + len(statuses))
+                if not told[place]:
+                    told[place] = _LOST
+                    results.append(PacketResult(oldest + place, None))
+            elif told[place] != _RECEIVED:
+                told[place] = _RECEIVED
+                results.append(PacketResult(oldest + place, seconds(arrival)))
         return results
-
-    def _forget(self, last: int) -> None:
-        """Forget what is that old and older."""
-        while self._open and next(iter(self._open)) <= last:
-            self._open.popitem(last=False)
-        if self._next is not None:
-            self._next = max(self._next, last + 1)
 
 
 class _CoveredRuns:
