@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from attrs import asdict
 from rich import box
@@ -20,6 +21,7 @@ _COLOURS = {
     Verdict.SHORT: "red",
     Verdict.INCONCLUSIVE: "yellow",
 }
+_HEADINGS = ("used", "queue p95", "react", "recover", "full", "fair", "media", "runs")
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, object]:
@@ -60,44 +62,63 @@ def as_json(rows: Sequence[Row]) -> dict[str, object]:
 
 
 def print_table(console: Console, rows: Sequence[Row]) -> None:
-    """Print a line for each schedule and line-up."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, header_style="bold")
-    table.add_column("schedule")
-    table.add_column("flows", no_wrap=True)
-    for heading in ("utilised", "queue p95", "reaction", "recovery", "overflow", "fair", "media"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("runs", justify="right", no_wrap=True)
-    table.add_column("beside libwebrtc")
-    before = ""
-    for row in rows:
-        name = row.scenario.name
-        table.add_row(
-            "" if name == before else name,
-            " + ".join(row.line_up),
-            *_cells(row.figures),
-            f"{len(row.conclusive)}/{len(row.runs)}",
-            _verdict(row, rows),
-        )
-        before = name
-    console.print(table)
+    """Print a table for each schedule, with a line for each line-up."""
+    for _name, group in groupby(rows, key=lambda row: row.scenario.name):
+        print_schedule(console, list(group))
     starved = sum(len(row.runs) - len(row.conclusive) for row in rows)
     if starved:
         console.print(
-            f" {starved} of {sum(len(row.runs) for row in rows)} runs tell nothing: more than one "
+            f"{starved} of {sum(len(row.runs) for row in rows)} runs tell nothing: more than one "
             f"in a hundred packets came over {1e3 * PATIENCE:g} ms late, as the machine was busy.",
             style="yellow",
         )
 
 
+def print_schedule(console: Console, rows: Sequence[Row]) -> None:
+    """Print the table of one schedule, and under it how ours stands beside libwebrtc's."""
+    scenario = rows[0].scenario
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        title=Text.assemble((scenario.name, "bold"), f"  {scenario.title}"),
+        title_justify="left",
+        title_style="",
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("flows", min_width=10)
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        runs = f"{len(row.conclusive)}/{len(row.runs)}"
+        table.add_row(" + ".join(row.line_up), *_cells(row.figures), runs)
+    console.print(table)
+    for row in rows:
+        judgement = judge(row, rows)
+        if judgement is not None:
+            console.print(
+                Text.assemble(
+                    "  ours beside libwebrtc: ",
+                    (str(judgement), _COLOURS[judgement.verdict]),
+                    "\n",
+                )
+            )
+
+
+def describe(run: Run) -> str:
+    """One line on a run that tells nothing, for the progress."""
+    words = f"{run.scenario.name}, {' + '.join(run.line_up)}"
+    return f"{words}: inconclusive, deliveries up to {1e3 * run.late:.1f} ms late"
+
+
 def _cells(figures: Figures | None) -> list[str]:
     if figures is None:
-        return ["–"] * 7
+        return ["–"] * (len(_HEADINGS) - 1)
     return [
         f"{figures.utilisation:.1%}",
         f"{1e3 * figures.queue_delay:.0f} ms",
         _seconds(figures.reaction),
         _seconds(figures.recovery),
-        f"{figures.overflow:.2%}",
+        f"{figures.overflow:.1%}",
         "" if figures.fairness is None else f"{figures.fairness:.3f}",
         f"{figures.media:.1%}",
     ]
@@ -105,13 +126,6 @@ def _cells(figures: Figures | None) -> list[str]:
 
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.2f} s"
-
-
-def _verdict(row: Row, rows: Sequence[Row]) -> Text:
-    judgement = judge(row, rows)
-    if judgement is None:
-        return Text("")
-    return Text(str(judgement), style=_COLOURS[judgement.verdict])
 
 
 def _judgement(row: Row, rows: Sequence[Row]) -> dict[str, object]:
@@ -125,9 +139,3 @@ def _rounded(figures: Figures) -> dict[str, float | None]:
     return {
         name: None if value is None else round(value, 6) for name, value in asdict(figures).items()
     }
-
-
-def describe(run: Run) -> str:
-    """One line on a run that is over, for the progress."""
-    words = f"{run.scenario.name}, {' + '.join(run.line_up)}"
-    return f"{words}: inconclusive, {1e3 * run.late:.1f} ms late" if run.is_starved else words

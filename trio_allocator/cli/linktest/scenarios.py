@@ -129,10 +129,11 @@ class Scenario:
         return rises
 
     def _changes(self) -> list[tuple[tuple[float, float], tuple[float, float], float]]:
-        ends = [time for time, _rate in self.steps[2:]] + [self.duration]
+        ends = [*(time for time, _rate in self.steps[2:]), self.duration]
+        # With one step there is an end, and no change.
         return [
             (earlier, later, until)
-            for (earlier, later), until in zip(pairwise(self.steps), ends, strict=True)
+            for (earlier, later), until in zip(pairwise(self.steps), ends, strict=False)
         ]
 
 

@@ -176,7 +176,7 @@ class Sender:
         due = self._pacer.padding_due(now)
         if due:
             for packet in self._padding(self._cameras[-1], due):
-                self._send(packet, self._pacer.padding_sent(packet.size, now), now)
+                self._send(packet, self._pacer.padding_sent(packet.size), now)
 
     def _send(self, packet: Outgoing, cluster: int | None, now: float) -> None:
         sequence = self._next_sequence
