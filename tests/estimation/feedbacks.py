@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import chain
 
 from hypothesis import strategies as st
 
@@ -62,7 +63,7 @@ _deltas = st.one_of(
 _runs = st.builds(lambda delta, length: [delta] * length, _deltas, st.integers(1, 40))
 _arrivals = st.one_of(
     st.lists(_deltas, min_size=1, max_size=60),
-    st.lists(_runs, min_size=1, max_size=8).map(lambda runs: sum(runs, [])),
+    st.lists(_runs, min_size=1, max_size=8).map(lambda runs: [*chain(*runs)]),
 ).map(_summed)
 
 feedbacks = st.builds(

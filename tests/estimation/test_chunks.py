@@ -43,7 +43,7 @@ def test_the_chunk_that_covers_most_comes_next(symbols, expected):
     raw = bytes(int(symbol) for symbol in symbols)
     encoded = chunks.encode(raw)
     assert encoded == bits(*expected)
-    assert chunks.decode(encoded, 0, len(encoded), len(raw)) == (raw, len(encoded))
+    assert chunks.decode(encoded, 0, len(encoded), len(raw)) == (bytearray(raw), len(encoded))
 
 
 def test_nothing_needs_no_chunk():
@@ -52,7 +52,7 @@ def test_nothing_needs_no_chunk():
 
 def test_it_reads_from_where_it_is_told_and_says_where_it_ended():
     data = b"\xff" + bits("0|01|0000000000010") + b"\xee\xee"
-    assert chunks.decode(data, 1, len(data), 2) == (b"\x01\x01", 3)
+    assert chunks.decode(data, 1, len(data), 2) == (bytearray(b"\x01\x01"), 3)
 
 
 @given(symbols=st.lists(st.sampled_from(b"\x00\x01\x02"), min_size=1, max_size=100).map(bytes))

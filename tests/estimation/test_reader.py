@@ -286,8 +286,7 @@ def test_in_whatever_order_feedbacks_come_what_is_told_of_those_that_come_is_the
         if count not in dropped:
             arrivals = [None if 4 * count + n in missing else 250 * n for n in range(4)]
             feedback = covering(arrivals, base_sequence=4 * count, feedback_count=count)
-            for sequence, arrival in reader.read(feedback, now=1.0, last_sent=47):
-                told[sequence] = arrival
+            told.update(reader.read(feedback, now=1.0, last_sent=47))
     covered = {4 * count + n for count in range(12) if count not in dropped for n in range(4)}
     assert told.keys() == covered
     assert {sequence for sequence in told if told[sequence] is None} == covered & missing
