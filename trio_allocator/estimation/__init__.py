@@ -1,13 +1,14 @@
 """From the feedback of a peer to an estimate of bandwidth; knows nothing of allocators.
 
 No module in here knows Trio, a clock, randomness or logging. Imports run one way:
-rtcp < feedback, reports < compound, reader, recorder; explanation, probes < estimator, pacer.
+rtcp < chunks < feedback, reports < compound, loss_reader, peer_clock < reader, recorder; explanation, probes < estimator, pacer.
 """
 
 from .compound import FeedbackMessage as FeedbackMessage, parse_compound as parse_compound
 from .estimator import SendSideEstimator as SendSideEstimator
 from .explanation import Explanation as Explanation, Limit as Limit, Usage as Usage
 from .feedback import TransportFeedback as TransportFeedback
+from .loss_reader import LossReader as LossReader
 from .pacer import Departure as Departure, Pacer as Pacer
 from .probes import ProbeCluster as ProbeCluster
 from .reader import FeedbackReader as FeedbackReader, PacketResult as PacketResult
