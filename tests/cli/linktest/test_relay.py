@@ -68,7 +68,7 @@ async def test_a_relay_is_a_link(sockets):
 
 async def test_a_child_that_dies_leaves_one_line():
     async with open_child("relay") as relay:
-        with pytest.raises(ChildError, match="relay has ended: .*not a command of the relay"):
+        with pytest.raises(ChildError, match=r"relay has ended: .*not a command of the relay"):
             await relay.ask({"no": "command"})
         with pytest.raises(ChildError, match="relay has ended"):
             await relay.ask({"start": True})

@@ -13,13 +13,15 @@ from typing import IO, Any
 
 import trio
 
+_PATIENCE = 20.0
+"""How long an answer may take, s: that two peers have connected takes longest."""
 _FAREWELL = 1.0
 """How long a child may take to end after its input has, s."""
 _CHUNK = 65_536
 
 
 class ChildError(Exception):
-    """A child died, or said what nobody understands; the message is one line."""
+    """A child died, or did not answer; the message is one line."""
 
 
 class Child:
@@ -39,7 +41,7 @@ class Child:
         """Say a line, and wait for the answer.
 
         Raises:
-            ChildError: The child has died.
+            ChildError: The child has died, or did not answer in time.
         """
         try:
             await self._stdin.send_all(json.dumps(command).encode() + b"\n")
@@ -51,8 +53,13 @@ class Child:
         """Wait for a line.
 
         Raises:
-            ChildError: The child has died.
+            ChildError: The child has died, or nothing came in time.
         """
+        with trio.move_on_after(_PATIENCE):
+            return await self._next_line()
+        raise ChildError(f"the process {self._name} has not answered within {_PATIENCE:g} s")
+
+    async def _next_line(self) -> dict[str, Any]:
         searched = 0
         while (end := self._pending.find(b"\n", searched)) < 0:
             searched = len(self._pending)

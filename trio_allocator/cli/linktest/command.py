@@ -26,7 +26,7 @@ from .feedback_log import FeedbackLog
 from .ours import START
 from .report import as_json, describe, print_table
 from .result import Run, Stack
-from .run import LinkTestError, run_scenario
+from .run import run_scenario
 from .scenarios import SCENARIOS, Scenario
 
 SHORTEST = 0.01
@@ -41,6 +41,10 @@ spatial and two temporal layers; its steps are finer than simulcast alone has th
 figures tell of the estimate, and not of the ladder."""
 
 _NAMES = ", ".join(scenario.name for scenario in SCENARIOS)
+
+
+class LinkTestError(Exception):
+    """It can not be run as wanted; the message is one line."""
 
 
 @frozen
@@ -223,7 +227,7 @@ def _run_all(plan: _Plan) -> list[Run]:
         # Raised from here, an exception would be wrapped in a group once more.
         except* KeyboardInterrupt:
             interrupted = True
-        except* (ChildError, LinkTestError) as group:
+        except* ChildError as group:
             failure = _first(group)
     if interrupted:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -234,7 +238,7 @@ def _run_all(plan: _Plan) -> list[Run]:
     return done
 
 
-def _first(group: ExceptionGroup[ChildError | LinkTestError]) -> ChildError | LinkTestError:
+def _first(group: ExceptionGroup[ChildError]) -> ChildError:
     """What went wrong, of all that went wrong together: one line is enough."""
     error = group.exceptions[0]
     return _first(error) if isinstance(error, ExceptionGroup) else error

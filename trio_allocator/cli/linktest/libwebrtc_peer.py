@@ -160,9 +160,10 @@ class Pair:
         while True:
             await asyncio.sleep(SAMPLE)
             stats = (await self._sender.get_stats()).values()
-            pair = next((s for s in stats if s.type == "candidate-pair" and s.nominated), None)
-            stream = next((s for s in stats if s.type == "outbound-rtp"), None)
-            estimate = getattr(pair, "available_outgoing_bitrate", None)
+            # Of the pairs of candidates only the one in use has an estimate.
+            estimates = (getattr(one, "available_outgoing_bitrate", None) for one in stats)
+            estimate = next((value for value in estimates if value is not None), None)
+            stream = next((one for one in stats if one.type == "outbound-rtp"), None)
             if estimate is not None:
                 self.samples.append(
                     (

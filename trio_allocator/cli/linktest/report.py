@@ -13,7 +13,7 @@ from rich.text import Text
 
 from .comparison import Row, Verdict, judge
 from .figures import Figures
-from .result import PATIENCE, Run
+from .result import PATIENCE, Run, Stack
 
 _COLOURS = {
     Verdict.BETTER: "green",
@@ -90,7 +90,7 @@ def print_schedule(console: Console, rows: Sequence[Row]) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         runs = f"{len(row.conclusive)}/{len(row.runs)}"
-        table.add_row(" + ".join(row.line_up), *_cells(row.figures), runs)
+        table.add_row(_names(row.line_up), *_cells(row.figures), runs)
     console.print(table)
     for row in rows:
         judgement = judge(row, rows)
@@ -108,6 +108,13 @@ def describe(run: Run) -> str:
     """One line on a run that tells nothing, for the progress."""
     words = f"{run.scenario.name}, {' + '.join(run.line_up)}"
     return f"{words}: inconclusive, deliveries up to {1e3 * run.late:.1f} ms late"
+
+
+def _names(line_up: Sequence[Stack]) -> str:
+    """Such as ``2 × ours``, which is shorter than naming each."""
+    if len(line_up) > 1 and len(set(line_up)) == 1:
+        return f"{len(line_up)} × {line_up[0]}"
+    return " + ".join(line_up)
 
 
 def _cells(figures: Figures | None) -> list[str]:
