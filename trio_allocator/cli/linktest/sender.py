@@ -188,10 +188,6 @@ class Sender:
         self._estimator.packet_sent(sequence, len(datagram), now, cluster)
         if self._log is not None:
             self._log.packet_sent(now, sequence, len(datagram), cluster)
-        if packet.kind is Kind.PADDING:
-            packet.camera.receiver.padding_sent(len(datagram))
-        else:
-            packet.camera.receiver.packet_sent(len(datagram))
         self._count(packet)
 
     def _count(self, packet: Outgoing) -> None:
