@@ -1,11 +1,11 @@
 """``trio-allocator link-test``: what it prints where, and how it ends."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -27,14 +27,15 @@ def invoke(*arguments):
 def test_a_run_of_ours_from_end_to_end(tmp_path):
     log, picture = tmp_path / "log.jsonl", tmp_path / "picture.png"
     result = invoke(*QUICK, "--json", "--record", str(log), "--plot", str(picture))
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.exit_code == 0
     (row,) = json.loads(result.stdout)["schedules"]
+    assert ("inconclusive" in result.stderr) is bool(row["starved"])
     assert (row["schedule"], row["flows"], row["verdict"]) == ("steps", ["ours"], None)
     # How good it is, is judged elsewhere, and not on a machine that is busy with tests.
     if not row["starved"]:
         assert 0 < row["figures"]["utilisation"] <= 1.01
         assert 0 < row["figures"]["media"] <= 1
-    assert picture.stat().st_size > 10_000
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert {"sent", "rtcp", "estimate"} <= {key for line in lines for key in line}
@@ -69,7 +70,9 @@ def test_without_libwebrtc_the_cure_is_told(monkeypatch):
     monkeypatch.setattr(libwebrtc, "installed", lambda: None)
     result = invoke()
     assert result.exit_code == 2
-    assert "wrtc 0.1.0, which is not installed: pip install 'trio-allocator[peers]'" in result.stderr
+    assert (
+        "wrtc 0.1.0, which is not installed: pip install 'trio-allocator[peers]'" in result.stderr
+    )
     monkeypatch.setattr(libwebrtc, "installed", lambda: "0.2.0")
     assert "wrtc 0.1.0, which is 0.2.0 here" in invoke().stderr
 
@@ -89,9 +92,9 @@ def test_a_process_that_dies_gets_one_line(monkeypatch):
 
 
 def children_of(pid):
-    path = f"/proc/{pid}/task/{pid}/children"
-    with open(path) as file:
-        return file.read().split()
+    # Each belongs to the thread that started it.
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return [child for file in files for child in file.read_text().split()]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
@@ -108,4 +111,4 @@ def test_ctrl_c_leaves_no_process_behind():
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, b"", b"")
-    assert not any(os.path.exists(f"/proc/{child}") for child in children)
+    assert not any(Path(f"/proc/{child}").exists() for child in children)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: F401  # registers savefig
 from matplotlib.figure import Figure
 
@@ -38,9 +39,9 @@ def save_picture(path: Path, rows: Sequence[Row], subtitle: str) -> None:
     Raises:
         RecordingError: It cannot be written there.
     """
-    panels = _panels(rows)
-    lines = -(-len(panels) // _COLUMNS) or 1
-    columns = min(len(panels), _COLUMNS) or 1
+    shown = panels(rows)
+    lines = -(-len(shown) // _COLUMNS) or 1
+    columns = min(len(shown), _COLUMNS) or 1
     figure = Figure(figsize=(7.0 * columns, 3.6 * lines + 1.0), dpi=_DPI, facecolor="white")
     height = 3.6 * lines + 1.0
     grid = figure.add_gridspec(
@@ -53,15 +54,15 @@ def save_picture(path: Path, rows: Sequence[Row], subtitle: str) -> None:
         hspace=0.32,
         wspace=0.14,
     )
-    for number, (title, scenario, runs) in enumerate(panels):
+    for number, panel in enumerate(shown):
         cell = grid[number // columns, number % columns].subgridspec(
             2, 1, height_ratios=[3, 1], hspace=0.08
         )
         upper = figure.add_subplot(cell[0])
         lower = figure.add_subplot(cell[1], sharex=upper)
-        _draw_rates(upper, scenario, runs)
-        _draw_queue(lower, scenario, runs)
-        upper.set_title(title, fontsize=10, color=_INK, loc="left")
+        _draw_rates(upper, panel.scenario, panel.runs)
+        _draw_queue(lower, panel.scenario, panel.runs)
+        upper.set_title(panel.title, fontsize=10, color=_INK, loc="left")
     figure.text(
         0.07,
         1 - 0.3 / height,
@@ -79,17 +80,32 @@ def save_picture(path: Path, rows: Sequence[Row], subtitle: str) -> None:
         raise RecordingError(f"{path}: the plot cannot be written: {reason}") from None
 
 
-def _panels(rows: Sequence[Row]) -> list[tuple[str, Scenario, list[Run]]]:
+@frozen
+class Panel:
+    """What is drawn into one pair of axes.
+
+    Attributes:
+        title: Above it.
+        scenario: What was to be coped with.
+        runs: Who coped.
+    """
+
+    title: str
+    scenario: Scenario
+    runs: tuple[Run, ...]
+
+
+def panels(rows: Sequence[Row]) -> list[Panel]:
     """One for each schedule of one flow, and one for each line-up of two."""
-    panels: dict[str, tuple[str, Scenario, list[Run]]] = {}
+    found: dict[str, Panel] = {}
     for row in rows:
         if not row.conclusive:
             continue
-        title = f"{row.scenario.name}: {row.scenario.title}"
-        if len(row.line_up) > 1:
-            title = f"{row.scenario.name}: {' + '.join(row.line_up)}"
-        panels.setdefault(title, (title, row.scenario, []))[2].append(row.conclusive[0])
-    return list(panels.values())
+        what = row.scenario.title if len(row.line_up) == 1 else " + ".join(row.line_up)
+        title = f"{row.scenario.name}: {what}"
+        before = found[title].runs if title in found else ()
+        found[title] = Panel(title, row.scenario, (*before, row.conclusive[0]))
+    return list(found.values())
 
 
 def _draw_rates(axes: Any, scenario: Scenario, runs: Sequence[Run]) -> None:
