@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,18 @@ class _Line:
 
     def error(self, problem: str) -> RecordingError:
         return RecordingError(f"{self._place}: {problem}")
+
+    @contextmanager
+    def judging(self) -> Iterator[None]:
+        """What is wrong with a value is wrong with this line.
+
+        Raises:
+            RecordingError: In place of a `ValueError`.
+        """
+        try:
+            yield
+        except ValueError as error:
+            raise self.error(str(error)) from None
 
     def number(self, key: str, value: object) -> float:
         """A number that is finite and not negative.
@@ -81,16 +94,17 @@ class _Estimation:
         match line.content:
             case {"sent": [sequence, size, cluster]}:
                 self._last_sent = line.whole("sent", sequence)
+                bytes_sent = line.whole("sent", size)
                 probe = None if cluster is None else line.whole("sent", cluster)
-                self._estimator.packet_sent(self._last_sent, line.whole("sent", size), time, probe)
+                with line.judging():
+                    self._estimator.packet_sent(self._last_sent, bytes_sent, time, probe)
             case {"probe": wanted}:
                 most = None if wanted is None else line.number("probe", wanted)
-                self._estimator.next_probe(time, most)
+                with line.judging():
+                    self._estimator.next_probe(time, most)
             case {"rtcp": str(text)}:
-                try:
+                with line.judging():
                     data = bytes.fromhex(text)
-                except ValueError:
-                    raise line.error(f"rtcp {shown(text)} must be bytes in hex") from None
                 self._receive(data, time)
             case {"estimate": _}:
                 return
@@ -156,10 +170,8 @@ def _read(name: str, lines: Iterator[tuple[int, str]]) -> Recording:
         )
     sources = _sources(header)
     start = header.number("start_bitrate", header.content.get("start_bitrate"))
-    try:
+    with header.judging():
         estimation = _Estimation(start)
-    except ValueError as error:
-        raise header.error(str(error)) from None
     first: float | None = None
     last = -math.inf
     for number, text in lines:
