@@ -10,6 +10,13 @@ from .explanation import Explanation as Explanation, Limit as Limit, Usage as Us
 from .feedback import TransportFeedback as TransportFeedback
 from .loss_reader import LossReader as LossReader
 from .pacer import Departure as Departure, Pacer as Pacer
+from .padding import (
+    FillingPacket as FillingPacket,
+    PaddingPacket as PaddingPacket,
+    PaddingSource as PaddingSource,
+    PaddingStream as PaddingStream,
+    RepeatedPacket as RepeatedPacket,
+)
 from .probes import ProbeCluster as ProbeCluster
 from .reader import FeedbackReader as FeedbackReader, PacketResult as PacketResult
 from .recorder import FeedbackRecorder as FeedbackRecorder
@@ -18,4 +25,5 @@ from .reports import (
     Remb as Remb,
     ReportBlock as ReportBlock,
 )
+from .retransmission import RetransmissionBudget as RetransmissionBudget
 from .rtcp import FeedbackError as FeedbackError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from enum import Enum, auto
+from typing import NamedTuple
 
-from attrs import frozen
-
+from .acknowledged import AcknowledgedRate
 from .capacity import LinkCapacity
 from .explanation import Limit, Usage
 
@@ -99,8 +99,7 @@ class Phase(Enum):
     """It was lowered, and the queue is draining."""
 
 
-@frozen
-class Observation:
+class Observation(NamedTuple):
     """What feedback says, all of it together. Times are s, rates bit/s, None where not known.
 
     Attributes:
@@ -109,7 +108,7 @@ class Observation:
         waited: What the newest packet waited.
         jitter: What the standing queue changes by.
         acknowledged: The rate of arrivals.
-        recent: That of the newest arrivals.
+        arrivals: More about that, where it is needed.
         sent_at: When the newest packet that arrived was sent.
         round_trip: How long ago that was.
         in_flight: Bytes sent after it.
@@ -121,7 +120,7 @@ class Observation:
     waited: float
     jitter: float
     acknowledged: float | None
-    recent: float | None
+    arrivals: AcknowledgedRate
     sent_at: float
     round_trip: float
     in_flight: int
@@ -196,7 +195,7 @@ class RateControl:
 
     def _lower(self, now: float, seen: Observation, tolerable: float) -> None:
         """Go below what the link carries, and the more so the longer its queue is."""
-        carried = seen.recent or seen.acknowledged or self.rate
+        carried = seen.arrivals.recent_rate() or seen.acknowledged or self.rate
         self.capacity.measured(carried)
         # What is sent now waits for all that is in flight, less what gets through until it comes.
         coming = 8 * seen.in_flight / carried - (seen.round_trip - seen.waited)
@@ -216,7 +215,8 @@ class RateControl:
         Only packets that were sent since the rate was lowered can tell: once a round trip.
         """
         if seen.sent_at <= self.lowered_at:
-            if seen.recent is not None and seen.recent < COLLAPSE * self.rate:
+            recent = seen.arrivals.recent_rate()
+            if recent is not None and recent < COLLAPSE * self.rate:
                 self._lower(now, seen, tolerable)
         elif seen.standing <= EMPTY * tolerable:
             self.phase = Phase.RISING

@@ -326,7 +326,7 @@ class SendSideEstimator:
                 waited=self._queue.newest,
                 jitter=self._queue.jitter,
                 acknowledged=self._acknowledged.rate(),
-                recent=self._acknowledged.recent_rate(),
+                arrivals=self._acknowledged,
                 sent_at=self._newest_sent_at,
                 round_trip=round_trip,
                 in_flight=self._total - self._total_told,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import NamedTuple
 
 MOST = 1 << 15
@@ -40,14 +41,15 @@ class SentPackets:
     __slots__ = ("_lost", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting: dict[int, SentPacket] = {}
-        self._lost: dict[int, SentPacket] = {}
+        # A plain dict looks for its oldest entry among the traces of all that were deleted.
+        self._waiting: OrderedDict[int, SentPacket] = OrderedDict()
+        self._lost: OrderedDict[int, SentPacket] = OrderedDict()
 
     def add(self, sequence: int, packet: SentPacket) -> None:
         """A packet left; a number that is in use begins anew."""
         waiting = self._waiting
         if len(waiting) >= MOST:
-            del waiting[next(iter(waiting))]
+            waiting.popitem(last=False)
         waiting.pop(sequence, None)
         waiting[sequence] = packet
 
@@ -73,15 +75,12 @@ class SentPackets:
         packet = self._waiting.pop(sequence, None)
         if packet is not None:
             if len(self._lost) >= MOST_LOST:
-                del self._lost[next(iter(self._lost))]
+                self._lost.popitem(last=False)
             self._lost[sequence] = packet
         return packet
 
     def forget(self, now: float) -> None:
         """Let go of what is too old."""
         for packets in (self._waiting, self._lost):
-            while packets:
-                oldest = next(iter(packets))
-                if packets[oldest].sent_at >= now - LONGEST:
-                    break
-                del packets[oldest]
+            while packets and next(iter(packets.values())).sent_at < now - LONGEST:
+                packets.popitem(last=False)

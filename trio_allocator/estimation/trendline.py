@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from operator import mul
-
 from .explanation import Usage
-
-WINDOW = 20
-"""Groups that the line is drawn through (libwebrtc, `TrendlineEstimatorSettings`)."""
+from .line import Line
 
 SMOOTHING = 0.9
 """Weight of the past in the smoothed delay (libwebrtc)."""
@@ -57,33 +52,31 @@ class Trendline:
 
     Attributes:
         usage: What it judges.
+        threshold: γ, ms.
     """
 
     __slots__ = (
-        "_arrivals",
         "_count",
         "_delay",
-        "_delays",
+        "_last",
+        "_line",
         "_overused_for",
         "_slope",
         "_smoothed",
-        "_threshold",
+        "threshold",
         "usage",
     )
 
     def __init__(self) -> None:
-        self.usage: Usage = Usage.NORMAL
-        self._threshold = START_THRESHOLD
-        self._arrivals: deque[float] = deque(maxlen=WINDOW)
-        self._delays: deque[float] = deque(maxlen=WINDOW)
+        self.threshold: float = START_THRESHOLD
         self.clear()
 
     def clear(self) -> None:
         """Begin anew, with the threshold that was learnt."""
-        self.usage = Usage.NORMAL
-        self._arrivals.clear()
-        self._delays.clear()
+        self.usage: Usage = Usage.NORMAL
+        self._line = Line()
         self._count = 0
+        self._last = 0.0
         self._delay = 0.0
         self._smoothed = 0.0
         self._slope = 0.0
@@ -100,48 +93,30 @@ class Trendline:
         self._count += 1
         self._delay += delay_delta
         self._smoothed = SMOOTHING * self._smoothed + (1 - SMOOTHING) * self._delay
-        arrivals, delays = self._arrivals, self._delays
-        last = arrivals[-1] if arrivals else arrival
-        arrivals.append(arrival)
-        delays.append(self._smoothed)
-        slope = self._slope
-        if len(arrivals) == WINDOW:
-            # Least squares; times are taken from the first on, lest their squares drown the rest.
-            first = arrivals[0]
-            times = [time - first for time in arrivals]
-            sum_of_times = sum(times)
-            spread = sum(map(mul, times, times)) - sum_of_times * sum_of_times / WINDOW
-            if spread > 0:
-                joint = sum(map(mul, times, delays)) - sum_of_times * sum(delays) / WINDOW
-                slope = joint / spread
-        self._judge(slope, sent_delta)
-        self._slope = slope
-        self._adapt(min(max(arrival - last, 0.0) * 1000, LONGEST_STEP))
-
-    @property
-    def magnified(self) -> float:
-        """The slope, as compared with the threshold."""
-        return min(self._count, MOST_GROUPS) * self._slope * GAIN
-
-    def _judge(self, slope: float, sent_delta: float) -> None:
+        slope = self._line.add(arrival, self._smoothed)
+        if slope is None:
+            slope = self._slope
         magnified = min(self._count, MOST_GROUPS) * slope * GAIN
-        if magnified > self._threshold:
-            if self._overused_for is None:
-                # It may have begun at any time since the last group: half of that, on average.
-                self._overused_for = sent_delta / 2
-                return
+        self._judge(magnified, slope, sent_delta)
+        self._slope = slope
+        self._adapt(abs(magnified), arrival)
+
+    def _judge(self, magnified: float, slope: float, sent_delta: float) -> None:
+        if magnified <= self.threshold:
+            self._overused_for = None
+            self.usage = Usage.UNDERUSED if magnified < -self.threshold else Usage.NORMAL
+        elif self._overused_for is None:
+            # It may have begun at any time since the last group: half of that, on average.
+            self._overused_for = sent_delta / 2
+        else:
             self._overused_for += sent_delta
             if self._overused_for > PATIENCE and slope >= self._slope:
-                self._overused_for = 0.0
                 self.usage = Usage.OVERUSED
-            return
-        self._overused_for = None
-        self.usage = Usage.UNDERUSED if magnified < -self._threshold else Usage.NORMAL
 
-    def _adapt(self, elapsed: float) -> None:
-        size = abs(self.magnified)
-        if size > self._threshold + LARGEST_STEP:
-            return
-        speed = DOWN if size < self._threshold else UP
-        threshold = self._threshold + speed * elapsed * (size - self._threshold)
-        self._threshold = min(max(threshold, LEAST_THRESHOLD), GREATEST_THRESHOLD)
+    def _adapt(self, size: float, arrival: float) -> None:
+        elapsed = min(max(arrival - self._last, 0.0) * 1000, LONGEST_STEP)
+        self._last = arrival
+        threshold = self.threshold
+        if size <= threshold + LARGEST_STEP:
+            threshold += (DOWN if size < threshold else UP) * elapsed * (size - threshold)
+            self.threshold = min(max(threshold, LEAST_THRESHOLD), GREATEST_THRESHOLD)
