@@ -50,8 +50,10 @@ def test_every_field_is_where_the_draft_draws_it():
         ("0|10|0000000000011", "lll"),
         ("1|0|01111100011100", ".sssss...sss.."),  # the draft's example
         ("1|0|10000000000001", "s............s"),
+        ("1|0|00000000000000", ".............."),
         ("1|1|00 10 01 01 01 00 00", ".lsss.."),
         ("1|1|10 00 00 00 00 00 01", "l.....s"),
+        ("1|1|00 00 00 00 00 00 00", "......."),
     ],
 )
 def test_each_kind_of_chunk(bits, received):
@@ -215,6 +217,22 @@ def test_what_is_built_has_the_padding_bit_and_the_count_of_padding():
         chunk("0|01|0000000000001"), b"\x01", covered=1, padding=b"\x01"
     )
     assert covering([250, 500, 750]).build()[-4:] == b"\x01\x00\x00\x03"
+
+
+@pytest.mark.parametrize(
+    ("delta", "symbol", "expected"),
+    [
+        (0, "01", "00"),
+        (255, "01", "ff"),
+        (256, "10", "0100"),
+        (-1, "10", "ffff"),
+        (32767, "10", "7fff"),
+        (-32768, "10", "8000"),
+    ],
+)
+def test_a_delta_takes_one_byte_where_it_can(delta, symbol, expected):
+    packet = covering([250 * delta]).build()
+    assert packet[20:].hex().startswith(chunk(f"0|{symbol}|0000000000001").hex() + expected)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def decode(packet: bytes, start: int, end: int, covered: int) -> tuple[bytearray
         chunk = packet[at] << 8 | packet[at + 1]
         at += CHUNK_SIZE
         if chunk < _VECTOR:
-            symbols += _RUNS[chunk >> 13] * min(chunk & LONGEST_RUN, covered - len(symbols))
+            symbols += _RUNS[chunk >> 13] * (chunk & LONGEST_RUN)
         elif chunk < _TWO_BIT_VECTOR:
             symbols += _SEVEN_BITS[chunk >> 7 & 0x7F] + _SEVEN_BITS[chunk & 0x7F]
         else:
