@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -60,6 +59,7 @@ class Child:
         raise ChildError(f"the process {self._name} has not answered within {_PATIENCE:g} s")
 
     async def _next_line(self) -> dict[str, Any]:
+        await trio.lowlevel.checkpoint()
         searched = 0
         while (end := self._pending.find(b"\n", searched)) < 0:
             searched = len(self._pending)
@@ -104,17 +104,13 @@ async def open_child(
         try:
             yield Child(module, process, errors)
         finally:
-            await _end(process)
-
-
-async def _end(process: trio.Process) -> None:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with trio.CancelScope(shield=True):
-        await process.stdin.aclose()
-        with trio.move_on_after(_FAREWELL):
-            await process.wait()
-        if process.returncode is None:
-            process.send_signal(signal.SIGKILL)
-            await process.wait()
-        await process.stdout.aclose()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            with trio.move_on_after(_FAREWELL, shield=True):
+                await process.stdin.aclose()
+                await process.wait()
+            if process.returncode is None:
+                process.kill()
+            with trio.move_on_after(_FAREWELL, shield=True):
+                await process.wait()
+                await process.stdout.aclose()

@@ -260,6 +260,7 @@ async def _run_each(
         done.append(run)
         if run.is_starved:
             progress.console.print(f" {describe(run)}", style="yellow")
+    await trio.lowlevel.checkpoint()
 
 
 async def _advance(progress: Progress, bar: TaskID, duration: float) -> None:

@@ -143,7 +143,9 @@ class Pair:
         writer = self._track.writable.get_writer()
         pictures = cycle(make_frames(12))
         begin = time.perf_counter()
-        for number in range(sys.maxsize):
+        number = 0
+        while True:
+            number += 1
             await asyncio.sleep(max(begin + number / FRAME_RATE - time.perf_counter(), 0))
             if not self._is_active:
                 continue

@@ -71,6 +71,6 @@ async def open_ours(
     ):
         host, port = (await child.hear())["receiver"]
         sender = Sender(allocator, tracks, START, log)
-        nursery.start_soon(sender.run)
+        await nursery.start(sender.run)
         yield OurFlow(sender, (host, port))
         nursery.cancel_scope.cancel()

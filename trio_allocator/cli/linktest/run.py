@@ -82,3 +82,4 @@ async def _conduct(flow: Flow, switches: Sequence[tuple[float, bool]], origin: f
     for time, is_active in switches:
         await trio.sleep_until(origin + time)
         await flow.set_active(is_active)
+    await trio.lowlevel.checkpoint()

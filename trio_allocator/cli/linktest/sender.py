@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
+from itertools import cycle
 
 import trio
 from attrs import evolve, frozen
@@ -125,7 +126,7 @@ class Sender:
             else:
                 camera.receiver.mute()
 
-    async def run(self) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Send until cancelled."""
         try:
             async with trio.open_nursery() as nursery:
@@ -135,6 +136,7 @@ class Sender:
                 nursery.start_soon(self._pace)
                 nursery.start_soon(self._listen)
                 nursery.start_soon(self._grow_impatient)
+                task_status.started()
         finally:
             self._socket.close()
 
@@ -142,15 +144,12 @@ class Sender:
 
     async def _film(self) -> None:
         begin = trio.current_time()
-        frame = 0
-        while True:
-            # The cameras are no orchestra: each begins its frames at a time of its own.
-            for index, camera in enumerate(self._cameras):
-                share = index / len(self._cameras)
-                await trio.sleep_until(begin + (frame + share) / FRAME_RATE)
-                if self._is_active:
-                    self._enqueue_frame(camera)
-            frame += 1
+        # The cameras are no orchestra: each begins its frames at a time of its own.
+        for number, camera in enumerate(cycle(self._cameras)):
+            await trio.sleep_until(begin + number / len(self._cameras) / FRAME_RATE)
+            if self._is_active:
+                self._enqueue_frame(camera)
+        await trio.lowlevel.checkpoint()
 
     def _enqueue_frame(self, camera: Camera) -> None:
         for header, payload in camera.next_frame():
