@@ -17,8 +17,10 @@ def stream(begin, end, rate, *, flow=0, waited=0.0, size=1_000):
     ]
 
 
-def run_of(scenario, packets, line_up=(Stack.OURS,), *, lateness=(0.0,), overflowed=0, media=0):
-    flows = tuple(FlowRecord(stack, ((0.0, 1e6), (5.0, 2e6)), media, 0) for stack in line_up)
+def run_of(
+    scenario, packets, line_up=(Stack.OURS,), *, lateness=(0.0,), overflowed=0, media=0, repeated=()
+):
+    flows = tuple(FlowRecord(stack, ((0.0, 1e6), (5.0, 2e6)), media, repeated) for stack in line_up)
     packets = tuple(sorted(packets))
     return Run(scenario, flows, packets, tuple(lateness), 0, overflowed)
 

@@ -86,6 +86,14 @@ def test_media_is_a_share_of_what_was_sent():
     assert measure(run_of(DROP, stream(0, 8, 1e6), media=750_000)).media == pytest.approx(0.75)
 
 
+def test_retransmissions_are_compared_with_the_estimate_of_their_time():
+    # 100 kbit within a second of 1 Mbit/s, and as much of 2 Mbit/s.
+    repeated = ((1.0, 6_250), (1.9, 6_250), (6.0, 12_500))
+    assert measure(run_of(DROP, [], repeated=repeated)).repeated == pytest.approx(0.1)
+    assert measure(run_of(DROP, [], repeated=repeated[2:])).repeated == pytest.approx(0.05)
+    assert measure(run_of(DROP, [])).repeated == 0
+
+
 def test_a_schedule_without_drops_has_no_reaction():
     flat = Scenario("flat", "", ((0, 1e6),), 10)
     figures = measure(run_of(flat, stream(0, 10, 1e6)))

@@ -1,6 +1,6 @@
 """How well a link was used: the figures, each defined in one place, the same for everybody.
 
-All but the last come from what passed the bottleneck, and none from what a sender says of itself.
+All but the last two come from what passed the bottleneck, and not from what senders say.
 
 * **utilisation**: bits that left the bottleneck, of those that it could have carried, from the
   start of the scenario to its end. Whatever was sent counts: media, retransmissions, padding.
@@ -15,6 +15,8 @@ All but the last come from what passed the bottleneck, and none from what a send
 * **overflow**: share of packets that found the queue full.
 * **fairness**: Jain's index of what the flows got while all of them were active, the first 10 s
   not counted (Jain, Chiu, Hawe, 1984): 1 is equal, 0.5 is nothing for one of two.
+* **repeated**: the largest share of its estimate that a sender's retransmissions took within 1 s,
+  as the sender says.
 * **media**: share of what was sent that was media, as the senders say: the rest is headers,
   retransmissions and padding.
 
@@ -32,13 +34,14 @@ from statistics import fmean, median
 
 from attrs import frozen
 
-from .result import Packet, Run, percentile
+from .result import FlowRecord, Packet, Run, percentile
 from .scenarios import Drop, Rise, Scenario
 
 _REACTION_WINDOW = 0.3
 _RECOVERY_WINDOW = 1.0
 _RECOVERED = 0.9
 _SETTLING = 10.0
+_REPEATED_WINDOW = 1.0
 
 
 @frozen
@@ -51,6 +54,7 @@ class Figures:
     recovery: float | None
     overflow: float
     fairness: float | None
+    repeated: float
     media: float
 
 
@@ -68,6 +72,7 @@ def measure(run: Run) -> Figures:
         recovery=_mean(_recovery(carried, rise) for rise in scenario.rises()),
         overflow=run.overflowed / max(len(run.packets), 1),
         fairness=_fairness(carried, scenario),
+        repeated=max(map(_repeated, run.flows), default=0.0),
         media=sum(flow.media for flow in run.flows) / max(sent, 1),
     )
 
@@ -85,6 +90,7 @@ def combine(figures: Sequence[Figures]) -> Figures:
         recovery=_median(one.recovery for one in figures),
         overflow=median(one.overflow for one in figures),
         fairness=_median(one.fairness for one in figures),
+        repeated=median(one.repeated for one in figures),
         media=median(one.media for one in figures),
     )
 
@@ -141,6 +147,18 @@ def _fairness(carried: Sequence[Packet], scenario: Scenario) -> float | None:
             shares[packet.flow] += packet.size
     squares = sum(share**2 for share in shares)
     return sum(shares) ** 2 / (len(shares) * squares) if squares else None
+
+
+def _repeated(flow: FlowRecord) -> float:
+    times = [time for time, _estimate in flow.estimates]
+    return max(
+        (
+            rate / flow.estimates[max(bisect_right(times, time) - 1, 0)][1]
+            for time, rate in rates(flow.repeated, _REPEATED_WINDOW)
+            if times
+        ),
+        default=0.0,
+    )
 
 
 def _left(packet: Packet) -> float:

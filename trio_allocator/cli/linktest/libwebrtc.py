@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 
 from .child import Child, open_child
 from .flow import Flow
@@ -13,6 +14,9 @@ from .result import FlowRecord, Stack
 
 VERSION = "0.1.0"
 """Of the package ``wrtc``: libwebrtc M152. Another may be another congestion control."""
+
+# Where in a row of `libwebrtc_peer.Pair.samples`.
+_PAYLOAD, _REPEATED = 2, 3
 
 
 def installed() -> str | None:
@@ -47,8 +51,12 @@ class LibwebrtcFlow(Flow):
         """See `Flow.stop`."""
         samples = (await self._child.ask({"stop": True}))["samples"]
         estimates = tuple((time - started, estimate) for time, estimate, *_ in samples)
-        _time, _estimate, payload, _headers, repeated = samples[-1] if samples else (0,) * 5
-        return FlowRecord(Stack.LIBWEBRTC, estimates, payload - repeated, repeated)
+        repeated = tuple(
+            (sample[0] - started, sample[_REPEATED] - before[_REPEATED])
+            for before, sample in pairwise(samples)
+        )
+        media = samples[-1][_PAYLOAD] - samples[-1][_REPEATED] if samples else 0
+        return FlowRecord(Stack.LIBWEBRTC, estimates, media, repeated)
 
 
 @asynccontextmanager

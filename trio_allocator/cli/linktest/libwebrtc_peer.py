@@ -77,11 +77,11 @@ class Pair:
 
     Attributes:
         samples: Rows of the time by ``time.perf_counter()``, the estimate in bit/s, and the bytes
-            sent since the connection began: payload, headers with padding, retransmissions.
+            sent since the connection began: payload (retransmissions counted), retransmissions.
     """
 
     def __init__(self) -> None:
-        self.samples: list[tuple[float, float, int, int, int]] = []
+        self.samples: list[tuple[float, float, int, int]] = []
         self._sender = webrtc.RTCPeerConnection()
         self._receiver = webrtc.RTCPeerConnection()
         self._track = webrtc.VideoTrackGenerator()
@@ -172,7 +172,6 @@ class Pair:
                         time.perf_counter(),
                         estimate,
                         getattr(stream, "bytes_sent", None) or 0,
-                        getattr(stream, "header_bytes_sent", None) or 0,
                         getattr(stream, "retransmitted_bytes_sent", None) or 0,
                     )
                 )

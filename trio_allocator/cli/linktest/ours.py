@@ -50,7 +50,7 @@ class OurFlow(Flow):
             Stack.OURS,
             tuple((time - origin, estimate) for time, estimate in self._sender.estimates),
             self._sender.media,
-            self._sender.repeated,
+            tuple((time - origin, size) for time, size in self._sender.repeated),
         )
 
 

@@ -21,7 +21,7 @@ _COLOURS = {
     Verdict.SHORT: "red",
     Verdict.INCONCLUSIVE: "yellow",
 }
-_HEADINGS = ("used", "queue p95", "react", "recover", "full", "fair", "media", "runs")
+_HEADINGS = ("used", "queue p95", "react", "recover", "fair", "RTX", "media", "runs")
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, object]:
@@ -37,7 +37,7 @@ def as_json(rows: Sequence[Row]) -> dict[str, object]:
     ``lateness_ms``           for each run, what 99 of 100 deliveries were not later than
     ``figures``               medians of the others, null if there are none: ``utilisation``,
                               ``queue_delay`` (s), ``reaction`` (s), ``recovery`` (s),
-                              ``overflow``, ``fairness``, ``media``
+                              ``overflow``, ``fairness``, ``repeated``, ``media``
     ``verdict``               for ours beside libwebrtc's: ``better``, ``holds``,
                               ``falls short``, ``inconclusive``; null where there is nothing to
                               compare with
@@ -125,8 +125,8 @@ def _cells(figures: Figures | None) -> list[str]:
         f"{1e3 * figures.queue_delay:.0f} ms",
         _seconds(figures.reaction),
         _seconds(figures.recovery),
-        f"{figures.overflow:.1%}",
-        "" if figures.fairness is None else f"{figures.fairness:.3f}",
+        "" if figures.fairness is None else f"{figures.fairness:.2f}",
+        f"{figures.repeated:.0%}",
         f"{figures.media:.1%}",
     ]
 

@@ -47,13 +47,13 @@ class FlowRecord:
         stack: Whose.
         estimates: Times of the scenario, and the estimate from then on, bit/s.
         media: Bytes of media sent: no retransmissions, no padding.
-        repeated: Bytes of retransmissions sent.
+        repeated: Times of the scenario, and bytes of retransmissions sent then.
     """
 
     stack: Stack
     estimates: tuple[tuple[float, float], ...]
     media: int
-    repeated: int
+    repeated: tuple[tuple[float, int], ...]
 
 
 @frozen

@@ -81,7 +81,7 @@ class Sender:
     Attributes:
         estimates: Times of Trio's clock, and the estimate from then on.
         media: Bytes of media sent.
-        repeated: Bytes of retransmissions sent.
+        repeated: Times of Trio's clock, and bytes of retransmissions sent then.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Sender:
     ) -> None:
         self.estimates: list[tuple[float, float]] = []
         self.media = 0
-        self.repeated = 0
+        self.repeated: list[tuple[float, int]] = []
         self._allocator = allocator
         self._log = log
         self._socket = open_socket()
@@ -187,9 +187,9 @@ class Sender:
         self._estimator.packet_sent(sequence, len(datagram), now, cluster)
         if self._log is not None:
             self._log.packet_sent(now, sequence, len(datagram), cluster)
-        self._count(packet)
+        self._count(packet, now)
 
-    def _count(self, packet: Outgoing) -> None:
+    def _count(self, packet: Outgoing, now: float) -> None:
         receiver = packet.camera.receiver
         match packet.kind:
             case Kind.MEDIA:
@@ -199,7 +199,7 @@ class Sender:
                 self.media += packet.size
                 receiver.packet_sent(packet.size)
             case Kind.REPEATED:
-                self.repeated += packet.size
+                self.repeated.append((now, packet.size))
                 receiver.packet_sent(packet.size)
             case Kind.PADDING:
                 receiver.padding_sent(packet.size)
