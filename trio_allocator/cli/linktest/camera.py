@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
+from ...estimation import PaddingSource
 from ...interface import ConnectionAllocator
 from ...receiver import SwitchReason, TrackReceiver
 from ...tracks import Track
@@ -15,15 +17,21 @@ CLOCK_RATE = 90_000
 """Of video over RTP, Hz."""
 LARGEST = 1_200
 """Of a packet, header included, bytes: what libwebrtc makes."""
+HISTORY = 512
+"""Packets that may be asked for again: 2 s at 2.5 Mbit/s."""
+Media: TypeAlias = tuple[RtpHeader, bytes]
+"""A packet of media: header and payload."""
 _PICTURE = bytes(LARGEST)
 
 
 class Camera:
-    """One track: the allocator's receiver, and the sizes of its packets.
+    """One track: the allocator's receiver, and its packets.
 
     Attributes:
         ssrc: Of the media; retransmissions and padding have the next one.
         receiver: The track's.
+        rate: What it sends, bit/s.
+        filling: Makes padding of what was sent of the layer in force.
     """
 
     def __init__(
@@ -43,14 +51,19 @@ class Camera:
         """
         self.ssrc = ssrc
         self._variants = track.variants
-        self._rate = 0
+        self.rate = 0
+        self.filling: PaddingSource[Media] = PaddingSource(header_size=HEADER_SIZE)
+        self._sent: dict[int, Media] = {}
         self._owed = 0.0
         self._frames = 0
         self._sequence = 0
         self._repeated = 0
 
         def choose(variant: str | None, _reason: SwitchReason) -> None:
-            self._rate = 0 if variant is None else self._variants[variant]
+            self.rate = 0 if variant is None else self._variants[variant]
+            # What was sent of another layer is of no use any more (in an SFU, not even its own).
+            self.filling.forget()
+            self._sent.clear()
             self.receiver.variant_switched(variant)
 
         def pad(size: int) -> None:
@@ -68,16 +81,28 @@ class Camera:
         else:
             self.receiver = TrackReceiver(allocator, track, request_variant=choose)
 
-    def next_frame(self) -> Iterator[tuple[RtpHeader, bytes]]:
+    def media_sent(self, media: Media) -> None:
+        """A packet of `next_frame` was sent, and may be wanted again."""
+        header, payload = media
+        self.filling.media_sent(media, HEADER_SIZE + len(payload))
+        self._sent[header.sequence] = media
+        if len(self._sent) > HISTORY:
+            del self._sent[next(iter(self._sent))]
+
+    def sent_before(self, sequence: int) -> Media | None:
+        """A packet of the layer in force, by its number; None if it is not remembered."""
+        return self._sent.get(sequence)
+
+    def next_frame(self) -> Iterator[Media]:
         """The packets of the next frame; none while nothing is chosen.
 
         All frames are alike: what a coder does is not what is tried here.
         """
         self._frames += 1
-        if not self._rate:
+        if not self.rate:
             self._owed = 0.0
             return
-        self._owed += self._rate / 8 / FRAME_RATE
+        self._owed += self.rate / 8 / FRAME_RATE
         count = math.ceil(self._owed / LARGEST)
         size = max(int(self._owed / count), HEADER_SIZE + 1)
         for number in range(1, count + 1):

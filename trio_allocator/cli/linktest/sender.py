@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
 from itertools import cycle
+from operator import attrgetter
 
 import trio
 from attrs import evolve, frozen
@@ -19,6 +20,9 @@ from ...estimation import (
     FeedbackError,
     FeedbackReader,
     Pacer,
+    PaddingPacket,
+    RepeatedPacket,
+    RetransmissionBudget,
     SendSideEstimator,
     TransportFeedback,
     parse_compound,
@@ -41,8 +45,6 @@ from .rtp import (
 _FIRST_SSRC = 1_000
 _FIRST_SEQUENCE = 65_000
 """Near the end of its 16 bits, so that every run sees the numbers wrap."""
-_HISTORY = 1_024
-"""Packets of media that may be asked for again: 3 s at 4 Mbit/s."""
 
 
 class Kind(Enum):
@@ -107,7 +109,7 @@ class Sender:
         self._estimator = SendSideEstimator(start_bitrate=start_bitrate)
         self._reader = FeedbackReader()
         self._pacer: Pacer[Outgoing] = Pacer(start_bitrate)
-        self._history: dict[tuple[int, int], Outgoing] = {}
+        self._budget = RetransmissionBudget(start_bitrate)
         self._next_sequence = _FIRST_SEQUENCE
         self._is_active = False
         self._pacing = trio.CancelScope()
@@ -174,7 +176,8 @@ class Sender:
             self._send(departure.packet, departure.cluster, now)
         due = self._pacer.padding_due(now)
         if due:
-            for packet in self._padding(self._cameras[-1], due):
+            busiest = max(self._cameras, key=attrgetter("rate"))
+            for packet in self._padding(busiest, due):
                 self._send(packet, self._pacer.padding_sent(packet.size), now)
 
     def _send(self, packet: Outgoing, cluster: int | None, now: float) -> None:
@@ -193,9 +196,7 @@ class Sender:
         receiver = packet.camera.receiver
         match packet.kind:
             case Kind.MEDIA:
-                self._history[packet.header.ssrc, packet.header.sequence] = packet
-                if len(self._history) > _HISTORY:
-                    del self._history[next(iter(self._history))]
+                packet.camera.media_sent((packet.header, packet.payload))
                 self.media += packet.size
                 receiver.packet_sent(packet.size)
             case Kind.REPEATED:
@@ -212,19 +213,29 @@ class Sender:
             self._enqueue(packet)
 
     def _padding(self, camera: Camera, due: int) -> Iterator[Outgoing]:
-        while due > 0:
-            size = min(max(due - HEADER_SIZE, 1), 255)
-            due -= size + HEADER_SIZE
-            header = camera.next_repeated(is_padding=True)
-            yield Outgoing(camera, Kind.PADDING, header, padding(size))
+        for filling in camera.filling.packets(due):
+            match filling:
+                case RepeatedPacket((header, payload)):
+                    yield self._repetition(camera, Kind.PADDING, header, payload)
+                case PaddingPacket():
+                    header = camera.next_repeated(is_padding=True)
+                    yield Outgoing(camera, Kind.PADDING, header, padding(filling.padding))
 
-    def _repeat(self, ssrc: int, sequences: Sequence[int]) -> None:
+    def _repeat(self, ssrc: int, sequences: Sequence[int], now: float) -> None:
+        camera = next((camera for camera in self._cameras if camera.ssrc == ssrc), None)
+        if camera is None:
+            return
         for sequence in sequences:
-            original = self._history.get((ssrc, sequence))
-            if original is not None:
-                payload = repetition(original.header, original.payload)
-                header = original.camera.next_repeated()
-                self._enqueue(Outgoing(original.camera, Kind.REPEATED, header, payload))
+            media = camera.sent_before(sequence)
+            if media is None:
+                continue
+            packet = self._repetition(camera, Kind.REPEATED, *media)
+            if self._budget.allow((ssrc, sequence), packet.size, now):
+                self._enqueue(packet)
+
+    @staticmethod
+    def _repetition(camera: Camera, kind: Kind, header: RtpHeader, payload: bytes) -> Outgoing:
+        return Outgoing(camera, kind, camera.next_repeated(), repetition(header, payload))
 
     # --- what comes back ---------------------------------------------------------------------
 
@@ -239,7 +250,7 @@ class Sender:
         for packet in rtcp_packets(datagram):
             nack = parse_nack(packet)
             if nack is not None:
-                self._repeat(*nack)
+                self._repeat(*nack, now)
         try:
             messages = parse_compound(datagram)
         except FeedbackError:
@@ -265,6 +276,9 @@ class Sender:
         self.estimates.append((now, estimate))
         self._allocator.update_bandwidth_estimation(estimate)
         self._pacer.set_bitrate(estimate, now)
+        self._budget.set_bitrate(estimate, now)
+        if (rtt := self._estimator.explain().rtt) is not None:
+            self._budget.set_rtt(rtt)
         wanted = self._wanted()
         probe = self._estimator.next_probe(now, wanted) if self._is_active else None
         if probe is not None:
