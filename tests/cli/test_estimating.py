@@ -4,7 +4,9 @@ import io
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from trio_allocator.cli.app import app
 from trio_allocator.cli.estimating import read_feedback
 from trio_allocator.cli.linktest.feedback_log import FeedbackLog
 from trio_allocator.cli.recording import RecordingError
@@ -131,3 +133,31 @@ def test_files_that_can_not_be_read(tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(RecordingError, match="not a text file in UTF-8"):
         read_feedback(path)
+
+
+def replay(*arguments):
+    return CliRunner().invoke(app, ("replay", *map(str, arguments)))
+
+
+def test_replay_takes_a_log_and_more_tracks(write):
+    log = write(log_of_a_clean_link(2.0))
+    result = replay("--feedback", log, "--track", "screen=100k,300k", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    answer = json.loads(result.stdout)
+    assert set(answer["tracks"]) == {"camera", "audio", "screen"}
+    assert answer["recording"] == "log.jsonl"
+
+
+@pytest.mark.parametrize("arguments", [(), ("calls.csv", "--feedback", "log.jsonl")])
+def test_replay_takes_estimates_or_feedback(arguments):
+    result = replay(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "trio-allocator: replay needs either a FILE of estimates or --feedback FILE.jsonl\n"
+    )
+
+
+def test_a_log_without_tracks_has_nothing_to_divide_among(write):
+    result = replay("--feedback", write(lines({"t": 0, "estimate": 1})))
+    assert result.exit_code == 2
+    assert "add --track" in result.stderr

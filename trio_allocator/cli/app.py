@@ -90,7 +90,7 @@ def replay(  # noqa: PLR0917  # typer tells arguments from options
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="CSV with the columns time_s, estimate_bps, SOURCE_LAYER… (seconds, bit/s), or "
             "a Jitsi bridge's ts, bwe, bps_SOURCE_LAYER…",
         ),

@@ -107,7 +107,7 @@ class _Estimation:
                     data = bytes.fromhex(text)
                 self._receive(data, time)
             case {"estimate": _}:
-                return
+                pass
             case _:
                 raise line.error("says neither sent, probe, rtcp nor estimate")
         self._note(time)

@@ -111,8 +111,8 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
 ) -> None:
     """Hold the estimator against libwebrtc's, on the same emulated link.
 
-    On loopback and in real time: all of it takes 40 minutes. A run on a machine that is too busy
-    to keep time counts for nothing.
+    On loopback and in real time: all of it takes 22 minutes. A run on a machine that is too
+    busy to keep time counts for nothing.
     """
     try:
         plan = _plan(schedule or [], only, runs, scale, seed, track or [], record)
