@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from trio_allocator.estimation import FeedbackError, ReceiverReport, Remb, ReportBlock
 from trio_allocator.quantities import MAX_BITRATE
@@ -53,6 +53,8 @@ def test_a_rate_beyond_all_rates_means_no_limit():
 
 
 @given(sender=ssrcs, bitrate=st.integers(0, MAX_BITRATE), streams=st.lists(ssrcs, max_size=255))
+@example(sender=0, bitrate=0, streams=[0] * 255)
+@example(sender=2**32 - 1, bitrate=MAX_BITRATE, streams=[2**32 - 1])
 def test_a_remb_is_read_as_it_was_built_but_for_the_last_bits(sender, bitrate, streams):
     remb = Remb.parse(Remb(sender, bitrate, tuple(streams)).build())
     assert (remb.sender_ssrc, remb.ssrcs) == (sender, tuple(streams))
@@ -151,7 +153,13 @@ reports = st.builds(
 )
 
 
+LOWEST = ReportBlock(0, 0, -(2**23), 0, 0, 0, 0)
+HIGHEST = ReportBlock(2**32 - 1, 255, 2**23 - 1, 2**32 - 1, 2**32 - 1, 2**32 - 1, 2**32 - 1)
+
+
 @given(report=reports)
+@example(ReceiverReport(0, (LOWEST, HIGHEST)))
+@example(ReceiverReport(2**32 - 1, (HIGHEST,) * 31))
 def test_a_report_is_read_as_it_was_built(report):
     assert ReceiverReport.parse(report.build()) == report
 
