@@ -85,7 +85,6 @@ class FeedbackRecorder:
             self._strange = sequence, arrival
             return
         else:
-            extended += _SEQUENCES if step < 0 else 0  # numbers go up, whatever the sender did
             self._begin(extended - 1)
             self._note(extended - 1, self._strange[1])
             self._note(extended, arrival)
