@@ -73,7 +73,17 @@ def test_fairness_counts_while_all_are_active_and_have_settled():
         *stream(50, 60, 1.5e6, flow=1),
     ]
     fairness = measure(run_of(TWO, packets, (Stack.OURS,) * 2)).fairness
-    assert fairness == pytest.approx(4 / (2 * 2.5), rel=0.001)
+    assert fairness == pytest.approx(4 / (2 * 2.5), rel=0.01)
+
+
+def test_two_that_starve_each_other_in_turn_are_not_fair():
+    packets = [
+        *stream(15, 20, 1.5e6, flow=0),
+        *stream(20, 25, 1.5e6, flow=1),
+        *stream(25, 30, 1.5e6, flow=0),
+    ]
+    fairness = measure(run_of(TWO, packets, (Stack.OURS,) * 2)).fairness
+    assert fairness == pytest.approx(0.5, rel=0.01)
 
 
 def test_without_packets_there_are_no_figures_to_speak_of():

@@ -48,6 +48,15 @@ def test_scaled_in_time_and_in_nothing_else(scenario):
     assert 10 * carried == pytest.approx(scenario.schedule.bits_between(0, scenario.duration))
 
 
+def test_settled_is_when_nobody_has_come_or_gone_of_late():
+    pause = NAMED["pause"]
+    assert [
+        pause.has_settled(*span, 10) for span in ((5, 10), (10, 15), (35, 40), (36, 41), (69, 74))
+    ] == [False, True, True, False, False]
+    assert pause.has_settled(70, 75, 10)
+    assert not NAMED["shared"].has_settled(5, 10, 0)
+
+
 def test_one_capacity_for_all_of_the_time():
     flat = Scenario("flat", "", ((0, 1e6),), 10)
     assert (flat.drops(), flat.rises()) == ([], [])

@@ -13,8 +13,9 @@ All but the last two come from what passed the bottleneck, and not from what sen
   what left the bottleneck within 1 s is 0.9 of what there is to have, s. Who does not get there
   before the capacity changes again is given all the time there was, so it is a lower bound.
 * **overflow**: share of packets that found the queue full.
-* **fairness**: Jain's index of what the flows got while all of them were active, the first 10 s
-  not counted (Jain, Chiu, Hawe, 1984): 1 is equal, 0.5 is nothing for one of two.
+* **fairness**: Jain's index (Jain, Chiu, Hawe, 1984) of what the flows got within 5 s, on average
+  over such spans in which all of them were active, the first 10 s not counted: 1 is equal, 0.5 is
+  nothing for one of two. Over the whole time, two that starve each other in turn would be equal.
 * **repeated**: the largest share of its estimate that a sender's retransmissions took within 1 s,
   as the sender says.
 * **media**: share of what was sent that was media, as the senders say: the rest is headers,
@@ -41,6 +42,7 @@ _REACTION_WINDOW = 0.3
 _RECOVERY_WINDOW = 1.0
 _RECOVERED = 0.9
 _SETTLING = 10.0
+_SHARE = 5.0
 _REPEATED_WINDOW = 1.0
 
 
@@ -115,6 +117,21 @@ def rates(moments: Iterable[tuple[float, int]], window: float) -> Iterator[tuple
         yield time, 8 * total / window
 
 
+def bins(moments: Iterable[tuple[float | None, int]], width: float) -> dict[int, int]:
+    """Bytes in each span of time that has any, by its number from 0.
+
+    Args:
+        moments: Times, and bytes; what has no time is left out.
+        width: Of a span, s.
+    """
+    sums: dict[int, int] = {}
+    for time, size in moments:
+        if time is not None:
+            number = math.floor(time / width)
+            sums[number] = sums.get(number, 0) + size
+    return sums
+
+
 def _reaction(packets: Sequence[Packet], drop: Drop) -> float:
     moments = ((packet.arrived, packet.size) for packet in packets if packet.arrived < drop.until)
     for time, rate in rates(moments, _REACTION_WINDOW):
@@ -137,16 +154,16 @@ def _fairness(carried: Sequence[Packet], scenario: Scenario) -> float | None:
     flows = range(len(scenario.starts))
     if len(flows) < 2:
         return None
-    changes = sorted({time for flow in flows for time, _active in scenario.switches(flow)})
-    shares = [0] * len(flows)
-    for packet in carried:
-        change = changes[max(bisect_right(changes, packet.arrived) - 1, 0)]
-        if packet.arrived - change >= _SETTLING and all(
-            scenario.is_active(flow, packet.arrived) for flow in flows
-        ):
-            shares[packet.flow] += packet.size
-    squares = sum(share**2 for share in shares)
-    return sum(shares) ** 2 / (len(shares) * squares) if squares else None
+    got = [bins(((p.left, p.size) for p in carried if p.flow == n), _SHARE) for n in flows]
+    indices = []
+    for number in range(int(scenario.duration / _SHARE)):
+        if not scenario.has_settled(number * _SHARE, (number + 1) * _SHARE, _SETTLING):
+            continue
+        shares = [flow.get(number, 0) for flow in got]
+        squares = sum(share**2 for share in shares)
+        if squares:
+            indices.append(sum(shares) ** 2 / (len(shares) * squares))
+    return _mean(indices)
 
 
 def _repeated(flow: FlowRecord) -> float:

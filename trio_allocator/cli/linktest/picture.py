@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from ..recording import RecordingError
 from .comparison import Row
-from .figures import rates
+from .figures import bins
 from .result import Run, Stack
 from .scenarios import Scenario
 
@@ -25,7 +25,7 @@ _MUTED = "#66717F"
 _COLOURS = {Stack.OURS: "#2F7FD3", Stack.LIBWEBRTC: "#E08A1E"}
 _DPI = 110
 _COLUMNS = 2
-_WINDOW = 1.0
+_BIN = 0.5
 
 
 def save_picture(path: Path, rows: Sequence[Row], subtitle: str) -> None:
@@ -121,14 +121,15 @@ def _draw_rates(axes: Any, scenario: Scenario, runs: Sequence[Run]) -> None:
         for index, flow in enumerate(run.flows):
             colour = _COLOURS[flow.stack]
             style = "-" if flow.stack not in {run.flows[n].stack for n in range(index)} else "--"
-            arrived = ((p.arrived, p.size) for p in run.packets if p.flow == index)
-            sent = list(rates(arrived, _WINDOW))[::10]
+            sent = bins(((p.arrived, p.size) for p in run.packets if p.flow == index), _BIN)
+            spans = range(int(scenario.duration / _BIN))
             axes.plot(
-                [time for time, _rate in sent],
-                [rate / 1e6 for _time, rate in sent],
+                [(span + 0.5) * _BIN for span in spans],
+                [8 * sent.get(span, 0) / _BIN / 1e6 for span in spans],
                 color=colour,
                 linewidth=0.8,
                 alpha=0.45,
+                linestyle=style,
             )
             axes.plot(
                 [time for time, _estimate in flow.estimates],
@@ -139,6 +140,7 @@ def _draw_rates(axes: Any, scenario: Scenario, runs: Sequence[Run]) -> None:
                 label=None if flow.stack in named else f"{flow.stack}: estimate (pale: sent)",
             )
             named.add(flow.stack)
+    # Room for the legend above the capacity; what an estimate reaches beyond that is cut off.
     axes.set_ylim(0, 1.35 * max(capacity))
     axes.set_ylabel("Mbit/s", color=_INK, fontsize=9)
     axes.tick_params(labelbottom=False)

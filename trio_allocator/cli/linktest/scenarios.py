@@ -107,6 +107,14 @@ class Scenario:
         times += [time for paused, *both in self.pauses if paused == flow for time in both]
         return [(time, self.is_active(flow, time)) for time in times]
 
+    def has_settled(self, begin: float, end: float, after: float) -> bool:
+        """Whether all flows are active from `begin` to `end`, and have been for so long, s."""
+        flows = range(len(self.starts))
+        changes = [time for flow in flows for time, _active in self.switches(flow)]
+        return all(self.is_active(flow, begin) for flow in flows) and not any(
+            begin - after < time < end for time in changes
+        )
+
     def drops(self) -> list[Drop]:
         """Where the capacity falls at once."""
         return [
