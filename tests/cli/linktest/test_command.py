@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+import trio
 from typer.testing import CliRunner
 
+from tests.cli.linktest.made_up import good_run
 from trio_allocator.cli.app import app
 from trio_allocator.cli.linktest import command, libwebrtc
 from trio_allocator.cli.linktest.child import ChildError
@@ -89,6 +91,23 @@ def test_a_process_that_dies_gets_one_line(monkeypatch):
     monkeypatch.setattr(command, "run_scenario", dies)
     result = invoke(*QUICK)
     assert (result.exit_code, result.stderr) == (2, "trio-allocator: the process relay has ended\n")
+
+
+def test_what_was_done_before_is_shown(monkeypatch):
+    runs = [good_run()]
+
+    async def runs_once(*_arguments):
+        await trio.lowlevel.checkpoint()
+        if runs:
+            return runs.pop()
+        raise ChildError("the process relay has ended")
+
+    monkeypatch.setattr(command, "run_scenario", runs_once)
+    result = invoke(*QUICK, "--runs", "3", "--json")
+    assert result.exit_code == 2
+    assert result.stderr == "trio-allocator: the process relay has ended\n"
+    (row,) = json.loads(result.stdout)["schedules"]
+    assert (row["schedule"], row["runs"]) == ("drop", 1)
 
 
 def children_of(pid):

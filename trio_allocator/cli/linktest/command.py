@@ -21,7 +21,7 @@ from ...tracks import Track
 from ..recording import RecordingError, Source, parse_track
 from . import libwebrtc
 from .child import ChildError
-from .comparison import line_ups, tabulate
+from .comparison import Row, line_ups, tabulate
 from .feedback_log import FeedbackLog
 from .ours import START
 from .report import as_json, describe, print_table
@@ -118,16 +118,13 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
         plan = _plan(schedule or [], only, runs, scale, seed, track or [], record)
         if plot is not None:
             _check_plot(plot)
-        done = _run_all(plan)
-        rows = tabulate(done)
-        if as_machine:
-            print(json.dumps(as_json(rows), indent=2))
-        else:
-            print_table(Console(), rows)
-        if plot is not None:
-            from .picture import save_picture  # noqa: PLC0415  # slow to load, and rarely wanted
-
-            save_picture(plot, rows, f"first run that was not starved, times × {scale:g}")
+        done: list[Run] = []
+        failure = _run_all(plan, done)
+        if done:
+            # What took minutes is shown, even if what follows was not to be.
+            _show(tabulate(done), plot, f"times × {scale:g}", as_machine=as_machine)
+        if failure is not None:
+            raise failure
     except (ChildError, LinkTestError, RecordingError) as error:
         print(f"trio-allocator: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
@@ -200,11 +197,22 @@ def _check_plot(path: Path) -> None:
     check_plot(path)
 
 
-def _run_all(plan: _Plan) -> list[Run]:
+def _show(rows: Sequence[Row], plot: Path | None, how: str, *, as_machine: bool) -> None:
+    if as_machine:
+        print(json.dumps(as_json(rows), indent=2))
+    else:
+        print_table(Console(), rows)
+    if plot is not None:
+        from .picture import save_picture  # noqa: PLC0415  # slow to load, and rarely wanted
+
+        save_picture(plot, rows, f"first run of each that was not starved, {how}")
+
+
+def _run_all(plan: _Plan, done: list[Run]) -> ChildError | None:
+    """Run everything, or until a process dies: that is returned."""
     console = Console(stderr=True)
-    done: list[Run] = []
     interrupted = False
-    failure: Exception | None = None
+    failure: ChildError | None = None
     with ExitStack() as stack:
         log = None
         if plan.record is not None:
@@ -233,9 +241,7 @@ def _run_all(plan: _Plan) -> list[Run]:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         console.show_cursor()
         raise typer.Exit(130)
-    if failure is not None:
-        raise failure
-    return done
+    return failure
 
 
 def _first(group: ExceptionGroup[ChildError]) -> ChildError:
