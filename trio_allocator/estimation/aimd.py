@@ -50,7 +50,7 @@ STANDING_PACKETS = 1.5
 STANDING_JITTERS = 3.0
 """or of so many times what the queue changes by anyhow."""
 
-EMPTY = 0.4
+EMPTY = 0.6
 """Below this share of that a queue has drained, and a slope is none of the link's."""
 
 # --- Decrease --------------------------------------------------------------------------------
@@ -77,13 +77,20 @@ to the last decrease (libwebrtc, `AimdRateControl::TimeToReduceFurther`)."""
 SHRUNK = 0.95
 """A queue that is still above this share of what it was has not shrunk by a decrease."""
 
-ROUNDS = 3
-"""After so many decreases that it does not shrink by, it is not ours,"""
+ESCALATION = 1.5
+"""The margin of each further decrease is so many times larger: if others like us make the queue,
+all of them together drain it,"""
+
+EPISODE = 2.0
+"""and if it does not shrink for so long, s, it is somebody else's who does not care:"""
+
+RESTORED = 0.9
+"""what was given up for nothing is taken back to this share,"""
 
 MORE_TOLERANT = 2.0
-"""and overuse from then on is so much more,"""
+"""overuse from then on is so much more,"""
 
-MOST_TOLERANT = 10.0
+MOST_TOLERANT = 5.0
 """up to this;"""
 
 FORGETTING = 0.95
@@ -157,6 +164,7 @@ class RateControl:
         self._growth = GROWTH
         self._before = self._resume = start
         self._queue = 0.0
+        self._began_at = 0.0
         self._rounds = 0
         self._tolerance = 1.0
 
@@ -175,6 +183,7 @@ class RateControl:
             is_ours = self._drain(now, seen, tolerable)
         elif _is_overuse(seen, tolerable):
             self._before = self.rate
+            self._began_at = now
             self._rounds = 0
             self._lower(now, seen, tolerable)
         elif seen.usage is Usage.NORMAL:
@@ -201,7 +210,7 @@ class RateControl:
         coming = 8 * seen.in_flight / carried - (seen.round_trip - seen.waited)
         self._queue = max(seen.waited, seen.standing, coming)
         excess = max(self._queue - tolerable, 0.0)
-        share = max(1 - MARGIN - excess / DRAIN_TIME, DEEPEST)
+        share = max(1 - MARGIN * ESCALATION**self._rounds - excess / DRAIN_TIME, DEEPEST)
         self.rate = min(self.rate, share * carried)
         self._resume = min(self._before, RESUME * carried)
         self._growth = GROWTH
@@ -224,20 +233,21 @@ class RateControl:
         elif seen.standing <= SHRUNK * self._queue:
             self.lowered_at = now
             self._queue = seen.standing
-        elif self._rounds < ROUNDS:
+        elif seen.standing <= tolerable:
+            self.phase = Phase.RISING
+        elif now - self._began_at < EPISODE:
             self._rounds += 1
             self._lower(now, seen, tolerable)
         else:
-            self._tolerate(seen)
+            self._tolerate()
             return False
         return True
 
-    def _tolerate(self, seen: Observation) -> None:
-        """What we gave up, others took: take back what still arrives, and mind their queue less."""
+    def _tolerate(self) -> None:
+        """What we gave up, others took: take it back, and mind their queue less."""
         self.phase = Phase.RISING
+        self.rate = max(self.rate, RESTORED * self._before)
         self._tolerance = min(MORE_TOLERANT * self._tolerance, MOST_TOLERANT)
-        carried = (1 - MARGIN) * (seen.acknowledged or 0.0)
-        self.rate = max(self.rate, min(self._before, carried))
 
     # --- up ----------------------------------------------------------------------------------
 

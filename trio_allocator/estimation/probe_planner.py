@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
+from .aimd import FULL_PACKET
 from .probes import ProbeCluster, ProbeResult
 
 FIRST_SCALES = (3.0, 6.0)
@@ -23,10 +24,7 @@ PAUSE_GROWTH = 1.5
 """times this for each that finds nothing (LiveKit: 1.5),"""
 
 LONGEST_PAUSE = 5.0
-"""up to this, s."""
-
-PATIENCE = 1.0
-"""The result of a probe is waited for so long, s (libwebrtc)."""
+"""up to this (libwebrtc's, while an application sends little)."""
 
 HEADROOM = 1.2
 """No probe goes further beyond what is wanted (LiveKit: 1.2)."""
@@ -40,16 +38,25 @@ class ProbePlanner:
 
     There is no use of the link at which it does not ask: an application that sends 65 to 70 % of
     its estimate is neither idle enough for libwebrtc's probes nor busy enough for its growth, and
-    would stay there (str0m, ``docs/BWE.md``, "stagnant estimate").
+    would stay there (str0m, ``docs/BWE.md``, "Stagnant Estimate Probing").
+
+    A probe that met the end of the link is asked again at what came through: among the bursts of
+    others that may be far more than there is to have, and only what passes unhindered counts.
     """
 
+    __slots__ = ("_asked", "_awaited", "_next_at", "_next_id", "_pause")
+
     def __init__(self, start: float) -> None:
-        self._next_id = 1
+        """Plan the first ones.
+
+        Args:
+            start: The start rate, bit/s.
+        """
         self._asked: deque[float] = deque(scale * start for scale in FIRST_SCALES)
-        self._probe: ProbeCluster | None = None
-        self._sent_at = -math.inf
+        self._awaited: ProbeCluster | None = None
+        self._next_at = -math.inf
+        self._next_id = 1
         self._pause = PAUSE
-        self._best = 0.0
 
     def next(self, now: float, estimate: float, wanted: float) -> ProbeCluster | None:
         """The probe to send now, if any.
@@ -57,47 +64,42 @@ class ProbePlanner:
         Args:
             now: s.
             estimate: bit/s.
-            wanted: What the application could use, bit/s; infinite for anything.
+            wanted: What the application could use, bit/s.
         """
-        limit = HEADROOM * wanted
-        if not self._asked:
-            if now - self._sent_at < self._pause:
-                return None
-            self._asked.append(SCALE * estimate)
-        bitrate = min(self._asked.popleft(), limit)
+        if now < self._next_at + (0.0 if self._asked else self._pause):
+            return None
+        bitrate = min(self._asked.popleft() if self._asked else SCALE * estimate, HEADROOM * wanted)
         if bitrate < WORTH * estimate:
             self._asked.clear()
             return None
-        if self._probe is not None and now - self._sent_at >= self._pause:
-            # Nothing came of the last one: see `found`.
+        probe = ProbeCluster.at(self._next_id, round(bitrate))
+        if not self._asked:
+            # Unless it finds something, the next one has time.
             self._pause = min(self._pause * PAUSE_GROWTH, LONGEST_PAUSE)
-        self._sent_at = now
-        self._probe = ProbeCluster.at(self._next_id, round(bitrate))
         self._next_id += 1
-        return self._probe
+        self._next_at = now + max(probe.min_bytes, probe.min_packets * FULL_PACKET) * 8 / bitrate
+        self._awaited = probe
+        return probe
 
     def found(self, result: ProbeResult, estimate: float) -> None:
-        """A probe had a result: when it is more than the estimate, ask for more.
+        """A probe had a result: if it is more than the estimate, ask again.
 
         Args:
             result: What it found.
             estimate: Before, bit/s.
         """
-        probe = self._probe
-        if probe is None or result.bitrate <= WORTH * estimate:
+        probe = self._awaited
+        if probe is None or result.cluster != probe.id:
+            return
+        self._awaited = None
+        if result.bitrate <= WORTH * estimate:
             return
         self._pause = PAUSE
-        if result.cluster == probe.id:
-            self._probe = None
-            if result.is_full:
-                self._asked.append(result.bitrate)
-            elif result.bitrate > FURTHER * probe.bitrate:
-                self._asked.append(SCALE * result.bitrate)
-
-    def changed(self) -> None:
-        """The link is another than it was: ask soon."""
-        self._pause = PAUSE
+        if result.is_full:
+            self._asked.append(result.bitrate)
+        elif result.bitrate > FURTHER * probe.bitrate:
+            self._asked.append(SCALE * result.bitrate)
 
     def congested(self) -> None:
-        """No time to ask."""
+        """This is no time to ask."""
         self._asked.clear()
