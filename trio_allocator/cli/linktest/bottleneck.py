@@ -108,8 +108,8 @@ class Bottleneck:
             impairment: Delay, queue, loss.
             chance: Gives numbers in [0, 1): such as ``random.Random(seed).random``.
         """
-        self.lost = 0
-        self.overflowed = 0
+        self.lost: int = 0
+        self.overflowed: int = 0
         self._schedule = schedule
         self._impairment = impairment
         self._chance = chance

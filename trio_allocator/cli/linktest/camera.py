@@ -49,9 +49,9 @@ class Camera:
             ssrc: Of its media.
             send_padding: Told how many bytes of padding the allocator wants from it now.
         """
-        self.ssrc = ssrc
+        self.ssrc: int = ssrc
         self._variants = track.variants
-        self.rate = 0
+        self.rate: int = 0
         self.filling: PaddingSource[Media] = PaddingSource(header_size=HEADER_SIZE)
         self._sent: dict[int, Media] = {}
         self._owed = 0.0
@@ -70,7 +70,7 @@ class Camera:
             send_padding(self, size)
 
         if track.kind == "video":
-            self.receiver = TrackReceiver(
+            self.receiver: TrackReceiver = TrackReceiver(
                 allocator,
                 track,
                 request_variant=choose,

@@ -94,7 +94,7 @@ class Sender:
         log: FeedbackLog | None,
     ) -> None:
         self.estimates: list[tuple[float, float]] = []
-        self.media = 0
+        self.media: int = 0
         self.repeated: list[tuple[float, int]] = []
         self._allocator = allocator
         self._log = log
