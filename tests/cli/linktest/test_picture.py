@@ -48,4 +48,4 @@ def test_nothing_but_starved_runs_is_an_empty_picture(tmp_path):
 
 def test_where_it_can_not_be_written(tmp_path):
     with pytest.raises(RecordingError, match="the plot cannot be written"):
-        save_picture(tmp_path / "no" / "picture.png", rows(), "")
+        save_picture(tmp_path / "no" / "picture.png", tabulate([good_run(lateness=(1.0,))]), "")
