@@ -64,7 +64,7 @@ def test_small_media_is_no_better_than_padding(source):
     assert source.packets(1_000)[0] == LARGEST
     source.media_sent("b", 273)
     assert source.packets(1_000)[0] == RepeatedPacket("b", 275)
-    assert source.packets(19) == [PaddingPacket(RTX, 1, 21)]
+    assert source.packets(18) == [PaddingPacket(RTX, 1, 21)]
 
 
 def test_equals_take_turns(source):
