@@ -22,7 +22,7 @@ def steady(count, interval, size=1_000, *, since=0.0, way=0.05):
 
 
 def test_steady_packets_make_their_rate():
-    assert fed(*steady(11, 0.01)).rate() == pytest.approx(800_000)
+    assert fed(*steady(21, 0.01)).rate() == pytest.approx(800_000)
 
 
 def test_nothing_and_little_are_no_rate():
@@ -30,9 +30,10 @@ def test_nothing_and_little_are_no_rate():
     assert fed().recent_rate() is None
     assert fed(*steady(3, 0.1)).rate() is None
     assert fed(*steady(3, 0.1)).recent_rate() is None
-    assert fed(*steady(4, 0.016)).rate() is None  # 48 ms
-    assert fed(*steady(4, 0.016)).recent_rate() is None
-    assert fed(*steady(4, 0.017)).rate() == pytest.approx(8_000 / 0.017)
+    assert fed(*steady(4, 0.016)).recent_rate() is None  # 48 ms
+    assert fed(*steady(4, 0.017)).recent_rate() == pytest.approx(8_000 / 0.017)
+    assert fed(*steady(4, 0.049)).rate() is None  # 147 ms
+    assert fed(*steady(4, 0.051)).rate() == pytest.approx(8_000 / 0.051)
 
 
 def test_what_arrived_long_ago_counts_no_more():
@@ -42,17 +43,17 @@ def test_what_arrived_long_ago_counts_no_more():
 
 
 def test_what_was_held_up_and_let_go_counts_by_its_sending():
-    packets = [(1.0, index * 0.01, 1_000) for index in range(11)]
+    packets = [(1.0, index * 0.01, 1_000) for index in range(21)]
     assert fed(*packets).rate() == pytest.approx(800_000)
 
 
 def test_what_was_sent_at_once_counts_by_its_arrival():
-    packets = [(index * 0.01, 0.0, 1_000) for index in range(11)]
+    packets = [(index * 0.01, 0.0, 1_000) for index in range(21)]
     assert fed(*packets).rate() == pytest.approx(800_000)
 
 
 def test_a_packet_that_was_overtaken_arrives_with_the_last():
-    packets = steady(11, 0.01)
+    packets = steady(21, 0.01)
     packets[5] = (0.0, packets[5][1], 1_000)
     assert fed(*packets).rate() == pytest.approx(800_000)
 
@@ -71,10 +72,10 @@ def test_recent_reaches_back_for_four_packets():
 
 
 def test_begun_anew_nothing_is_known():
-    acknowledged = fed(*steady(11, 0.01))
+    acknowledged = fed(*steady(21, 0.01))
     acknowledged.clear()
     assert acknowledged.rate() is None
-    for packet in steady(11, 0.01, 100):
+    for packet in steady(21, 0.01, 100):
         acknowledged.add(*packet)
     assert acknowledged.rate() == pytest.approx(80_000)
 
@@ -92,7 +93,7 @@ def test_arrivals_that_never_pass_cost_bounded_memory():
     )
 )
 def test_it_is_never_above_what_was_sent(steps):
-    """... in any time of 50 ms or more."""
+    """... in any time of 150 ms or more."""
     acknowledged = AcknowledgedRate()
     arrival = sent_at = 0.0
     sent = []
@@ -104,7 +105,7 @@ def test_it_is_never_above_what_was_sent(steps):
         if rate is None:
             continue
         fastest = max(
-            8 * sum(size for _, size in sent[begin + 1 :]) / max(sent_at - sent[begin][0], 0.05)
+            8 * sum(size for _, size in sent[begin + 1 :]) / max(sent_at - sent[begin][0], 0.15)
             for begin in range(len(sent))
         )
         assert rate <= fastest * (1 + 1e-9)

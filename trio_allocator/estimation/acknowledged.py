@@ -8,10 +8,11 @@ WINDOW = 0.5
 """Over which the rate is measured, s: 15 frames of video (libwebrtc's first window)."""
 
 RECENT = 0.15
-"""Over which a link that is full is measured, s (libwebrtc's later windows)."""
+"""Over which a link that is full is measured, s (libwebrtc's later windows); less of it is nothing to
+grow by."""
 
 SHORTEST = 0.05
-"""Less than this is no measurement, s: two bursts of a pacer may be as near as that."""
+"""Less than this is no measurement at all, s: two bursts of a pacer may be as near as that."""
 
 LONGEST = 2.5
 """What was sent longer before the newest is let go, s, whenever it is said to have arrived."""
@@ -57,7 +58,7 @@ class AcknowledgedRate:
             return None
         first, last = packets[0], packets[-1]
         span = max(last[0] - first[0], last[1] - first[1])
-        return 8 * (self._bytes - first[2]) / span if span >= SHORTEST else None
+        return 8 * (self._bytes - first[2]) / span if span >= RECENT else None
 
     def recent_rate(self) -> float | None:
         """The rate of the newest arrivals, bit/s: what the link carries, if it is full."""

@@ -358,7 +358,7 @@ class SendSideEstimator:
         rate, limit = self._control.rate, self._control.limit
         if self._loss.rate is not None and self._loss.rate < rate:
             rate, limit = self._loss.rate, Limit.LOSS
-        if self._receiver_limit < rate:
+        if self._receiver_limit <= rate:
             rate, limit = self._receiver_limit, Limit.RECEIVER
         if rate <= self._least:
             rate, limit = self._least, Limit.MINIMUM
