@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_allocator.estimation.acknowledged import LONGEST, WINDOW, AcknowledgedRate
+from trio_allocator.estimation.acknowledged import FEWEST, LONGEST, WINDOW, AcknowledgedRate
 
 
 def fed(*packets):
@@ -85,30 +85,61 @@ def test_arrivals_that_never_pass_cost_bounded_memory():
     assert len(acknowledged._packets) <= LONGEST / 0.01 + 1
 
 
+def test_reordered_packets_count_by_when_they_were_sent():
+    packets = steady(21, 0.01)
+    first = packets.pop(1)
+    # Sent second, it arrives with the last.
+    assert fed(*packets, first).rate() == pytest.approx(800_000)
+    # All but the first were held up; of the last half second only these two count.
+    late = [(5.0, 0.2, 1_000), (5.1, 0.4, 500), (5.2, 0.3, 1_500), (5.3, 0.1999, 9_000)]
+    assert fed(*late).rate() is None
+    assert fed(*late, (5.25, 0.35, 1_000)).rate() == pytest.approx(8 * 3_000 / 0.25)
+
+
+def test_disorder_that_has_passed_costs_nothing_more():
+    packets = steady(40, 0.01)
+    packets[3], packets[4] = packets[4], packets[3]
+    acknowledged = fed(*packets)
+    assert acknowledged._disordered_at == pytest.approx(0.09)
+    for packet in steady(80, 0.01, since=0.4):
+        acknowledged.add(*packet)
+    assert acknowledged.rate() == pytest.approx(800_000)
+
+
+def test_the_earliest_sent_does_not_count_whenever_it_arrived():
+    packets = [(0.0, 0.01, 100), (0.1, 0.02, 1_000), (0.2, 0.015, 1_000), (0.3, 0.3, 1_000)]
+    assert fed(*packets).rate() == pytest.approx(8 * 3_000 / 0.3)
+    packets = [(0.0, 0.01, 100), (0.1, 0.02, 1_000), (0.2, 0.01, 1_000), (0.3, 0.3, 1_000)]
+    assert fed(*packets).rate() == pytest.approx(8 * 3_000 / 0.3)
+
+
 @given(
     st.lists(
         st.tuples(st.floats(0, 0.1), st.floats(0, 0.1), st.integers(1, 1_500)),
         min_size=4,
         max_size=60,
-    )
+    ),
+    st.lists(st.integers(-8, 8), min_size=60, max_size=60),
 )
-def test_it_is_never_above_what_was_sent(steps):
-    """... in any time of 150 ms or more."""
+def test_it_is_never_above_what_was_sent(steps, shifts):
+    """... in any time of 150 ms or more, however packets overtake each other."""
     acknowledged = AcknowledgedRate()
     arrival = sent_at = 0.0
-    sent = []
+    packets = []
     for later, sooner, size in steps:
         arrival, sent_at = arrival + later, sent_at + sooner
-        sent.append((sent_at, size))
-        acknowledged.add(arrival, sent_at, size)
+        packets.append((arrival, sent_at, size))
+    fastest = 0.0
+    for begin, (_, since, _) in enumerate(packets):
+        total = 0
+        for _, until, size in packets[begin + 1 :]:
+            total += size
+            fastest = max(fastest, 8 * total / max(until - since, 0.15))
+    order = sorted(range(len(packets)), key=lambda index: index + shifts[index])
+    for index in order:
+        acknowledged.add(packets[index][0], packets[index][1], packets[index][2])
         rate = acknowledged.rate()
-        if rate is None:
-            continue
-        fastest = max(
-            8 * sum(size for _, size in sent[begin + 1 :]) / max(sent_at - sent[begin][0], 0.15)
-            for begin in range(len(sent))
-        )
-        assert rate <= fastest * (1 + 1e-9)
-        assert len(acknowledged._packets) == sum(
-            1 for packet in acknowledged._packets if packet[0] >= arrival - WINDOW
-        )
+        assert rate is None or rate <= fastest * (1 + 1e-9)
+        kept = acknowledged._packets
+        oldest = kept[-1][0] - (WINDOW if len(kept) > FEWEST else LONGEST)
+        assert all(packet[0] >= oldest for packet in kept)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from operator import itemgetter
 
 WINDOW = 0.5
 """Over which the rate is measured, s: 15 frames of video (libwebrtc's first window)."""
@@ -15,10 +17,10 @@ SHORTEST = 0.05
 """Less than this is no measurement at all, s: two bursts of a pacer may be as near as that."""
 
 LONGEST = 2.5
-"""What was sent longer before the newest is let go, s, whenever it is said to have arrived."""
+"""What was sent or arrived longer before the newest is let go, s."""
 
 FEWEST = 4
-"""So many packets make a measurement."""
+"""So many packets make a measurement, however few there are in its time."""
 
 
 class AcknowledgedRate:
@@ -29,14 +31,22 @@ class AcknowledgedRate:
     libwebrtc's ``RobustThroughputEstimator``).
     """
 
-    __slots__ = ("_bytes", "_packets")
+    __slots__ = ("_bytes", "_disordered_at", "_packets")
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
         self._packets: deque[tuple[float, float, int]] = deque()
         self._bytes = 0
+        self._disordered_at = -math.inf
 
     def add(self, arrival: float, sent_at: float, size: int) -> None:
-        """A packet was acknowledged; one that was overtaken counts as arriving with the last.
+        """A packet was acknowledged.
+
+        One that was overtaken counts as arriving with the last. One that was sent before all
+        others that count is left out: it says something about another time.
 
         Args:
             arrival: s, on the peer's clock.
@@ -44,11 +54,19 @@ class AcknowledgedRate:
             size: Bytes.
         """
         packets = self._packets
-        if packets and arrival < packets[-1][0]:
-            arrival = packets[-1][0]
+        if packets:
+            last = packets[-1]
+            arrival = max(arrival, last[0])
+            if sent_at < last[1]:
+                if sent_at < packets[0][1]:
+                    return
+                self._disordered_at = arrival
         packets.append((arrival, sent_at, size))
         self._bytes += size
-        while packets[0][0] < arrival - WINDOW or packets[0][1] < sent_at - LONGEST:
+        while (
+            packets[0][0] < arrival - (WINDOW if len(packets) > FEWEST else LONGEST)
+            or packets[0][1] < sent_at - LONGEST
+        ):
             self._bytes -= packets.popleft()[2]
 
     def rate(self) -> float | None:
@@ -57,8 +75,13 @@ class AcknowledgedRate:
         if len(packets) < FEWEST:
             return None
         first, last = packets[0], packets[-1]
-        span = max(last[0] - first[0], last[1] - first[1])
-        return 8 * (self._bytes - first[2]) / span if span >= RECENT else None
+        sending, uncounted = last[1] - first[1], first[2]
+        if self._disordered_at >= first[0]:
+            earliest = min(packets, key=itemgetter(1))
+            sending = max(packets, key=itemgetter(1))[1] - earliest[1]
+            uncounted = max(uncounted, earliest[2])
+        span = max(last[0] - first[0], sending)
+        return 8 * (self._bytes - uncounted) / span if span >= RECENT else None
 
     def recent_rate(self) -> float | None:
         """The rate of the newest arrivals, bit/s: what the link carries, if it is full."""
@@ -75,8 +98,3 @@ class AcknowledgedRate:
             received += size
         # The bits of the oldest came before the span begins.
         return 8 * (received - oldest) / (last - first) if last - first >= SHORTEST else None
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self._packets.clear()
-        self._bytes = 0
