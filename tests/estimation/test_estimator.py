@@ -139,6 +139,15 @@ def test_a_growing_queue_is_overuse_before_it_stands(flow):
     assert flow.limit is Limit.DELAY
 
 
+def test_a_queue_that_does_not_drain_is_none_of_its_own(flow):
+    flow.run(1.0)
+    for _ in range(40):
+        flow.run(0.1, flow.estimate, way=WAY + 0.15)
+    # Halved and more, it has taken back most of it, and takes the queue for a part of the way.
+    assert flow.estimate > 0.8 * START
+    assert flow.estimator.explain().queue_delay == pytest.approx(0.0, abs=1e-9)
+
+
 def test_a_clock_that_was_set_is_no_queue(flow):
     flow.run(2.0)
     before = flow.estimate

@@ -68,9 +68,10 @@ a moment's queue."""
 RESUME = 0.97
 """When the queue is gone, back to this share."""
 
-COLLAPSE = 0.5
-"""When less than this share of the rate arrives, it is lowered again without waiting for the answer
-to the last decrease (libwebrtc, `AimdRateControl::TimeToReduceFurther`)."""
+COLLAPSE = 0.6
+"""When what would do is less than this share of the rate, it is lowered again without waiting for the
+answer to the last decrease: the link was not yet full of what it could not carry when that was
+measured (libwebrtc, too, has an exception for this, `AimdRateControl::TimeToReduceFurther`)."""
 
 # --- Somebody else's queue -------------------------------------------------------------------
 
@@ -82,7 +83,10 @@ ESCALATION = 1.5
 all of them together drain it,"""
 
 EPISODE = 2.0
-"""and if it does not shrink for so long, s, it is somebody else's who does not care:"""
+"""and if it does not shrink for so long, s,"""
+
+ROUNDS = 3
+"""nor by so many decreases, it is somebody else's who does not care:"""
 
 RESTORED = 0.9
 """what was given up for nothing is taken back to this share,"""
@@ -141,7 +145,7 @@ class RateControl:
         rate: bit/s.
         phase: What it does.
         limit: What keeps it from growing: `Limit.GROWTH` for nothing.
-        lowered_at: When it was last lowered, s.
+        lowered_at: When it was last lowered, or last seen to be low enough, s.
         capacity: What the link carried when it was full.
     """
 
@@ -166,6 +170,9 @@ class RateControl:
         self._queue = 0.0
         self._began_at = 0.0
         self._margin = MARGIN
+        self._rounds = 0
+        self._limit = STANDING_QUEUE
+        self._given_up = start
         self._tolerance = 1.0
 
     def update(self, now: float, seen: Observation) -> bool:
@@ -177,19 +184,17 @@ class RateControl:
         elapsed = 0.0 if self._updated_at is None else min(now - self._updated_at, 1.0)
         self._updated_at = now
         self._tolerance = 1 + (self._tolerance - 1) * math.pow(FORGETTING, elapsed)
-        tolerable = self._tolerable(seen.jitter)
         is_ours = True
         if self.phase is Phase.DRAINING:
-            is_ours = self._drain(now, seen, tolerable)
-        elif _is_overuse(seen, tolerable):
-            self._before = self.rate
-            self._began_at = now
-            self._margin = MARGIN
-            self._lower(now, seen, tolerable)
-        elif seen.usage is Usage.NORMAL:
-            self._rise(seen, elapsed, tolerable)
+            is_ours = self._drain(now, seen)
         else:
-            self.limit = Limit.DELAY
+            self._limit = self._tolerable(seen.jitter)
+            if _is_overuse(seen, self._limit):
+                self._begin_to_drain(now, seen)
+            elif seen.usage is Usage.NORMAL:
+                self._rise(seen, elapsed)
+            else:
+                self.limit = Limit.DELAY
         self._keep_bounds()
         return is_ours
 
@@ -202,42 +207,53 @@ class RateControl:
 
     # --- down --------------------------------------------------------------------------------
 
-    def _lower(self, now: float, seen: Observation, tolerable: float) -> None:
-        """Go below what the link carries, and the more so the longer its queue is."""
-        carried = seen.arrivals.recent_rate() or seen.acknowledged or self.rate
-        self.capacity.measured(carried)
-        # What is sent now waits for all that is in flight, less what gets through until it comes.
-        coming = 8 * seen.in_flight / carried - (seen.round_trip - seen.waited)
-        self._queue = max(seen.waited, seen.standing, coming)
-        excess = max(self._queue - tolerable, 0.0)
-        share = max(1 - self._margin - excess / DRAIN_TIME, DEEPEST)
-        self.rate = min(self.rate, share * carried)
-        self._resume = min(self._before, RESUME * carried)
-        self._growth = GROWTH
-        self.lowered_at = now
+    def _begin_to_drain(self, now: float, seen: Observation) -> None:
+        self._began_at = now
+        self._before = self.rate
+        self._margin = MARGIN
+        self._rounds = 0
+        self._lower(now, seen)
+        self._given_up = self._resume
+        # From here to the end of it: by what is left in the end, any queue could be tolerated.
+        self._limit = self._tolerable(seen.jitter)
         self.limit = Limit.DELAY
         self.phase = Phase.DRAINING
 
-    def _drain(self, now: float, seen: Observation, tolerable: float) -> bool:
+    def _lower(self, now: float, seen: Observation) -> None:
+        """Go below what the link carries, and the more so the longer its queue is."""
+        carried = seen.arrivals.recent_rate() or seen.acknowledged or self.rate
+        self.capacity.measured(carried)
+        self._queue = _queue_to_come(seen, carried)
+        self.rate = min(self.rate, self._share(self._queue) * carried)
+        self._resume = min(self._before, RESUME * carried)
+        self._growth = GROWTH
+        self.lowered_at = now
+
+    def _share(self, queue: float) -> float:
+        """Of what the link carries: so much that the queue drains in time."""
+        return max(1 - self._margin - max(queue - self._limit, 0.0) / DRAIN_TIME, DEEPEST)
+
+    def _drain(self, now: float, seen: Observation) -> bool:
         """Wait for the queue to drain; lower again if it does not.
 
         Only packets that were sent since the rate was lowered can tell: once a round trip.
         """
         if seen.sent_at <= self.lowered_at:
-            recent = seen.arrivals.recent_rate()
-            if recent is not None and recent < COLLAPSE * self.rate:
-                self._lower(now, seen, tolerable)
-        elif seen.standing <= EMPTY * tolerable:
+            carried = seen.arrivals.recent_rate() or self.rate
+            if self._share(_queue_to_come(seen, carried)) * carried < COLLAPSE * self.rate:
+                self._lower(now, seen)
+        elif seen.standing <= EMPTY * self._limit:
             self.phase = Phase.RISING
             self.rate = max(self.rate, self._resume)
         elif seen.standing <= SHRUNK * self._queue:
             self.lowered_at = now
             self._queue = seen.standing
-        elif seen.standing <= tolerable:
+        elif seen.standing <= self._limit:
             self.phase = Phase.RISING
-        elif now - self._began_at < EPISODE:
+        elif now - self._began_at < EPISODE or self._rounds < ROUNDS:
+            self._rounds += 1
             self._margin = min(ESCALATION * self._margin, 1 - DEEPEST)
-            self._lower(now, seen, tolerable)
+            self._lower(now, seen)
         else:
             self._tolerate()
             return False
@@ -246,12 +262,12 @@ class RateControl:
     def _tolerate(self) -> None:
         """What we gave up, others took: take it back, and mind their queue less."""
         self.phase = Phase.RISING
-        self.rate = max(self.rate, RESTORED * self._before)
+        self.rate = max(self.rate, RESTORED * self._given_up)
         self._tolerance = min(MORE_TOLERANT * self._tolerance, MOST_TOLERANT)
 
     # --- up ----------------------------------------------------------------------------------
 
-    def _rise(self, seen: Observation, elapsed: float, tolerable: float) -> None:
+    def _rise(self, seen: Observation, elapsed: float) -> None:
         """Grow by a little near what the link carried, and ever faster away from it."""
         acknowledged = seen.acknowledged
         if acknowledged is None:
@@ -262,7 +278,7 @@ class RateControl:
             self._growth = GROWTH
             return
         self.limit = Limit.GROWTH
-        is_clear = seen.standing <= EMPTY * tolerable
+        is_clear = seen.standing <= EMPTY * self._limit
         self.capacity.exceeded_by(acknowledged)
         if self.capacity.mean is not None:
             grown = self.rate + elapsed * self._additive(seen.rtt)
@@ -310,6 +326,12 @@ class RateControl:
 
     def _keep_bounds(self) -> None:
         self.rate = min(max(self.rate, self._least), self._most)
+
+
+def _queue_to_come(seen: Observation, carried: float) -> float:
+    """What is sent now waits for all that is in flight, less what gets through until it comes, s."""
+    coming = 8 * seen.in_flight / carried - (seen.round_trip - seen.waited)
+    return max(seen.waited, seen.standing, coming)
 
 
 def _is_overuse(seen: Observation, tolerable: float) -> bool:
