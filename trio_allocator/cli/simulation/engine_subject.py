@@ -121,7 +121,7 @@ class EngineSubject:
     def wake_step(self) -> float:
         """See `Subject.wake_step`."""
         timer = self._timers[0][0] if self._timers else math.inf
-        return max(min(timer, step_at(self.engine.wake_at)), self._world.step + 1)
+        return min(timer, step_at(self.engine.wake_at))
 
     @property
     def padding_target(self) -> float:
@@ -192,7 +192,8 @@ class EngineSubject:
                     self.engine.configure(now, receiver, track, receiver.options, account)
                 case RequestAllocation(bitrate):
                     self.engine.request(now, receiver, int(bitrate))
-        at = step_at(self._selectors[camera].next_evaluation)
+        # By rounding it may be due a hair after now: then it is due in the next step.
+        at = max(step_at(self._selectors[camera].next_evaluation), self._world.step + 1)
         if at != self._timer_at[camera]:
             self._timer_at[camera] = at
             if at < math.inf:

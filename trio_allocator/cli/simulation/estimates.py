@@ -35,8 +35,9 @@ REACH = 1.5
 BACK_OFF = 0.85
 """... and falls to this share of it in overuse (GCC's beta)."""
 
-QUEUEING = 0.05
-"""Overuse is a queue that has grown by this much within the interval, or stands at twice that, s."""
+QUEUEING = 0.025
+"""Overuse is a wait that has grown by this much within the interval, s: it is the gradient of the
+delay that GCC looks at, and a queue that stands still does not tell."""
 
 LOSSY = 0.1
 """Above this loss the estimate is cut by half the share that was lost (GCC's loss controller)."""
@@ -87,7 +88,7 @@ class Gcc:
         sent, lost = link.sent(begin, end), link.lost(begin, end)
         loss = lost / sent if sent else 0.0
         before, after = self._delay(begin), self._delay(end - 1)
-        if after - before > QUEUEING or after > 2 * QUEUEING:
+        if after - before > QUEUEING:
             self._value = min(self._value, BACK_OFF * received)
         elif loss <= LOSSY:
             reach = max(self._value, REACH * received)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from .cameras import NONE, Cameras
-from .clock import STEP
+from .clock import STEPS_PER_SECOND
 from .estimates import INTERVAL, KINDS, noise
 from .link import Link
 from .trace import Trace
@@ -82,7 +82,7 @@ class World:
     @property
     def now(self) -> float:
         """s."""
-        return self.step * STEP
+        return self.step / STEPS_PER_SECOND
 
     def request(self, camera: int, variant: int) -> None:
         """Ask a camera for a variant; `NONE` stops it at once."""
@@ -98,7 +98,9 @@ class World:
         next_estimate = INTERVAL
         while True:
             self._aim()
-            step = min(next_estimate, cameras.next_switch, subject.wake_step)
+            # Whatever is overdue gets its turn in the next step: the clock never stands still.
+            wake = max(subject.wake_step, self.step + 1)
+            step = min(next_estimate, cameras.next_switch, wake)
             if step >= end:
                 break
             self.step = int(step)
