@@ -121,9 +121,7 @@ class Cameras:
 
     def _elapsed(self, step: int, camera: int) -> float:
         block, rest = divmod(step, BLOCK)
-        return float(
-            self._cumulated[block, camera] + rest * STEP * self._factors[block, camera]
-        )
+        return float(self._cumulated[block, camera] + rest * STEP * self._factors[block, camera])
 
     def rates(self, begin: int, end: int) -> Series:
         """What all that flows now sends in each of these steps, audio included, bit/s."""
@@ -136,7 +134,10 @@ def _wandering(count: int, blocks: int, seed: int) -> Series:
     """First-order autoregressive factors around 1, one column for each camera."""
     keep = math.exp(-BLOCK * STEP / MEMORY)
     noise = np.column_stack(
-        [np.random.default_rng([seed, 1, camera]).standard_normal(blocks) for camera in range(count)]
+        [
+            np.random.default_rng([seed, 1, camera]).standard_normal(blocks)
+            for camera in range(count)
+        ]
     )
     noise *= SPREAD * math.sqrt(1 - keep * keep)
     value = noise[0] / math.sqrt(1 - keep * keep)

@@ -63,6 +63,7 @@ class EngineSubject:
         self._timer_at: list[float] = []
         self._counted: list[float] = []
         self._metered = 0
+        self._sent = 0.0
 
     def start(self, world: World) -> None:
         """See `Subject.start`: cameras register with their lowest variant, as users' do."""
@@ -130,9 +131,11 @@ class EngineSubject:
 
     def _meter(self) -> None:
         """Tell the engine what was sent: while padding probes an idle connection, media end it."""
-        sent = int(sum(self._world.link.media[self._metered :]) / 8)
-        self._metered = len(self._world.link.media)
-        self.engine.meter.media += sent
+        link = self._world.link
+        self._world.catch_up()
+        self._sent += sum(link.media[self._metered :]) / 8
+        self._metered = link.step
+        self.engine.meter.media = int(self._sent)
 
     # --- messages ----------------------------------------------------------------------------
 
@@ -174,8 +177,7 @@ class EngineSubject:
         if isinstance(answer, RejectDecrease):
             self.engine.answer(now, receiver, request.request_id, accepted=False)
             return
-        assert isinstance(answer.bitrate, int)
-        lower = answer.bitrate
+        lower = int(answer.bitrate or 0)
         if self.engine.answer(now, receiver, request.request_id, accepted=True, bitrate=lower):
             self._perform(camera, selector.lowered(lower, now))
 
@@ -198,5 +200,3 @@ class EngineSubject:
             self._timer_at[camera] = at
             if at < math.inf:
                 heapq.heappush(self._timers, (at, camera))
-
-

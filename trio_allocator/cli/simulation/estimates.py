@@ -112,7 +112,7 @@ KINDS: dict[str, Callable[[Trace, Link], Estimator]] = {"ideal": Ideal, "gcc": G
 """By the name that ``--estimates`` takes."""
 
 
-def noise(seed: int, count: int) -> Series:
-    """A factor for each estimate."""
+def noise_factors(seed: int, count: int, share: float) -> Series:
+    """What each estimate is multiplied by: evenly from 1 − `share` to 1 + `share`."""
     generator = np.random.default_rng([seed, 3])
-    return 1 + generator.uniform(-NOISE, NOISE, count)
+    return 1 + generator.uniform(-share, share, count)

@@ -113,7 +113,12 @@ def measure(world: World, oracle: Oracle, *, forced: int = 0, asked: int = 0) ->
     counted = steps - WARM_UP_STEPS
     media, padding, dropped, capacity = (
         np.asarray(series)
-        for series in (world.link.media, world.link.padding, world.link.dropped, world.link.capacity)
+        for series in (
+            world.link.media,
+            world.link.padding,
+            world.link.dropped,
+            world.link.capacity,
+        )
     )
     sent = media + padding
     is_frozen = _frozen(sent, dropped, world.link.delays())
@@ -233,9 +238,7 @@ def _recent_largest(estimates: list[tuple[int, float]], steps: int) -> Series:
     return largest
 
 
-def _reactions(
-    decided: Series, estimates: list[tuple[int, float]], audio: int
-) -> list[float]:
+def _reactions(decided: Series, estimates: list[tuple[int, float]], audio: int) -> list[float]:
     """How long each overuse lasted, judged by what is asked for: a switch takes its time."""
     newest = OVERUSE * np.maximum(_newest(estimates, len(decided)), audio)
     fits = np.flatnonzero(~(decided > newest))

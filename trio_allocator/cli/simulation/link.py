@@ -89,9 +89,7 @@ class Link:
     def received(self, begin: int, end: int) -> float:
         """What came out in these steps, bits."""
         before = self.queue[begin - 1] if begin else 0.0
-        return (
-            self.sent(begin, end) - self.lost(begin, end) + before - self.queue[end - 1]
-        )
+        return self.sent(begin, end) - self.lost(begin, end) + before - self.queue[end - 1]
 
     def sent(self, begin: int, end: int) -> float:
         """What was put in, padding included, in these steps, bits."""
@@ -108,4 +106,4 @@ class Link:
         """
         served = np.cumsum(self.capacity)
         leaves = np.searchsorted(served, served + np.asarray(self.queue) - 1e-6)
-        return np.maximum(leaves - np.arange(len(served)), 0) * STEP
+        return np.asarray(np.maximum(leaves - np.arange(len(served)), 0) * STEP)

@@ -12,7 +12,7 @@ from attrs import frozen
 from numpy.typing import NDArray
 
 from .cameras import NOMINAL, UTILITY
-from .clock import STEPS_PER_SECOND, WARM_UP, Series
+from .clock import WARM_UP, Series
 from .trace import Trace
 
 SHARE = 0.98
@@ -23,6 +23,9 @@ SWITCH = 0.5
 
 MOST_STATES = 600
 """Beyond these, states that are worth little for what they weigh are left out."""
+
+
+_TOLERANCE = 1e-9
 
 
 @frozen(eq=False)
@@ -95,8 +98,8 @@ def _states(receivers: int) -> NDArray[np.int64]:
     if len(counts) > MOST_STATES:
         # Only what is worth more than all that weighs no more.
         best = np.maximum.accumulate(values)
-        counts = counts[values >= best - 1e-9]
-    return counts
+        counts = counts[values >= best - _TOLERANCE]
+    return np.asarray(counts)
 
 
 def _moves(counts: NDArray[np.int64], receivers: int) -> Series:

@@ -62,6 +62,8 @@ class ReferenceSubject:
 
     Attributes:
         status: What it is about.
+        forced: It forces nobody.
+        asked: How many decreases were asked for.
 
     Args:
         receivers: How many cameras there are.

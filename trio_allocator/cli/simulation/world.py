@@ -6,7 +6,7 @@ from typing import Protocol
 
 from .cameras import NONE, Cameras
 from .clock import STEPS_PER_SECOND
-from .estimates import INTERVAL, KINDS, noise
+from .estimates import INTERVAL, KINDS, NOISE, noise_factors
 from .link import Link
 from .trace import Trace
 
@@ -15,7 +15,14 @@ class Subject(Protocol):
     """An allocator under test, together with the receivers that talk to it.
 
     It acts upon the world by `World.request` alone. Cameras go by their index.
+
+    Attributes:
+        forced: How often an allocation was forced down.
+        asked: How many decreases were asked for.
     """
+
+    forced: int
+    asked: int
 
     def start(self, world: World) -> None:
         """Register everything, at time 0."""
@@ -57,7 +64,6 @@ class World:
         cameras: What sends.
         link: What it is sent over.
         estimates: All that were delivered: (step, bit/s).
-        reactions: How long overuse that an estimate showed lasted, s, each time.
 
     Args:
         trace: The capacity of the link.
@@ -65,10 +71,18 @@ class World:
         subject: The allocator under test.
         estimates: ``ideal`` or ``gcc``.
         seed: Of rates, key frames and noise.
+        noise: By which share an estimate may be off.
     """
 
     def __init__(
-        self, trace: Trace, receivers: int, subject: Subject, estimates: str, seed: int
+        self,
+        trace: Trace,
+        receivers: int,
+        subject: Subject,
+        estimates: str,
+        seed: int,
+        *,
+        noise: float = NOISE,
     ) -> None:
         self.trace: Trace = trace
         self.step: int = 0
@@ -77,18 +91,18 @@ class World:
         self.estimates: list[tuple[int, float]] = []
         self._subject = subject
         self._estimator = KINDS[estimates](trace, self.link)
-        self._noise = noise(seed, trace.steps // INTERVAL + 1)
+        self._noise = noise_factors(seed, trace.steps // INTERVAL + 1, noise)
 
     @property
     def now(self) -> float:
-        """s."""
+        """The time, s."""
         return self.step / STEPS_PER_SECOND
 
     def request(self, camera: int, variant: int) -> None:
         """Ask a camera for a variant; `NONE` stops it at once."""
         self.cameras.request(self.step, camera, variant)
         if variant == NONE and self.cameras.flowing[camera] != NONE:
-            self._catch_up()
+            self.catch_up()
             self.cameras.switch(self.step, camera, NONE)
 
     def run(self) -> None:
@@ -105,7 +119,7 @@ class World:
                 break
             self.step = int(step)
             while cameras.next_switch <= self.step:
-                self._catch_up()
+                self.catch_up()
                 camera = cameras.take_due()
                 variant = cameras.requested[camera]
                 cameras.switch(self.step, camera, variant)
@@ -113,22 +127,22 @@ class World:
             if subject.wake_step <= self.step:
                 subject.advance()
             if self.step == next_estimate:
-                self._catch_up()
+                self.catch_up()
                 estimate = self._estimator.estimate(self.step)
                 estimate *= self._noise[self.step // INTERVAL - 1]
                 self.estimates.append((self.step, estimate))
                 subject.estimate(estimate)
                 next_estimate += INTERVAL
         self.step = end
-        self._catch_up()
+        self.catch_up()
 
     def _aim(self) -> None:
         target = self._subject.padding_target
         if target != self.link.target:
-            self._catch_up()
+            self.catch_up()
             self.link.aim(target)
 
-    def _catch_up(self) -> None:
-        """Bring the link up to now, before anything changes what is sent."""
+    def catch_up(self) -> None:
+        """Bring the link up to now: before anything changes what is sent."""
         if self.link.step < self.step:
             self.link.advance(self.cameras.rates(self.link.step, self.step))
