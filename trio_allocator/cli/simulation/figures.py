@@ -40,6 +40,9 @@ RISE_WINDOW = 5
 RECOVERED = 0.9
 """Recovered is who has this share of what the oracle has."""
 
+_TOLERANCE = 1e-6
+"""Bits that are lost to rounding only."""
+
 _NOMINAL = np.asarray([*NOMINAL, 0.0])
 _UTILITY = np.asarray([*UTILITY, 0.0])
 
@@ -121,7 +124,7 @@ def measure(world: World, oracle: Oracle, *, forced: int = 0, asked: int = 0) ->
         )
     )
     sent = media + padding
-    is_frozen = _frozen(sent, dropped, world.link.delays())
+    is_frozen = frozen_steps(world)
     frozen = float(is_frozen[WARM_UP_STEPS:].mean())
 
     cameras = world.cameras
@@ -186,9 +189,12 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def _frozen(sent: Series, dropped: Series, delays: Series) -> NDArray[np.bool_]:
-    lost = _trailing(dropped)
-    return np.asarray((lost > LOSS * _trailing(sent) + 1e-9) | (delays > DELAY))
+def frozen_steps(world: World) -> NDArray[np.bool_]:
+    """In which steps of a run no picture moves."""
+    link = world.link
+    lost = _trailing(np.asarray(link.dropped))
+    sent = _trailing(np.asarray(link.media) + np.asarray(link.padding))
+    return np.asarray((lost > LOSS * sent + _TOLERANCE) | (link.delays() > DELAY))
 
 
 def _trailing(series: Series) -> Series:

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from statistics import fmean
@@ -76,7 +76,7 @@ def perform(jobs: Sequence[Job]) -> list[Outcome]:
     ]
 
 
-def sweep(jobs: Iterable[Job], workers: int | None = None) -> Iterator[Outcome]:
+def sweep(jobs: Iterable[Job], workers: int | None = None) -> Generator[Outcome, None, None]:
     """Make runs in parallel; outcomes come as they are done, in any order.
 
     Closed or interrupted half-way, it ends its workers at once.
