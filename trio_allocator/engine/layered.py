@@ -12,8 +12,6 @@ worth most together (a 0/1 knapsack); what then is left goes on to the next roun
 So nobody climbs while somebody of its class waits for a lower step that the room would hold (G8),
 and the worth of a class, compared round by round, grows with the capacity (G4). Held comes before
 waited for, so nothing moves while nothing changes (G3).
-
-A step that is held may be kept at the bare rate of its variant: headroom goes before the picture.
 """
 
 from __future__ import annotations
@@ -241,12 +239,7 @@ class Division:
             batch = [seat for seat in climbing if seat.claim.rank(seat.level) == rank]
             climbing = [seat for seat in climbing if seat.claim.rank(seat.level) > rank]
             kept = self._keep([(seat, _next_kept(seat)) for seat in batch])
-            climbing += [seat for seat in kept if not _is_whole(seat)]
-        # Headroom comes last; as few as possible are asked for it.
-        bare = [seat for seat in holders if seat.level == seat.claim.kept]
-        for seat in sorted(bare, key=lambda seat: seat.claim.allocation - seat.level):
-            if seat.claim.allocation - seat.level <= self.room:
-                self._keep([(seat, seat.claim.allocation)])
+            climbing += [seat for seat in kept if seat.level < seat.claim.allocation]
         if divisible:
             self._pour(divisible, divisible)
 
@@ -347,16 +340,7 @@ def _keeps_minimum(seat: Seat) -> bool:
 
 def _next_kept(seat: Seat) -> int:
     """The next level up that it could stay at."""
-    claim = seat.claim
-    level = min(claim.allocation, claim.level_above(seat.level))
-    if level == claim.allocation and claim.kept is not None and claim.kept > seat.level:
-        return claim.kept
-    return level
-
-
-def _is_whole(seat: Seat) -> bool:
-    """Whether it has all that it holds, but for headroom."""
-    return seat.level in {seat.claim.allocation, seat.claim.kept}
+    return min(seat.claim.allocation, seat.claim.level_above(seat.level))
 
 
 def turn(seat: Seat) -> tuple[float, int]:

@@ -36,8 +36,6 @@ class Claim:
         elastic: Without a ladder, part of what it wants is of use too.
         waiting_since: When it began to wait for more, s; None while it does not.
         steps: The steps of its ladder, headroom included, ascending; empty without one.
-        kept: The bare rate of the variant that it holds: there it loses its headroom, not its
-            picture. None if there is no such level above `lowest`.
     """
 
     receiver_id: int
@@ -51,7 +49,6 @@ class Claim:
     elastic: bool
     waiting_since: float | None
     steps: tuple[int, ...] = ()
-    kept: int | None = None
 
     def rank(self, level: int) -> int:
         """How many steps of the ladder a level reaches; 0 without a ladder."""
@@ -287,7 +284,6 @@ def claim_of(receiver: Receiver, negotiate: bool, *, pinned: bool) -> Claim:
         wanted = max(held, receiver.want)
     steps = {step for step in (*receiver.steps, receiver.minimum) if lowest < step < wanted}
     levels = tuple(sorted({lowest, held, wanted, *steps})) if receiver.steps else ()
-    kept = receiver.kept if lowest < held else None
     return Claim(
         receiver.id,
         receiver.options.priority,
@@ -300,7 +296,6 @@ def claim_of(receiver: Receiver, negotiate: bool, *, pinned: bool) -> Claim:
         receiver.options.elastic and not receiver.steps,
         receiver.waiting_since,
         receiver.steps,
-        kept if kept is not None and kept > lowest else None,
     )
 
 
