@@ -65,16 +65,16 @@ class LayeredPolicy:
 
     Args:
         worth: What an allocation in bit/s is worth: finite, at least 0, and never falling. Called
-            a few times for each claim. Default: `log_worth`.
+            a few times for each claim. Default: `log_worth` of the best step there is.
 
     Raises:
         TypeError: `worth` can not be called.
     """
 
-    def __init__(self, worth: Worth = log_worth) -> None:
-        if not callable(worth):
+    def __init__(self, worth: Worth | None = None) -> None:
+        if worth is not None and not callable(worth):
             raise TypeError(f"worth must be a function of bit/s, not {worth!r}")
-        self.worth: Worth = worth
+        self.worth: Worth | None = worth
 
     def __repr__(self) -> str:
         return f"LayeredPolicy(worth={self.worth!r})"
@@ -115,7 +115,7 @@ class Division:
     """One capacity, divided once.
 
     Args:
-        worth: Of an allocation.
+        worth: Of an allocation; None for `log_worth` of the best step.
         claims: Of everybody.
         capacity: bit/s.
         judge: Has a say in raises; None lets all pass.
@@ -129,7 +129,7 @@ class Division:
 
     def __init__(
         self,
-        worth: Worth,
+        worth: Worth | None,
         claims: Sequence[Claim],
         capacity: int,
         judge: Judge | None = None,
@@ -137,7 +137,7 @@ class Division:
     ) -> None:
         self.seats: list[Seat] = [Seat(claim) for claim in claims]
         self.room: int = capacity - sum(claim.lowest for claim in claims)
-        self._of = worth
+        self._of = worth or log_worth(_best_step(claims))
         self._judge = judge
         self._capacity = capacity
         self._favoured = favoured
@@ -330,6 +330,12 @@ class Division:
         self._rate += to - seat.level
         self.room -= to - seat.level
         seat.level = to
+
+
+def _best_step(claims: Sequence[Claim]) -> int:
+    """The highest step of any ladder; without ladders, the most that anybody wants. bit/s."""
+    tops = [step for claim in claims if claim.levels for step in (claim.steps or claim.levels)[-1:]]
+    return max(tops or [claim.wanted for claim in claims], default=1) or 1
 
 
 def _keeps_minimum(seat: Seat) -> bool:

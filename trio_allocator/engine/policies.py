@@ -201,7 +201,7 @@ class PolicyShares:
 
     def _claims(self, negotiate: bool, *, pinned: bool) -> list[Claim]:
         """What the policy may know now; who refused is pinned to what it holds, or is not."""
-        return [claim_of(receiver, negotiate, pinned=pinned) for receiver in self._ledger]
+        return [claim_of(receiver, negotiate=negotiate, pinned=pinned) for receiver in self._ledger]
 
     def _ask(self, claims: Sequence[Claim], capacity: int) -> Shares:
         try:
@@ -269,7 +269,7 @@ def _cut_order(receiver: Receiver) -> tuple[int, float, int]:
     )
 
 
-def claim_of(receiver: Receiver, negotiate: bool, *, pinned: bool) -> Claim:
+def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
     """What the policy may know, and may do, of a receiver now."""
     held = receiver.allocation
     lowest = receiver.lowest

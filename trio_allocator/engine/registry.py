@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
+from .layered import LayeredPolicy
 from .policies import Policy
 
-PolicyName: TypeAlias = Literal["fair"]
+PolicyName: TypeAlias = Literal["layered", "fair"]
 """A way to share that comes with the package."""
 
-POLICIES: Mapping[PolicyName, Policy | None] = {"fair": None}
+POLICIES: Mapping[PolicyName, Policy | None] = {"layered": LayeredPolicy(), "fair": None}
 """By name. The fair sharing is built into the engine, which calls it None."""
 
-DEFAULT_POLICY: PolicyName = "fair"
+DEFAULT_POLICY: PolicyName = "layered"
 
 
 def chosen_policy(policy: object) -> Policy | None:
