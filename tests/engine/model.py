@@ -14,6 +14,10 @@ from trio_allocator.testing.levels import below, floor, lowest, minimum, need, s
 FALLING = 0.95
 """P1: the estimate falls below this share of its maximum of the last two seconds."""
 
+LONGEST_WAIT = 10.1
+"""G9: no raise is kept back for longer, if the estimate would carry it; and lows are remembered in
+tenths of a second."""
+
 
 # --- what one receiver could hold ----------------------------------------------------------------
 
@@ -151,7 +155,7 @@ def _cuttable(r: Any) -> int:
 # --- the state after an event --------------------------------------------------------------------
 
 
-def check_shares(engine: Any, status: Any, event: str) -> None:
+def check_shares(engine: Any, witness: Witness, status: Any, event: str) -> None:
     """A2, G2, G6, G8, N7 for the projections: what everybody will hold when all is done.
 
     After an answer nobody is asked anew as long as others owe theirs (G5).
@@ -202,9 +206,15 @@ def check_shares(engine: Any, status: Any, event: str) -> None:
         if r.negotiation.name == "ASKED":
             gone = r.allocation - r.projected <= slack
             assert not gone, f"N7: the need for the request to {r.id} has gone"
+    kept = {r.id for r in everyone if r.id in status.holds and r.held_until is None}
+    for r in everyone:
+        if r.id in kept:
+            total = sum(o.projected for o in everyone) + need(r, r.projected)
+            carried = witness.carried(engine._now)
+            assert total > carried, f"G9: a raise of {r.id} is kept back for too long"
     keepers = [r.options.priority for r in everyone if r.id in status.favoured]
     for r in everyone:
-        if not waits(r) or r.projected >= want(r) or slack < 0:
+        if not waits(r) or r.projected >= want(r) or slack < 0 or r.id in kept:
             continue
         priority, level = r.options.priority, r.projected
         within = level < min(minimum(r), want(r))
@@ -304,6 +314,7 @@ class Witness:
     timeout: float
     hold: float
     backoff: float
+    agreed_hold: float | None = None
     known: int | None = None
     seen: dict[int, Seen] = field(default_factory=dict)
     estimates: list[tuple[float, int]] = field(default_factory=list)
@@ -318,11 +329,15 @@ class Witness:
             if now >= refusal.until or (estimate is not None and estimate < refusal.estimate):
                 s.refusal = None
         if estimate is not None:
-            self.estimates = [(t, e) for t, e in self.estimates if now < t + 2]
+            self.estimates = [(t, e) for t, e in self.estimates if now < t + LONGEST_WAIT]
             self.estimates.append((now, estimate))
 
     def falls(self, now: float, estimate: int) -> bool:
         return any(estimate < FALLING * e for t, e in self.estimates if now < t + 2)
+
+    def carried(self, now: float) -> int:
+        """What every estimate of the last ten seconds would have carried."""
+        return min((e for t, e in self.estimates if now < t + LONGEST_WAIT), default=0)
 
     def refuse(self, receiver_id: int, now: float, estimate: int) -> None:
         s = self.seen[receiver_id]
@@ -391,7 +406,7 @@ class Witness:
             assert by_itself, "G1: lowered by somebody else"
             assert level <= s.held, "G1: lowered upwards"
             if level < s.held and s.request is not None:
-                s.hold = now + self.hold
+                s.hold = now + (self.hold if self.agreed_hold is None else self.agreed_hold)
                 if r.request is None or r.request.id != s.request.request_id:
                     s.request, s.pledged = None, False
         elif event == "force" and by_itself:

@@ -10,9 +10,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from tests.engine import model
 from trio_allocator.engine.engine import Engine
+from trio_allocator.engine.layered import LayeredPolicy
 from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.padding import PaddingAccount
+from trio_allocator.engine.policies import Policy
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.status import snapshot
 from trio_allocator.options import ReceiverOptions
@@ -52,6 +54,8 @@ class Party:
 
 
 class EngineMachine(RuleBasedStateMachine):
+    policy: Policy | None = None
+    agreed_hold: float | None = None
     parties = Bundle("parties")
 
     @initialize(
@@ -71,9 +75,14 @@ class EngineMachine(RuleBasedStateMachine):
             padding_packet=packet,
         )
         self.now = 100.0
-        self.engine = Engine(self.settings, now=self.now, initial_estimate=estimate)
+        self.engine = Engine(
+            self.settings, now=self.now, initial_estimate=estimate, policy=self.policy
+        )
         self.witness = model.Witness(
-            self.settings.negotiation_timeout, self.settings.hold, self.settings.refusal_backoff
+            self.settings.negotiation_timeout,
+            self.settings.hold,
+            self.settings.refusal_backoff,
+            self.agreed_hold,
         )
         if estimate is not None:
             self.witness.begin(self.now, estimate)
@@ -90,7 +99,7 @@ class EngineMachine(RuleBasedStateMachine):
         note(f"{self.now:.6f} {event} {actor}: {effects}")
         self.witness.hear(engine, self.now, effects, actor, event)
         model.check_books(engine)
-        model.check_shares(engine, snapshot(engine), event)
+        model.check_shares(engine, self.witness, snapshot(engine), event)
         for party in self.alive.values():
             request = party.record.request
             if request is not None and request.id not in party.old_requests:
@@ -127,6 +136,7 @@ class EngineMachine(RuleBasedStateMachine):
         cap=CAPS,
         pausable=st.booleans(),
         elastic=st.booleans(),
+        bare=st.booleans(),
     )
     def register(
         self,
@@ -141,6 +151,7 @@ class EngineMachine(RuleBasedStateMachine):
         cap,
         pausable,
         elastic,
+        bare,
     ) -> Party:
         assume(cap is None or cap >= low)
         if cap is not None:
@@ -156,6 +167,7 @@ class EngineMachine(RuleBasedStateMachine):
                 "max_bitrate": cap,
                 "pausable": pausable,
                 "elastic": elastic,
+                "bare_steps": bare,
                 **changes,
             },
         )
@@ -244,6 +256,7 @@ class EngineMachine(RuleBasedStateMachine):
                 "pausable": st.booleans(),
                 "can_pad": st.booleans(),
                 "elastic": st.booleans(),
+                "bare_steps": st.booleans(),
             },
         ),
     )
@@ -495,8 +508,18 @@ class EngineMachine(RuleBasedStateMachine):
             assert not engine.settlement.holds, "C3: holds are left"
 
 
+class LayeredMachine(EngineMachine):
+    """The same with the default policy: it judges raises, and who gave way is not kept down."""
+
+    policy = LayeredPolicy()
+    agreed_hold = 0.0
+
+
+LayeredMachine.TestCase.settings = settings(max_examples=settings().max_examples * 5 // 2)
 EngineMachine.TestCase.settings = settings(max_examples=settings().max_examples * 5 // 2)
-TestEngine = pytest.mark.invariant(
+CHECKED = pytest.mark.invariant(
     "A1", "A2", "A5", "A6", "G1", "G2", "G3", "G6", "G8", "G9",
     "N1", "N2", "N3", "N4", "N5", "N6", "N7", "N8", "P1", "P2", "P4", "C3",
-)(EngineMachine.TestCase)  # fmt: skip
+)  # fmt: skip
+TestEngine = CHECKED(EngineMachine.TestCase)
+TestLayeredEngine = CHECKED(LayeredMachine.TestCase)

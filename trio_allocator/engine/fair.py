@@ -221,6 +221,10 @@ class FairShares:
         """For whom what becomes free is held, and until when."""
         return self._turns.favoured()
 
+    def kept_back(self, now: float, free: int) -> dict[int, float]:  # noqa: ARG002
+        """Nobody: what fits is granted."""
+        return {}
+
     @property
     def wake_at(self) -> float:
         """When the next of these holds ends."""

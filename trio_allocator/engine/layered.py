@@ -125,6 +125,7 @@ class Division:
     Attributes:
         seats: Everybody, in the order of the claims.
         room: What is left, bit/s; negative if the lowest levels alone are too much.
+        rate: What everybody has, those not served yet with what they hold, bit/s: it is at stake.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class Division:
         self._held_back = False
         self._settled = True
         # At stake: what everybody has, those not served yet with what they hold.
-        self._rate = sum(claim.allocation for claim in claims)
+        self.rate = sum(claim.allocation for claim in claims)
         self._worth = sum(self._value(claim, claim.allocation) for claim in claims) if judge else 0.0
         if self.room > 0:
             in_order = sorted(self.seats, key=lambda seat: -seat.claim.priority)
@@ -204,7 +205,7 @@ class Division:
         for seat in members:
             claim = seat.claim
             if seat.level < claim.allocation:
-                self._rate -= claim.allocation - seat.level
+                self.rate -= claim.allocation - seat.level
                 if self._judge is not None:
                     self._worth += self._value(claim, seat.level)
                     self._worth -= self._value(claim, claim.allocation)
@@ -317,7 +318,7 @@ class Division:
             claim.receiver_id,
             seat.level <= claim.allocation,
             # Lower classes make room where it is needed.
-            min(self._rate + to - seat.level, max(self._capacity, self._rate)),
+            min(self.rate + to - seat.level, max(self._capacity, self.rate)),
             to - seat.level,
             self._worth,
             self._value(claim, to) - self._value(claim, seat.level),
@@ -327,7 +328,7 @@ class Division:
     def _raise(self, seat: Seat, to: int) -> None:
         if self._judge is not None:
             self._worth += self._value(seat.claim, to) - self._value(seat.claim, seat.level)
-        self._rate += to - seat.level
+        self.rate += to - seat.level
         self.room -= to - seat.level
         seat.level = to
 

@@ -130,6 +130,7 @@ class LayeredShares(PolicyShares):
         division = self._division
         if division is None:
             return next(iter(fitting), None) is not None
+        division.rate = self._ledger.projected
         for receiver_id in islice(fitting, WATCHED):
             seat = self._refused.get(receiver_id)
             if seat is None:  # it is new, or has changed
@@ -154,9 +155,10 @@ class LayeredShares(PolicyShares):
         """
         committed = self._ledger.projected
         return {
-            receiver_id: max(self._calm.clear_at(committed + seat.need), now)
+            receiver_id: until
             for receiver_id, seat in self._refused.items()
             if seat.need <= free
+            and (until := self._calm.clear_at(committed + seat.need)) > now
         }
 
     # --- turns -------------------------------------------------------------------------------

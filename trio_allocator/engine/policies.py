@@ -124,6 +124,10 @@ class Sharing(Protocol):
         """For whom what becomes free is held, and until when."""
         ...
 
+    def kept_back(self, now: float, free: int) -> dict[int, float]:
+        """Whose raise would fit and is not worth its risk yet, and until when at the latest."""
+        ...
+
     @property
     def wake_at(self) -> float:
         """When `advance` is due."""
@@ -216,7 +220,8 @@ class PolicyShares:
     def _refusers_needed(self, claims: Sequence[Claim], shares: Shares) -> bool:
         """Whether somebody waits for what only a refuser could give (G6, G8)."""
         chosen = shares.allocations
-        waiting = [c for c in claims if chosen[c.receiver_id] < c.wanted > c.allocation]
+        # Who is to give something up itself is asked before anybody is forced (N8).
+        waiting = [c for c in claims if c.allocation <= chosen[c.receiver_id] < c.wanted]
         highest = max((c.priority for c in waiting), default=-1)
         starved = max((c.priority for c in waiting if _starves(c, chosen)), default=-1)
         return any(
@@ -251,6 +256,10 @@ class PolicyShares:
         """Nobody: the order is the policy's own affair."""
         return {}
 
+    def kept_back(self, now: float, free: int) -> dict[int, float]:  # noqa: ARG002
+        """Nobody: what a policy gives is granted."""
+        return {}
+
     @property
     def wake_at(self) -> float:
         """Never."""
@@ -276,8 +285,8 @@ def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
     wanted = held
     if receiver.negotiation is Negotiation.PLEDGED:
         held = lowest = wanted = receiver.projected
-    elif receiver.negotiation is Negotiation.ASKED and not negotiate:
-        lowest = receiver.projected  # it stays asked, unless the need has gone
+    elif receiver.negotiation is Negotiation.ASKED:
+        return _asked_claim(receiver)
     elif not negotiate or (pinned and receiver.refusal is not None):
         lowest = held
     if receiver.negotiation is Negotiation.IDLE and receiver.held_until is None:
@@ -296,6 +305,24 @@ def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
         receiver.options.elastic and not receiver.steps,
         receiver.waiting_since,
         receiver.steps,
+    )
+
+
+def _asked_claim(receiver: Receiver) -> Claim:
+    """It stays asked for what it was asked for, or keeps all if the need has gone."""
+    held, lowest = receiver.allocation, receiver.projected
+    return Claim(
+        receiver.id,
+        receiver.options.priority,
+        receiver.options.weight,
+        held,
+        lowest,
+        held if lowest < receiver.minimum else receiver.minimum,
+        held,
+        (lowest, held),
+        elastic=False,
+        waiting_since=receiver.waiting_since,
+        steps=receiver.steps,
     )
 
 

@@ -38,7 +38,8 @@ class AllocatorStatus:
         waiting: How many of them wait for more than they hold.
         asked: How many have a decrease request outstanding, or owe a promised decrease.
         refusing: How many refused, and are not asked again for now.
-        holds: Receiver id to the end of its hold: its raises wait until then.
+        holds: Receiver id to the end of its hold: its raises wait until then, or for an estimate
+            that makes them worth their risk.
         ceiling: How far the sum may grow for now: the lowest recent estimate, for a while after a
             decrease that the allocator caused, so that noise does not flap. None while the
             estimate itself says it.
@@ -80,6 +81,8 @@ def snapshot(engine: Engine) -> AllocatorStatus:
     excess = 0 if estimate is None else max(0, committed - estimate)
     under_way = sum(max(0, r.allocation - _expected(r, engine)) for r in engine.ledger)
     fixed = sum(r.allocation for r in engine.ledger if not r.options.negotiable)
+    free = 0 if estimate is None else max(0, estimate - committed)
+    room = 0 if estimate is None else max(0, estimate - engine.ledger.projected)
     settlement = engine.settlement
     fault = settlement.policy_fault
     ceiling = None
@@ -89,14 +92,14 @@ def snapshot(engine: Engine) -> AllocatorStatus:
     return AllocatorStatus(
         estimate=estimate,
         committed=committed,
-        free=0 if estimate is None else max(0, estimate - committed),
+        free=free,
         allowances=tuple(_allowances(excess, under_way, fixed)),
         unrelieved=max(0, excess - under_way),
         receivers=len(engine.ledger),
         waiting=engine.ledger.waiting,
         asked=len(settlement.negotiator.outstanding),
         refusing=sum(receiver.refusal is not None for receiver in engine.ledger),
-        holds=dict(settlement.holds),
+        holds={**settlement.sharing.kept_back(engine.now, room), **settlement.holds},
         ceiling=ceiling,
         ceiling_until=None if ceiling is None else settlement.caution.until,
         favoured=settlement.sharing.favoured(),
