@@ -112,6 +112,14 @@ def test_audio_alone_is_no_overuse():
     assert (found.reaction, found.reactions) == (0, 1)
 
 
+def test_what_flows_is_committed_even_if_something_else_was_asked_for():
+    trace = steady(1e6)
+    world = scripted(trace, 1, {1: [(0, LOW)]})
+    world.cameras.changes.append((3000, 0, HIGH))
+    found = measure(world, oracle_of(trace, 1, world.cameras.audio))
+    assert found.allocator_overuse == pytest.approx(30 / 40)
+
+
 def test_an_overuse_that_never_ends_lasts_until_the_end():
     trace = steps((30, 1e6), (30, 0.2e6))
     assert figures(trace, 1, {1: [(0, MEDIUM)]}).longest_reaction == pytest.approx(29)

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from tests.cli.simulation.worlds import steps
+from tests.cli.simulation.worlds import steady, steps
 from trio_allocator.cli.simulation import oracle as oracle_module
 from trio_allocator.cli.simulation.cameras import NOMINAL, UTILITY
 from trio_allocator.cli.simulation.oracle import consult_oracle
@@ -52,6 +52,12 @@ def test_a_switch_that_does_not_pay_is_not_made():
     assert short.switches == 0
     long = consult_oracle(steps((30, 0.3e6), (5, 0.6e6), (5, 0.3e6)), 1, AUDIO)
     assert long.switches * 20 == pytest.approx(2)
+
+
+@pytest.mark.parametrize(("capacity", "variant"), [(0.545e6, 0), (0.547e6, 1)])
+def test_it_fills_98_percent_of_the_capacity(capacity, variant):
+    # Medium and audio are 535k.
+    assert consult_oracle(steady(capacity), 1, AUDIO).utility == UTILITY[variant]
 
 
 def test_it_foresees_a_fall():

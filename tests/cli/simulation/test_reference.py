@@ -88,6 +88,13 @@ def test_freed_capacity_goes_to_whom_it_fits_first():
     assert order[2:] == [(0, 2), (1, 2)] or sorted(order[2:]) == [(0, 2), (1, 2)]
 
 
+def test_what_it_grants_counts_at_once():
+    estimates = {1: 1e6, 3: 0.99e6, 5: 0.98e6, 7: 0.97e6, 9: 0.96e6, 11: 0.95e6, 13: 0.94e6}
+    # Three times low and audio are 555k: of 1M one more medium fits, and not two.
+    _, world = told(3, {**estimates, 24: 1.0e6}, seconds=25)
+    assert sorted(world.cameras.requested) == [0, 0, 1]
+
+
 def test_to_request_what_one_holds_is_no_answer():
     """Its fourteenth defect: nor does it call off a raise that waits."""
     subject, _ = told(1, {1: 1e6, 2: 0.99e6, 4: 1.0e6}, seconds=25)

@@ -106,6 +106,20 @@ def test_what_is_overdue_gets_its_turn_and_the_clock_goes_on():
     assert subject.turns == 2999
 
 
+def test_padding_begins_when_it_is_aimed_at():
+    class Late(Script):
+        wake_step = 2550.0
+
+        def advance(self):
+            self.wake_step = float("inf")
+            self.padding_target = 1e6
+
+    world = World(steady(2e6, 30), 1, Late({}), "ideal", 1)
+    world.run()
+    assert world.link.sent(0, 2550) == pytest.approx(25.5 * 35_000)
+    assert world.link.sent(2550, 2600) == pytest.approx(0.5e6)
+
+
 @pytest.mark.parametrize("estimates", ["ideal", "gcc"])
 def test_the_same_seed_gives_the_same_figures_and_another_one_others(estimates):
     for policy in (*POLICIES, REFERENCE):
