@@ -6,6 +6,7 @@ is replaced by the built-in sharing, and the allocator's status says so (L3).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Protocol
@@ -34,6 +35,7 @@ class Claim:
             down is, and upwards only `wanted` itself (or anything, if it is elastic).
         elastic: Without a ladder, part of what it wants is of use too.
         waiting_since: When it began to wait for more, s; None while it does not.
+        steps: The steps of its ladder, headroom included, ascending; empty without one.
     """
 
     receiver_id: int
@@ -46,6 +48,13 @@ class Claim:
     levels: tuple[int, ...]
     elastic: bool
     waiting_since: float | None
+    steps: tuple[int, ...] = ()
+
+    def rank(self, level: int) -> int:
+        """How many steps of the ladder a level reaches; 0 without a ladder."""
+        if self.steps:
+            return bisect_right(self.steps, level)
+        return sum(0 < step <= level for step in self.levels)
 
     def level_above(self, level: int) -> int:
         """The next level worth having above this one; itself if there is none."""
@@ -163,11 +172,9 @@ class PolicyShares:
         Raises:
             PolicyError: It raised, or its answer breaks an invariant. Nothing was changed.
         """
-        # The range is the policy's word; that what it gave still fits is seen to.
-        holds_out = self._lowest <= capacity <= self._highest and self._total <= capacity
-        if holds_out and not self._dirty and (negotiate, force) == self._mode:
+        if not self._dirty and (negotiate, force) == self._mode and self._holds_out(capacity):
             return []
-        claims = [_claim(receiver, negotiate, pinned=True) for receiver in self._ledger]
+        claims = self._claims(negotiate, pinned=True)
         shares = self._ask(claims, capacity)
         self._total = sum(shares.allocations.values())
         over = self._total > capacity
@@ -175,7 +182,7 @@ class PolicyShares:
         if over and (asking or not force):
             pass  # while anybody is left to ask, nobody is forced (N8)
         elif negotiate and (over or self._refusers_needed(claims, shares)):
-            claims = [_claim(receiver, negotiate, pinned=False) for receiver in self._ledger]
+            claims = self._claims(negotiate, pinned=False)
             shares = self._ask(claims, capacity)
             self._total = sum(shares.allocations.values())
         self._lowest, self._highest = shares.lowest, shares.highest
@@ -186,6 +193,15 @@ class PolicyShares:
             if self._apply(receiver, shares.allocations[receiver.id])
         ]
         return sorted(touched, key=_cut_order)
+
+    def _holds_out(self, capacity: int) -> bool:
+        """Whether the last answer is still the answer, with the same claims."""
+        # The range is the policy's word; that what it gave still fits is seen to.
+        return self._lowest <= capacity <= self._highest and self._total <= capacity
+
+    def _claims(self, negotiate: bool, *, pinned: bool) -> list[Claim]:
+        """What the policy may know now; who refused is pinned to what it holds, or is not."""
+        return [claim_of(receiver, negotiate, pinned=pinned) for receiver in self._ledger]
 
     def _ask(self, claims: Sequence[Claim], capacity: int) -> Shares:
         try:
@@ -253,7 +269,7 @@ def _cut_order(receiver: Receiver) -> tuple[int, float, int]:
     )
 
 
-def _claim(receiver: Receiver, negotiate: bool, *, pinned: bool) -> Claim:
+def claim_of(receiver: Receiver, negotiate: bool, *, pinned: bool) -> Claim:
     """What the policy may know, and may do, of a receiver now."""
     held = receiver.allocation
     lowest = receiver.lowest
@@ -279,6 +295,7 @@ def _claim(receiver: Receiver, negotiate: bool, *, pinned: bool) -> Claim:
         levels,
         receiver.options.elastic and not receiver.steps,
         receiver.waiting_since,
+        receiver.steps,
     )
 
 
