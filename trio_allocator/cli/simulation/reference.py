@@ -132,19 +132,15 @@ class ReferenceSubject:
             entry, bitrate = self._inbox.popleft()
             if entry.allocation == bitrate:
                 continue
-            if entry.rate > bitrate or not entry.negotiable:
+            if entry.rate > bitrate:
                 self._usage += bitrate - entry.rate
                 entry.rate = bitrate
                 self._grant(entry, bitrate)
-                frozen = self.status is Status.ALLOWED_OVERUSE
-                self._judge_overuse(allowed=frozen or not entry.negotiable)
-                self._settle()
-                frozen = self.status is Status.ALLOWED_OVERUSE
-                self._judge_overuse(allowed=frozen or not entry.negotiable)
+                self._judge_overuse(allowed=self.status is Status.ALLOWED_OVERUSE)
             else:
                 entry.target = bitrate
-                self._settle()
-                self._judge_overuse(allowed=self.status is Status.ALLOWED_OVERUSE)
+            self._settle()
+            self._judge_overuse(allowed=self.status is Status.ALLOWED_OVERUSE)
             self._judge_probing()
 
     def _measure(self) -> None:
@@ -210,12 +206,15 @@ class ReferenceSubject:
     def _grant(self, entry: _Entry, bitrate: float) -> None:
         entry.allocation = bitrate
         entry.target = None
-        if entry.camera >= 0:
-            self._selectors[entry.camera].granted(bitrate)
+        self._selectors[entry.camera].granted(bitrate)
 
 
 class _Selector:
-    """The known selector's rules: keep the quality, give back, then ask for the next variant."""
+    """The known selector's rules, for cameras whose nominal rates are what it believes in.
+
+    So no variant ever outgrows its allocation; the rest is: give back what is not needed, then ask
+    for the next variant.
+    """
 
     def __init__(self, allocator: ReferenceSubject, world: World, entry: _Entry) -> None:
         self._allocator = allocator
@@ -236,48 +235,37 @@ class _Selector:
 
     def choose(self) -> None:
         """The best variant that fits."""
-        fitting = [
-            variant
-            for variant, rate in enumerate(NOMINAL)
-            if HEADROOM * rate <= self._allocation * (1 + 1e-9)
-        ]
-        self._select(fitting[-1] if fitting else NONE)
-        self._manage()
+        self._select(
+            max(
+                variant
+                for variant, rate in enumerate(NOMINAL)
+                if HEADROOM * rate <= self._allocation
+            )
+        )
 
     def decrease(self) -> bool:
         """Asked to decrease: accepts if that does not mean to pause."""
         if self._latest <= 0:
             return False
         self._select(self._latest - 1)
-        self._manage()
         return True
 
     def switched(self, variant: int) -> None:
         self._current = variant
-        if self._queued == variant:
-            self._queued = NONE
+        self._queued = NONE
         self._manage()
 
     def _select(self, variant: int) -> None:
-        if variant == NONE:
-            self._current = self._queued = NONE
-            self._world.request(self._entry.camera, NONE)
-        elif variant == self._current:
-            if self._queued != NONE:
-                self._queued = NONE
-                self._world.request(self._entry.camera, variant)
-        elif variant != self._queued:
-            self._queued = variant
+        if variant != self._latest:
+            self._queued = NONE if variant == self._current else variant
             self._world.request(self._entry.camera, variant)
+        self._manage()
 
     def _manage(self) -> None:
         best = max(self._current, self._queued)
-        rate = NOMINAL[best] if best != NONE else 0
-        if rate > 0.95 * self._allocation:
-            self._allocator.request(self._entry, HEADROOM * rate)
-            return
-        if 1.2 * rate < self._allocation:
-            self._allocation = HEADROOM * rate
-            self._allocator.request(self._entry, HEADROOM * rate)
-        if self._latest + 1 < len(NOMINAL) and max(self._current, self._queued) < len(NOMINAL) - 1:
+        needed = HEADROOM * NOMINAL[best]
+        if 1.2 * NOMINAL[best] < self._allocation:
+            self._allocation = needed
+            self._allocator.request(self._entry, needed)
+        if best < len(NOMINAL) - 1:
             self._allocator.request(self._entry, HEADROOM * NOMINAL[self._latest + 1])

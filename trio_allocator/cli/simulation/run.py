@@ -24,7 +24,10 @@ POLICIES: dict[str, Policy | None] = {"fair": None, "layered": LayeredPolicy()}
 REFERENCE = "reference"
 """The name of the baseline."""
 
-ENGINE_SETTINGS: dict[str, dict[str, Any]] = {"ideal": {}, "gcc": {}}
+ENGINE_SETTINGS: dict[str, dict[str, Any]] = {
+    "ideal": {"estimates": "ideal"},
+    "gcc": {"estimates": "ramping"},
+}
 """What the engine is told of the estimates that it gets, by their kind."""
 
 PolicyChoice: TypeAlias = str | Callable[..., Any] | None

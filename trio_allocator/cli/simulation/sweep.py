@@ -107,10 +107,10 @@ def sweep(jobs: Iterable[Job], workers: int | None = None) -> Generator[Outcome,
             for done in as_completed(tasks):
                 yield from done.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
             for child in multiprocessing.active_children():
                 if child not in strangers:
                     child.terminate()
+            pool.shutdown(cancel_futures=True)
             raise
 
 
