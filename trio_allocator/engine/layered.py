@@ -57,6 +57,16 @@ class Judge(Protocol):
         ...
 
 
+class _Refuser:
+    """Allows nothing."""
+
+    def allows(self, raising: Raising) -> bool:  # noqa: ARG002
+        return False
+
+
+_REFUSER = _Refuser()
+
+
 class LayeredPolicy:
     """Greatest worth, round by round: the default policy.
 
@@ -89,14 +99,16 @@ class Seat:
 
     Attributes:
         claim: Whose.
+        base: What it would keep if nobody were raised, bit/s.
         level: What it gets, as far as decided, bit/s.
         refused: The judge did not allow its next step.
     """
 
-    __slots__ = ("claim", "level", "refused")
+    __slots__ = ("base", "claim", "level", "refused")
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
+        self.base: int = claim.allocation
         self.level: int = claim.lowest
         self.refused: bool = False
 
@@ -144,9 +156,15 @@ class Division:
         self._favoured = favoured
         self._held_back = False
         self._settled = True
-        # At stake: what everybody has, those not served yet with what they hold.
-        self.rate = sum(claim.allocation for claim in claims)
-        self._worth = sum(self._value(claim, claim.allocation) for claim in claims) if judge else 0.0
+        if judge is not None and sum(claim.allocation for claim in claims) > capacity:
+            # What has to go in any case is not at stake.
+            kept = Division(self._of, claims, capacity, _REFUSER)
+            for seat, other in zip(self.seats, kept.seats, strict=True):
+                seat.base = other.level
+        self.rate: int = sum(seat.base for seat in self.seats)
+        self._worth = 0.0
+        if judge is not None:
+            self._worth = sum(self._value(seat.claim, seat.base) for seat in self.seats)
         if self.room > 0:
             in_order = sorted(self.seats, key=lambda seat: -seat.claim.priority)
             for _, members in groupby(in_order, key=lambda seat: seat.claim.priority):
@@ -203,12 +221,11 @@ class Division:
     def _release(self, members: Iterable[Seat]) -> None:
         """What is not kept is at stake no more."""
         for seat in members:
-            claim = seat.claim
-            if seat.level < claim.allocation:
-                self.rate -= claim.allocation - seat.level
+            if seat.level < seat.base:
+                self.rate -= seat.base - seat.level
                 if self._judge is not None:
-                    self._worth += self._value(claim, seat.level)
-                    self._worth -= self._value(claim, claim.allocation)
+                    self._worth += self._value(seat.claim, seat.level)
+                    self._worth -= self._value(seat.claim, seat.base)
 
     # --- what is held ------------------------------------------------------------------------
 
@@ -318,7 +335,7 @@ class Division:
             claim.receiver_id,
             seat.level <= claim.allocation,
             # Lower classes make room where it is needed.
-            min(self.rate + to - seat.level, max(self._capacity, self.rate)),
+            min(self.rate + to - seat.level, self._capacity),
             to - seat.level,
             self._worth,
             self._value(claim, to) - self._value(claim, seat.level),
