@@ -160,6 +160,7 @@ def check_shares(engine: Any, witness: Witness, status: Any, event: str) -> None
 
     After an answer nobody is asked anew as long as others owe theirs (G5).
     """
+    assert engine.settlement.policy_fault is None, "L3: the policy failed"
     deferred = event == "answer" and bool(engine.settlement.negotiator.outstanding)
     estimate = engine.estimates.value
     everyone = list(engine.ledger)

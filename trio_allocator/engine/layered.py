@@ -156,7 +156,8 @@ class Division:
         self._favoured = favoured
         self._held_back = False
         self._settled = True
-        if judge is not None and sum(claim.allocation for claim in claims) > capacity:
+        judged = judge is not None and judge is not _REFUSER
+        if judged and sum(claim.allocation for claim in claims) > capacity:
             # What has to go in any case is not at stake.
             kept = Division(self._of, claims, capacity, _REFUSER)
             for seat, other in zip(self.seats, kept.seats, strict=True):
@@ -169,6 +170,7 @@ class Division:
             in_order = sorted(self.seats, key=lambda seat: -seat.claim.priority)
             for _, members in groupby(in_order, key=lambda seat: seat.claim.priority):
                 self._serve(list(members))
+            self._restore(in_order)
 
     def shares(self) -> Shares:
         """The answer of a policy, with the capacities for which it is the same."""
@@ -206,17 +208,24 @@ class Division:
         held_minimum = [
             (seat, min(seat.claim.minimum, seat.claim.allocation))
             for seat in members
-            if seat.level < min(seat.claim.minimum, seat.claim.allocation)
+            if seat.level < min(seat.claim.minimum, seat.claim.allocation) and not seat.claim.asked
         ]
         self._keep(held_minimum)
         if not self._held_back:
             self._climb([s for s in members if s.waits and s.level < s.claim.minimum])
         self._keep_extras([seat for seat in members if _keeps_minimum(seat)])
+        self._restore(members)
         self._release(members)
         waiting = [] if self._held_back else [seat for seat in members if seat.waits]
         favoured = [seat for seat in waiting if seat.claim.receiver_id in self._favoured]
         self._climb_rounds(favoured or waiting)
         self._held_back |= bool(favoured)
+
+    def _restore(self, members: Iterable[Seat]) -> None:
+        """Who was asked keeps all, where nobody else has to be asked for it: so it ends (N6, N7)."""
+        for seat in members:
+            if seat.claim.asked and seat.claim.allocation - seat.level <= self.room:
+                self._keep([(seat, seat.claim.allocation)])
 
     def _release(self, members: Iterable[Seat]) -> None:
         """What is not kept is at stake no more."""
@@ -359,7 +368,8 @@ def _best_step(claims: Sequence[Claim]) -> int:
 def _keeps_minimum(seat: Seat) -> bool:
     """Whether it may keep more than its minimum of what it holds."""
     claim = seat.claim
-    return min(claim.minimum, claim.allocation) <= seat.level < claim.allocation
+    kept = min(claim.minimum, claim.allocation) <= seat.level < claim.allocation
+    return kept and not claim.asked
 
 
 def _next_kept(seat: Seat) -> int:

@@ -35,7 +35,8 @@ class Claim:
             down is, and upwards only `wanted` itself (or anything, if it is elastic).
         elastic: Without a ladder, part of what it wants is of use too.
         waiting_since: When it began to wait for more, s; None while it does not.
-        steps: The steps of its ladder, headroom included, ascending; empty without one.
+        steps: The steps of its ladder, ascending; empty without one.
+        asked: It was asked to go down to `lowest` and has not answered: it keeps all, or goes there.
     """
 
     receiver_id: int
@@ -49,6 +50,7 @@ class Claim:
     elastic: bool
     waiting_since: float | None
     steps: tuple[int, ...] = ()
+    asked: bool = False
 
     def rank(self, level: int) -> int:
         """How many steps of the ladder a level reaches; 0 without a ladder."""
@@ -323,6 +325,7 @@ def _asked_claim(receiver: Receiver) -> Claim:
         elastic=False,
         waiting_since=receiver.waiting_since,
         steps=receiver.steps,
+        asked=True,
     )
 
 

@@ -23,7 +23,7 @@ IDEAL_SHARE = 0.95
 START = 300_000.0
 """The closed loop's first estimate, bit/s (libwebrtc's)."""
 
-FLOOR = 10_000.0
+FLOOR = 150_000.0
 """... and its least, bit/s (libwebrtc: 5 to 10 kbit/s)."""
 
 GROWTH = 1.08
