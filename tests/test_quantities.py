@@ -108,6 +108,18 @@ def test_infinity_only_where_it_means_something():
 
 
 @pytest.mark.invariant("I1")
+def test_a_share_is_a_float_from_nothing_to_all():
+    for value in (0, 1, 0.5, Fraction(1, 3)):
+        assert type(quantities.share("share", value)) is float
+    for value in (-0.01, 1.01, math.nan, math.inf, 10**400):
+        with pytest.raises(ValueError, match="share must be from 0 to 1"):
+            quantities.share("share", value)
+    for other in (True, None, "1"):
+        with pytest.raises(TypeError, match="share"):
+            quantities.share("share", other)
+
+
+@pytest.mark.invariant("I1")
 @pytest.mark.parametrize("value", [0, 1, None, "yes", math.nan, Decimal(1)])
 def test_a_flag_is_a_bool(value):
     assert quantities.flag("flag", True) is True

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from .layered import Raising
+from .division import Raising
 from .lows import RecentLows
 from .settings import NEVER
 

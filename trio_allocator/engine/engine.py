@@ -284,7 +284,12 @@ class Engine:
             self._steady_at = NEVER if steady else steady_at
             negotiating = bool(self.settlement.negotiator.outstanding)
             allowed = steady and not negotiating and ledger.committed <= estimate
-        stuck = self._probes and self.estimates.ever and ledger.waiting > 0 and ledger.waiting_with_allocation == 0
+        stuck = (
+            self._probes
+            and self.estimates.ever
+            and ledger.waiting > 0
+            and ledger.waiting_with_allocation == 0
+        )
         wanted = 0 if need is None else ledger.committed + need
         self.prober.review(self._now, Demand(estimate, wanted, allowed, stuck))
 

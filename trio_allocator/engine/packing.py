@@ -122,9 +122,7 @@ class _Search:
         self.best = list(known)
         self._record = _worth(kinds, known)
         self._cheapest = sum(n * kind.cost for n, kind in zip(known, kinds, strict=True))
-        self._costs = list(
-            accumulate((kind.cost * len(kind.members) for kind in kinds), initial=0)
-        )
+        self._costs = list(accumulate((kind.cost * len(kind.members) for kind in kinds), initial=0))
         self._worths = list(
             accumulate((kind.worth * len(kind.members) for kind in kinds), initial=0.0)
         )

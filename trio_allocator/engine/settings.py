@@ -9,7 +9,6 @@ from attrs import field, frozen
 
 from .. import quantities
 
-
 EstimateSource: TypeAlias = Literal["ideal", "ramping"]
 """How estimates follow the capacity: up and down at once, or down at once and up slowly."""
 

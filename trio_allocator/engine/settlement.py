@@ -17,7 +17,8 @@ from .layered_shares import LayeredShares
 from .ledger import Ledger
 from .negotiation import Negotiation
 from .negotiator import Negotiator
-from .policies import Policy, PolicyError, PolicyShares, Sharing
+from .policies import Policy, PolicyError, Sharing
+from .policy_shares import PolicyShares
 from .receiver import Receiver
 from .settings import NEVER, Settings
 

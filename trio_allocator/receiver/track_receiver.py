@@ -73,8 +73,8 @@ class TrackReceiver:
 
     __slots__ = (
         "_allocator",
-        "_bare",
         "_bandwidth",
+        "_bare",
         "_handle",
         "_options",
         "_quiet",
