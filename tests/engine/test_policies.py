@@ -10,13 +10,8 @@ from attrs import evolve
 from tests.engine.support import NOW, record
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiation import Negotiation, Refusal, RefusalKind
-from trio_allocator.engine.policies import (
-    Claim,
-    PolicyError,
-    PolicyShares,
-    Shares,
-    check_shares,
-)
+from trio_allocator.engine.policies import Claim, PolicyError, Shares, check_shares
+from trio_allocator.engine.policy_shares import PolicyShares
 
 CLAIM = Claim(
     receiver_id=1,
@@ -160,7 +155,10 @@ def test_it_is_told_what_a_receiver_holds_wants_and_can_be_brought_down_to():
     )
     desk = Desk(receiver, choose=wanted)
     desk.settle(10_000)
-    assert desk.claims == (Claim(4, 2, 0.5, 330, 110, 110, 660, (110, 330, 550, 660), False, NOW),)
+    steps = (110, 330, 550, 770)
+    assert desk.claims == (
+        Claim(4, 2, 0.5, 330, 110, 110, 660, (110, 330, 550, 660), False, NOW, steps),
+    )
 
 
 def test_without_a_ladder_there_are_no_levels_and_it_may_be_elastic():
@@ -194,16 +192,25 @@ def test_who_cannot_be_asked_keeps_what_it_holds():
 
 
 @pytest.mark.invariant("G9", "N2")
-@pytest.mark.parametrize("state", ["held", "asked"])
-def test_who_waits_out_a_hold_or_is_asked_wants_no_more_for_now(state):
+def test_who_waits_out_a_hold_wants_no_more_for_now():
     receiver = wanting(record(330, 100, 300, 500), 550)
-    if state == "held":
-        receiver.held_until = NOW + 5
-    else:
-        receiver.negotiation = Negotiation.ASKED
+    receiver.held_until = NOW + 5
     desk = Desk(receiver)
     desk.settle(10_000)
     assert (desk.claims[0].wanted, desk.claims[0].lowest) == (330, 110)
+
+
+@pytest.mark.invariant("N2", "N7")
+@pytest.mark.parametrize(("limit", "minimum"), [(110, 110), (0, 330)])
+def test_who_was_asked_keeps_all_or_goes_where_it_was_asked_to_go(limit, minimum):
+    receiver = wanting(record(330, 100, 300, 500, pausable=True), 550)
+    receiver.negotiation = Negotiation.ASKED
+    desk = Desk(receiver)
+    desk.ledger.project(receiver, limit)
+    desk.settle(10_000)
+    (claim,) = desk.claims
+    assert (claim.lowest, claim.wanted, claim.levels) == (limit, 330, (limit, 330))
+    assert (claim.minimum, claim.asked) == (minimum, True)
 
 
 def test_who_wants_less_than_it_holds_is_said_to_want_that():
@@ -252,10 +259,10 @@ def test_the_lowest_class_is_asked_first_then_the_highest_rate_per_weight_then_t
 @pytest.mark.invariant("N2")
 def test_who_is_asked_already_is_asked_for_no_less_but_may_be_let_off():
     receiver = record(550, 100, 300, 500)
-    desk = Desk(receiver, choose=lambda _: 330)
+    desk = Desk(receiver, choose=lambda claim: claim.lowest)
     desk.ledger.project(receiver, 400)
     receiver.negotiation = Negotiation.ASKED
-    assert desk.settle(340) == []
+    assert desk.settle(400) == []
     assert receiver.projected == 400
     desk.choose = keep
     desk.sharing.index(receiver)

@@ -165,7 +165,7 @@ class RateControl:
         self._before = self._resume = start
         self._queue = 0.0
         self._began_at = 0.0
-        self._rounds = 0
+        self._margin = MARGIN
         self._tolerance = 1.0
 
     def update(self, now: float, seen: Observation) -> bool:
@@ -176,7 +176,7 @@ class RateControl:
         """
         elapsed = 0.0 if self._updated_at is None else min(now - self._updated_at, 1.0)
         self._updated_at = now
-        self._tolerance = 1 + (self._tolerance - 1) * FORGETTING**elapsed
+        self._tolerance = 1 + (self._tolerance - 1) * math.pow(FORGETTING, elapsed)
         tolerable = self._tolerable(seen.jitter)
         is_ours = True
         if self.phase is Phase.DRAINING:
@@ -184,7 +184,7 @@ class RateControl:
         elif _is_overuse(seen, tolerable):
             self._before = self.rate
             self._began_at = now
-            self._rounds = 0
+            self._margin = MARGIN
             self._lower(now, seen, tolerable)
         elif seen.usage is Usage.NORMAL:
             self._rise(seen, elapsed, tolerable)
@@ -210,7 +210,7 @@ class RateControl:
         coming = 8 * seen.in_flight / carried - (seen.round_trip - seen.waited)
         self._queue = max(seen.waited, seen.standing, coming)
         excess = max(self._queue - tolerable, 0.0)
-        share = max(1 - MARGIN * ESCALATION**self._rounds - excess / DRAIN_TIME, DEEPEST)
+        share = max(1 - self._margin - excess / DRAIN_TIME, DEEPEST)
         self.rate = min(self.rate, share * carried)
         self._resume = min(self._before, RESUME * carried)
         self._growth = GROWTH
@@ -236,7 +236,7 @@ class RateControl:
         elif seen.standing <= tolerable:
             self.phase = Phase.RISING
         elif now - self._began_at < EPISODE:
-            self._rounds += 1
+            self._margin = min(ESCALATION * self._margin, 1 - DEEPEST)
             self._lower(now, seen, tolerable)
         else:
             self._tolerate()

@@ -66,9 +66,9 @@ class SendSideEstimator:
         start = quantities.bitrate("start_bitrate", start_bitrate)
         self._least = quantities.bitrate("min_bitrate", min_bitrate)
         self._most = quantities.bitrate("max_bitrate", max_bitrate)
-        if not self._least <= start <= self._most:
+        if not 0 < self._least <= start <= self._most:
             raise ValueError(
-                f"start_bitrate ({start}) must be from min_bitrate ({self._least}) "
+                f"start_bitrate ({start}) must be from min_bitrate ({self._least}), above 0, "
                 f"to max_bitrate ({self._most}) bit/s"
             )
         self._now = -math.inf
