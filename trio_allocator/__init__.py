@@ -9,6 +9,7 @@ from .engine.probe_status import ProbeStatus as ProbeStatus
 from .engine.registry import PolicyName as PolicyName
 from .engine.settings import SettingChanges as SettingChanges, Settings as Settings
 from .engine.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
+from .engine.water_filling import WaterFillingPolicy as WaterFillingPolicy
 from .interface import (
     ConnectionAllocator as ConnectionAllocator,
     ReceiverHandle as ReceiverHandle,

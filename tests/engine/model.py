@@ -24,6 +24,12 @@ def lacks(r: Any) -> int:
     return want(r) - r.projected if elastic else need(r, r.projected)
 
 
+def lacking(engine: Any, r: Any, level: int) -> int:
+    """What must be free for it to be raised: more than a step, where a bar of the policy says so."""
+    bar = int(engine.settlement.sharing.bars().get(r.id, 0))
+    return max(need(r, level), bar - level)
+
+
 def idle(r: Any) -> bool:
     return r.negotiation.name == "IDLE"
 
@@ -174,6 +180,9 @@ def check_shares(engine: Any, status: Any, event: str) -> None:
         )
         assert not engine.settlement._pending, "A6: a cut is planned while the estimate is unknown"
         return
+    for r in everyone:
+        bar = status.bars.get(r.id, 0)
+        assert not bar or (r.projected < bar <= want(r)), "G2: a bar above all that it wants"
     slack = estimate - sum(r.projected for r in everyone)
     if status.ceiling is not None:
         assert status.ceiling < estimate, "G9: a ceiling that keeps nothing back"
@@ -214,14 +223,15 @@ def check_shares(engine: Any, status: Any, event: str) -> None:
         if kept_back and max(kept_back) > priority:
             continue
         room = slack
-        assert need(r, level) > room, f"G2: a step of {r.id} fits"
+        lack = lacking(engine, r, level)
+        assert lack > room, f"G2: a step of {r.id} fits"
         if deferred:
             continue
         room += sum(extra(o) for o in everyone if o.options.priority < priority)
-        assert need(r, level) > room, f"G6: lower classes keep what {r.id} waits for"
+        assert lack > room, f"G6: lower classes keep what {r.id} waits for"
         if within:
             room += sum(extra(o) for o in everyone if o.options.priority == priority)
-            assert need(r, level) > room, f"G8: others have more while {r.id} lacks its minimum"
+            assert lack > room, f"G8: others have more while {r.id} lacks its minimum"
     if not engine.settlement.negotiator._outstanding:
         assert committed == sum(r.projected for r in everyone), "G2: nothing under way, yet planned"
 
@@ -238,7 +248,12 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
     caught_up = engine.wake_at > now
     steady = estimate is not None and not witness.falls(now, estimate)
     allowed = steady and committed <= estimate and not engine.settlement.negotiator._outstanding
-    useful = [r for r in everyone if waits(r) and lacks(r) > (estimate or 0) - committed]
+    free = (estimate or 0) - committed
+    useful = [
+        r
+        for r in everyone
+        if waits(r) and max(lacks(r), lacking(engine, r, r.projected)) > free
+    ]
     if status == "PROBING":
         assert estimate is not None, "P1: without a live estimate"
         assert target <= max(2 * estimate, 200_000), "P4: above the cap"
@@ -250,7 +265,6 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
         assert not any(r.allocation for r in waiting), "P5: though one who waits holds something"
     elif caught_up and status == "IDLE" and padding._ring:
         # A single bit/s is not worth a probe.
-        free = (estimate or 0) - committed
         needed = [r.id for r in useful if need(r, r.allocation) > max(1, free)]
         assert not (allowed and needed), f"P1: {needed} wait, and nothing is probed"
     stuck = engine.estimates.ever and waiting and not any(r.allocation for r in waiting)

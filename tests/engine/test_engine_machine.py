@@ -13,8 +13,10 @@ from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.padding import PaddingAccount
+from trio_allocator.engine.policies import Policy
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.status import snapshot
+from trio_allocator.engine.water_filling import WaterFillingPolicy
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.testing import levels
 from trio_allocator.tracks import Track
@@ -53,6 +55,7 @@ class Party:
 
 class EngineMachine(RuleBasedStateMachine):
     parties = Bundle("parties")
+    policy: Policy | None = None
 
     @initialize(
         estimate=st.none() | RATES,
@@ -71,7 +74,9 @@ class EngineMachine(RuleBasedStateMachine):
             padding_packet=packet,
         )
         self.now = 100.0
-        self.engine = Engine(self.settings, now=self.now, initial_estimate=estimate)
+        self.engine = Engine(
+            self.settings, now=self.now, initial_estimate=estimate, policy=self.policy
+        )
         self.witness = model.Witness(
             self.settings.negotiation_timeout, self.settings.hold, self.settings.refusal_backoff
         )
@@ -91,6 +96,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.witness.hear(engine, self.now, effects, actor, event)
         model.check_books(engine)
         model.check_shares(engine, snapshot(engine), event)
+        assert engine.settlement.policy_fault is None, "L3: the policy has failed"
         for party in self.alive.values():
             request = party.record.request
             if request is not None and request.id not in party.old_requests:
@@ -500,3 +506,16 @@ TestEngine = pytest.mark.invariant(
     "A1", "A2", "A5", "A6", "G1", "G2", "G3", "G6", "G8", "G9",
     "N1", "N2", "N3", "N4", "N5", "N6", "N7", "N8", "P1", "P2", "P4", "C3",
 )(EngineMachine.TestCase)  # fmt: skip
+
+
+class WaterFillingMachine(EngineMachine):
+    """The same under another policy; its bar is of the size of the rates that occur."""
+
+    policy = WaterFillingPolicy(resume_least=100)
+
+
+WaterFillingMachine.TestCase.settings = EngineMachine.TestCase.settings
+TestWaterFilling = pytest.mark.invariant(
+    "A1", "A2", "A5", "A6", "G1", "G2", "G3", "G6", "G8", "G9",
+    "N1", "N2", "N3", "N4", "N5", "N6", "N7", "N8", "P1", "P2", "P4", "C3",
+)(WaterFillingMachine.TestCase)  # fmt: skip

@@ -246,6 +246,10 @@ class FairShares:
             if shelf.favoured is not None
         }
 
+    def bars(self) -> dict[int, int]:
+        """Nobody: what fits is granted."""
+        return {}
+
     @property
     def wake_at(self) -> float:
         """When the next of these holds ends."""

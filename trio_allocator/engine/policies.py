@@ -34,6 +34,7 @@ class Claim:
             down is, and upwards only `wanted` itself (or anything, if it is elastic).
         elastic: Without a ladder, part of what it wants is of use too.
         waiting_since: When it began to wait for more, s; None while it does not.
+        pausable: It may be brought down to nothing, and is paused when it holds nothing.
     """
 
     receiver_id: int
@@ -46,6 +47,7 @@ class Claim:
     levels: tuple[int, ...]
     elastic: bool
     waiting_since: float | None
+    pausable: bool = False
 
     def level_above(self, level: int) -> int:
         """The next level worth having above this one; itself if there is none."""
@@ -64,11 +66,15 @@ class Shares:
         allocations: Receiver id to bit/s, for every claim.
         lowest: The smallest capacity, bit/s, for which the answer would be the same.
         highest: The largest; the engine asks again only outside, or when the claims change.
+        bars: Receiver id to the level, bit/s, that must fit before that receiver is raised at
+            all; for those who are kept back by one. A hold, which is bounded in size by what the
+            receiver wants, and which the status declares (G2).
     """
 
     allocations: Mapping[int, int]
     lowest: float = field(default=NEVER)
     highest: float = field(default=-NEVER)
+    bars: Mapping[int, int] = field(factory=dict[int, int])
 
 
 class Policy(Protocol):
@@ -115,6 +121,10 @@ class Sharing(Protocol):
         """For whom what becomes free is held, and until when."""
         ...
 
+    def bars(self) -> dict[int, int]:
+        """Who is raised only where this level fits, bit/s."""
+        ...
+
     @property
     def wake_at(self) -> float:
         """When `advance` is due."""
@@ -141,6 +151,7 @@ class PolicyShares:
         self._lowest = NEVER
         self._highest = -NEVER
         self._total = 0
+        self._bars: Mapping[int, int] = {}
 
     def index(self, receiver: Receiver) -> None:  # noqa: ARG002 - all claims are asked again
         """The claims have changed: ask again."""
@@ -178,7 +189,7 @@ class PolicyShares:
             claims = [_claim(receiver, negotiate, pinned=False) for receiver in self._ledger]
             shares = self._ask(claims, capacity)
             self._total = sum(shares.allocations.values())
-        self._lowest, self._highest = shares.lowest, shares.highest
+        self._lowest, self._highest, self._bars = shares.lowest, shares.highest, shares.bars
         self._dirty, self._mode = False, (negotiate, force)
         touched = [
             receiver
@@ -191,7 +202,7 @@ class PolicyShares:
         try:
             answer = self._policy(claims, capacity)
             chosen = {c.receiver_id: answer.allocations[c.receiver_id] for c in claims}
-            shares = Shares(chosen, float(answer.lowest), float(answer.highest))
+            shares = Shares(chosen, float(answer.lowest), float(answer.highest), dict(answer.bars))
             check_shares(claims, capacity, shares)
         except Exception as error:
             raise PolicyError(f"the policy {self._policy!r} failed: {error!r}") from error
@@ -200,7 +211,8 @@ class PolicyShares:
     def _refusers_needed(self, claims: Sequence[Claim], shares: Shares) -> bool:
         """Whether somebody waits for what only a refuser could give (G6, G8)."""
         chosen = shares.allocations
-        waiting = [c for c in claims if chosen[c.receiver_id] < c.wanted > c.allocation]
+        # Who must give something itself does not wait: it is asked before anyone is forced (N8).
+        waiting = [c for c in claims if c.allocation <= chosen[c.receiver_id] < c.wanted]
         highest = max((c.priority for c in waiting), default=-1)
         starved = max((c.priority for c in waiting if _starves(c, chosen)), default=-1)
         return any(
@@ -223,7 +235,8 @@ class PolicyShares:
     def next_need(self, room: int) -> int | None:
         """See `Sharing.next_need`."""
         needs = (
-            receiver.step_above(receiver.projected) - receiver.projected
+            max(receiver.step_above(receiver.projected), self._bars.get(receiver.id, 0))
+            - receiver.projected
             for receiver in self._ledger
             if receiver.waiting_since is not None
             and receiver.held_until is None
@@ -234,6 +247,10 @@ class PolicyShares:
     def favoured(self) -> dict[int, float]:
         """Nobody: the order is the policy's own affair."""
         return {}
+
+    def bars(self) -> dict[int, int]:
+        """See `Sharing.bars`."""
+        return dict(self._bars)
 
     @property
     def wake_at(self) -> float:
@@ -257,28 +274,32 @@ def _claim(receiver: Receiver, negotiate: bool, *, pinned: bool) -> Claim:
     """What the policy may know, and may do, of a receiver now."""
     held = receiver.allocation
     lowest = receiver.lowest
+    minimum = receiver.minimum
     wanted = held
+    asked = receiver.negotiation is Negotiation.ASKED
     if receiver.negotiation is Negotiation.PLEDGED:
         held = lowest = wanted = receiver.projected
-    elif receiver.negotiation is Negotiation.ASKED and not negotiate:
-        lowest = receiver.projected  # it stays asked, unless the need has gone
+    elif asked:  # it stays asked for what it was, unless the need for that has gone
+        lowest = receiver.projected
+        minimum = min(minimum, lowest)
     elif not negotiate or (pinned and receiver.refusal is not None):
         lowest = held
     if receiver.negotiation is Negotiation.IDLE and receiver.held_until is None:
         wanted = max(held, receiver.want)
-    steps = {step for step in (*receiver.steps, receiver.minimum) if lowest < step < wanted}
-    levels = tuple(sorted({lowest, held, wanted, *steps})) if receiver.steps else ()
+    steps = set() if asked else {*receiver.steps, receiver.minimum}
+    levels = {lowest, held, wanted, *(step for step in steps if lowest < step < wanted)}
     return Claim(
         receiver.id,
         receiver.options.priority,
         receiver.options.weight,
         held,
         lowest,
-        receiver.minimum,
+        minimum,
         wanted,
-        levels,
-        receiver.options.elastic and not receiver.steps,
+        tuple(sorted(levels)) if receiver.steps or asked else (),
+        receiver.options.elastic and not receiver.steps and not asked,
         receiver.waiting_since,
+        receiver.options.pausable,
     )
 
 
@@ -312,7 +333,10 @@ def check_shares(claims: Sequence[Claim], capacity: int, shares: Shares) -> None
         level = chosen[claim.receiver_id]
         within = _starves(claim, chosen)
         following = level + 1 if claim.elastic and not within else claim.level_above(level)
-        need = following - level
+        bar = shares.bars.get(claim.receiver_id, 0)
+        if bar > claim.wanted:
+            raise ValueError(f"G2: the bar of receiver {claim.receiver_id} is above all it wants")
+        need = max(following, bar) - level
         if level >= claim.wanted:
             continue
         room = capacity - total

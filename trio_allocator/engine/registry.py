@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from .policies import Policy
+from .water_filling import WaterFillingPolicy
 
-PolicyName: TypeAlias = Literal["fair"]
+PolicyName: TypeAlias = Literal["fair", "water-filling"]
 """A way to share that comes with the package."""
 
-POLICIES: Mapping[PolicyName, Policy | None] = {"fair": None}
+POLICIES: Mapping[PolicyName, Policy | None] = {
+    "fair": None,
+    "water-filling": WaterFillingPolicy(),
+}
 """By name. The fair sharing is built into the engine, which calls it None."""
 
 DEFAULT_POLICY: PolicyName = "fair"
