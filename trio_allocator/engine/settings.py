@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 from attrs import field, frozen
 
 from .. import quantities
 
 
+EstimateSource: TypeAlias = Literal["ideal", "ramping"]
+"""How estimates follow the capacity: up and down at once, or down at once and up slowly."""
+
+
 class SettingChanges(TypedDict, total=False):
     """The settings as keyword arguments; see `Settings` for what each means."""
 
+    estimates: EstimateSource
     negotiation_timeout: float
     hold: float
     refusal_backoff: float
@@ -61,6 +66,9 @@ class Settings:
     """How an allocator behaves. Times are seconds, rates bit/s, sizes bytes.
 
     Attributes:
+        estimates: What the source of the estimates is like. ``"ramping"``: congestion control,
+            which falls at once, and climbs only while more is sent. ``"ideal"``: it sees what
+            the link could carry, such as a link that is measured or scheduled by the same program.
         negotiation_timeout: How long an asked receiver has to answer, and to keep its promise
             (N3, N4). 50 ms is five times what the reference blocks its server for.
         hold: After a lowering that the allocator caused, raises of that receiver wait this long
@@ -89,6 +97,7 @@ class Settings:
         escape_pause: How long it listens for media before each episode.
     """
 
+    estimates: EstimateSource = field(default="ramping")
     negotiation_timeout: float = _bounded_seconds(0.05, 10.0)
     hold: float = _bounded_seconds(5.0, 10.0)
     refusal_backoff: float = _seconds(5.0, infinite=True)
@@ -104,6 +113,13 @@ class Settings:
     escape_bitrate: int = field(default=200_000, converter=_escape_bitrate)
     escape_duration: float = _seconds(0.5)
     escape_pause: float = _seconds(2.0)
+
+    @estimates.validator
+    def _check_estimates(self, _attribute: object, value: object) -> None:
+        if value not in get_args(EstimateSource):
+            raise ValueError(
+                f"estimates must be one of {', '.join(get_args(EstimateSource))}, not {value!r}"
+            )
 
     @overtaken_limit.validator
     def _check_limit(self, _attribute: object, value: object) -> None:
