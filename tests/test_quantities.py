@@ -62,6 +62,7 @@ def test_what_is_no_real_number_is_a_type_error(value):
         lambda: quantities.bitrate("rate", value),
         lambda: quantities.size("rate", value),
         lambda: quantities.positive("rate", value, "seconds"),
+        lambda: quantities.share("rate", value),
     ):
         with pytest.raises(TypeError, match="rate"):
             check()
@@ -105,6 +106,16 @@ def test_infinity_only_where_it_means_something():
     assert quantities.positive("time", math.inf, "seconds", infinite=True) == math.inf
     with pytest.raises(ValueError, match="finite"):
         quantities.positive("time", math.inf, "seconds")
+
+
+@pytest.mark.invariant("I1")
+def test_a_share_is_from_0_to_1():
+    for value in (0, 1, 0.25, Fraction(1, 4)):
+        assert quantities.share("part", value) == value
+        assert type(quantities.share("part", value)) is float
+    for value in (-1e-300, 1.0000001, math.nan, math.inf, 2):
+        with pytest.raises(ValueError, match="part must be from 0 to 1, got"):
+            quantities.share("part", value)
 
 
 @pytest.mark.invariant("I1")

@@ -164,9 +164,7 @@ def test_it_is_told_what_a_receiver_holds_wants_and_can_be_brought_down_to():
     desk = Desk(receiver, choose=wanted)
     desk.settle(10_000)
     levels, steps = (110, 330, 550, 660), (110, 330, 550, 770)
-    assert desk.claims == (
-        Claim(4, 2, 0.5, 330, 110, 110, 660, levels, False, NOW, steps, kept=300),
-    )
+    assert desk.claims == (Claim(4, 2, 0.5, 330, 110, 110, 660, levels, False, NOW, steps),)
 
 
 def test_without_a_ladder_there_are_no_levels_and_it_may_be_elastic():
@@ -219,7 +217,7 @@ def test_who_is_asked_stays_asked_or_is_let_off_and_nothing_between(ladder, nego
     desk.settle(10_000, negotiate=negotiate)
     claim = desk.claims[0]
     assert (claim.lowest, claim.minimum, claim.wanted) == (50, 50, 330)
-    assert (claim.levels, claim.elastic, claim.kept) == ((50, 330), False, None)
+    assert (claim.levels, claim.elastic) == ((50, 330), False)
 
 
 def test_who_wants_less_than_it_holds_is_said_to_want_that():
@@ -418,6 +416,18 @@ def test_there_is_nothing_to_probe_for(why):
     assert desk.sharing.next_need(0) is None
 
 
+@pytest.mark.invariant("P4", "G2")
+def test_where_a_bar_keeps_somebody_back_that_is_what_to_probe_for():
+    receiver = wanting(record(110, 100, 300, 500), 550)
+    sharing = PolicyShares(
+        (desk := Desk(receiver)).ledger, lambda *_: Shares({1: 110}, bars={1: 400})
+    )
+    sharing.settle(399, negotiate=True, force=True, now=NOW)
+    assert sharing.bars() == {1: 400}
+    assert [sharing.next_need(room) for room in (0, 220, 289, 290)] == [290, 290, 290, None]
+    assert desk.sharing.bars() == {}
+
+
 def test_a_policy_keeps_nothing_free_for_anybody():
     desk = Desk(record(300))
     assert desk.sharing.favoured() == {}
@@ -495,6 +505,28 @@ def test_nothing_that_would_fit_is_left_out():
     assert broken([evolve(CLAIM, levels=(100, 300, 400, 500))], 400, 300) == "G2"
     assert broken([evolve(CLAIM, levels=(), elastic=True)], 301, 300) == "G2"
     assert broken([evolve(CLAIM, levels=(), elastic=True)], 300, 300) is None
+
+
+@pytest.mark.invariant("G2", "L3")
+def test_a_declared_bar_keeps_back_what_would_fit_up_to_all_that_is_wanted():
+    stairs = evolve(CLAIM, levels=(100, 300, 400, 500))
+    assert broken([stairs], 450, 300) == "G2"
+    check_shares([stairs], 450, Shares({1: 300}, bars={1: 451}))
+    with pytest.raises(ValueError, match="G2: 150 bit/s for receiver 1 would fit"):
+        check_shares([stairs], 450, Shares({1: 300}, bars={1: 450}))
+    check_shares([stairs], 499, Shares({1: 300}, bars={1: 500}))
+    with pytest.raises(ValueError, match="G2: the bar of receiver 1 is above all it wants"):
+        check_shares([stairs], 499, Shares({1: 300}, bars={1: 501}))
+
+
+@pytest.mark.invariant("G6", "G8", "L3")
+def test_a_bar_counts_for_what_others_hold_as_well():
+    higher = evolve(CLAIM, receiver_id=2, priority=1, wanted=600, levels=(100, 300, 500, 600))
+    lower = evolve(ONE, receiver_id=3)
+    both = {2: 300, 3: 300}  # 200 can be taken from the lower class, and that is a step
+    with pytest.raises(ValueError, match="G6"):
+        check_shares([higher, lower], 600, Shares(both))
+    check_shares([higher, lower], 600, Shares(both, bars={2: 501}))
 
 
 @pytest.mark.invariant("G2", "G8", "L3")

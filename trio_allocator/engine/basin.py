@@ -13,7 +13,6 @@ from heapq import heapify, heappop, heapreplace
 
 from .policies import Claim
 from .room import Room
-from .settings import NEVER
 
 Turn = tuple[int, bool, float, int]
 """The order in which all is served: by the height that it reaches; of equals, what is held before
@@ -46,7 +45,7 @@ class Vessel:
         if claim.levels:
             self.brim: int = level
         else:  # what is not elastic is divisible on the way down only
-            divisible = claim.wanted if claim.elastic else min(claim.allocation, claim.wanted)
+            divisible = claim.wanted if claim.elastic else claim.allocation
             self.brim = max(level, divisible)
         above = {step for step in (*claim.levels, claim.wanted) if self.brim < step <= claim.wanted}
         self.steps: tuple[int, ...] = tuple(sorted(above))
@@ -62,8 +61,9 @@ class Vessel:
     def turn(self, level: int) -> Turn:
         """When it is to come to a level."""
         claim = self.claim
-        since = NEVER if claim.waiting_since is None else claim.waiting_since
-        return (self.height(level), level > claim.allocation, since, claim.receiver_id)
+        new = level > claim.allocation
+        since = claim.waiting_since if new else None
+        return (self.height(level), new, since or 0.0, claim.receiver_id)
 
 
 class Basin:
@@ -113,11 +113,11 @@ class Basin:
         left = room * self._vessels[0].weight * self._vessels[0].price
         for bend, _, weight, _ in self._bends:
             if (bend - height) * width > left:
-                break
+                return height + left // width
             left -= (bend - height) * width
             height = bend
             width += weight
-        return height + left // width
+        raise AssertionError("it would fill all of them")
 
     def _hand_out(self, bits: int) -> None:
         """Give what was rounded away, bit by bit: fewer than there are vessels."""

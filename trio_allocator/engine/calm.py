@@ -31,6 +31,9 @@ SAMPLE = 1.0
 """Falls of the estimate are taken over no less than this, s: noise of many estimates a second
 would otherwise count many times."""
 
+WORST_FALL = 1.0
+"""A fall to nothing counts no more than this, in ln."""
+
 FALLS_FOR = 9.5
 """Time constant with which a fall is forgotten, s."""
 
@@ -103,7 +106,7 @@ class Calm:
         if self._sampled is None:
             self._sampled, self._sampled_at = estimate, now
         elif now - self._sampled_at >= SAMPLE:
-            fall = max(0.0, math.log(max(self._sampled, 1) / max(estimate, 1)))
+            fall = min(max(0.0, math.log(max(self._sampled, 1) / max(estimate, 1))), WORST_FALL)
             kept = math.exp((self._sampled_at - now) / FALLS_FOR)
             self._falls = kept * self._falls + (1 - math.exp(-SAMPLE / FALLS_FOR)) * fall
             self._sampled, self._sampled_at = estimate, now

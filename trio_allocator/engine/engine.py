@@ -42,6 +42,7 @@ class Engine:
         initial_estimate: int | None = None,
         policy: Policy | None = None,
     ) -> None:
+        self._probes = settings.estimates == "ramping"
         self.meter: Meter = Meter()
         self.prober: Prober = Prober(settings, self.meter, now)
         self.estimates: Estimates = Estimates(settings.estimate_timeout)
@@ -276,7 +277,7 @@ class Engine:
         estimate = self.estimates.value
         ledger = self.ledger
         need = None
-        if ledger.waiting and estimate is not None:
+        if self._probes and ledger.waiting and estimate is not None:
             need = self.settlement.sharing.next_need(estimate - ledger.committed)
         allowed = False
         self._steady_at = NEVER
@@ -286,7 +287,7 @@ class Engine:
             self._steady_at = NEVER if steady else steady_at
             negotiating = bool(self.settlement.negotiator.outstanding)
             allowed = steady and not negotiating and ledger.committed <= estimate
-        stuck = self.estimates.ever and ledger.waiting > 0 and ledger.waiting_with_allocation == 0
+        stuck = self._probes and self.estimates.ever and ledger.waiting > 0 and ledger.waiting_with_allocation == 0
         wanted = 0 if need is None else ledger.committed + need
         self.prober.review(self._now, Demand(estimate, wanted, allowed, stuck))
 

@@ -12,8 +12,6 @@ worth most together (a 0/1 knapsack); what then is left goes on to the next roun
 So nobody climbs while somebody of its class waits for a lower step that the room would hold (G8),
 and the worth of a class, compared round by round, grows with the capacity (G4). Held comes before
 waited for, so nothing moves while nothing changes (G3).
-
-A step that is held may be kept at the bare rate of its variant: headroom goes before the picture.
 """
 
 from __future__ import annotations
@@ -67,16 +65,16 @@ class LayeredPolicy:
 
     Args:
         worth: What an allocation in bit/s is worth: finite, at least 0, and never falling. Called
-            a few times for each claim. Default: `log_worth`.
+            a few times for each claim. Default: `log_worth` of the best step there is.
 
     Raises:
         TypeError: `worth` can not be called.
     """
 
-    def __init__(self, worth: Worth = log_worth) -> None:
-        if not callable(worth):
+    def __init__(self, worth: Worth | None = None) -> None:
+        if worth is not None and not callable(worth):
             raise TypeError(f"worth must be a function of bit/s, not {worth!r}")
-        self.worth: Worth = worth
+        self.worth: Worth | None = worth
 
     def __repr__(self) -> str:
         return f"LayeredPolicy(worth={self.worth!r})"
@@ -117,7 +115,7 @@ class Division:
     """One capacity, divided once.
 
     Args:
-        worth: Of an allocation.
+        worth: Of an allocation; None for `log_worth` of the best step.
         claims: Of everybody.
         capacity: bit/s.
         judge: Has a say in raises; None lets all pass.
@@ -131,7 +129,7 @@ class Division:
 
     def __init__(
         self,
-        worth: Worth,
+        worth: Worth | None,
         claims: Sequence[Claim],
         capacity: int,
         judge: Judge | None = None,
@@ -139,7 +137,7 @@ class Division:
     ) -> None:
         self.seats: list[Seat] = [Seat(claim) for claim in claims]
         self.room: int = capacity - sum(claim.lowest for claim in claims)
-        self._of = worth
+        self._of = worth or log_worth(_best_step(claims))
         self._judge = judge
         self._capacity = capacity
         self._favoured = favoured
@@ -241,12 +239,7 @@ class Division:
             batch = [seat for seat in climbing if seat.claim.rank(seat.level) == rank]
             climbing = [seat for seat in climbing if seat.claim.rank(seat.level) > rank]
             kept = self._keep([(seat, _next_kept(seat)) for seat in batch])
-            climbing += [seat for seat in kept if not _is_whole(seat)]
-        # Headroom comes last; as few as possible are asked for it.
-        bare = [seat for seat in holders if seat.level == seat.claim.kept]
-        for seat in sorted(bare, key=lambda seat: seat.claim.allocation - seat.level):
-            if seat.claim.allocation - seat.level <= self.room:
-                self._keep([(seat, seat.claim.allocation)])
+            climbing += [seat for seat in kept if seat.level < seat.claim.allocation]
         if divisible:
             self._pour(divisible, divisible)
 
@@ -339,6 +332,12 @@ class Division:
         seat.level = to
 
 
+def _best_step(claims: Sequence[Claim]) -> int:
+    """The highest step of any ladder; without ladders, the most that anybody wants. bit/s."""
+    tops = [step for claim in claims if claim.levels for step in (claim.steps or claim.levels)[-1:]]
+    return max(tops or [claim.wanted for claim in claims], default=1) or 1
+
+
 def _keeps_minimum(seat: Seat) -> bool:
     """Whether it may keep more than its minimum of what it holds."""
     claim = seat.claim
@@ -347,16 +346,7 @@ def _keeps_minimum(seat: Seat) -> bool:
 
 def _next_kept(seat: Seat) -> int:
     """The next level up that it could stay at."""
-    claim = seat.claim
-    level = min(claim.allocation, claim.level_above(seat.level))
-    if level == claim.allocation and claim.kept is not None and claim.kept > seat.level:
-        return claim.kept
-    return level
-
-
-def _is_whole(seat: Seat) -> bool:
-    """Whether it has all that it holds, but for headroom."""
-    return seat.level in {seat.claim.allocation, seat.claim.kept}
+    return min(seat.claim.allocation, seat.claim.level_above(seat.level))
 
 
 def turn(seat: Seat) -> tuple[float, int]:

@@ -127,13 +127,18 @@ class LayeredShares(PolicyShares):
         return False
 
     def _anybody_may(self, fitting: Iterable[int]) -> bool:
-        """Whether one of those who fit was not refused a raise, or would not be again."""
+        """Whether the raise of one of those who fit would be allowed."""
+        division = self._division
+        if division is None:
+            return next(iter(fitting), None) is not None
         for receiver_id in islice(fitting, WATCHED):
             seat = self._refused.get(receiver_id)
-            if seat is None or self._division is None:
+            if seat is None:  # it is new, or has changed
+                seat = Seat(claim_of(self._ledger[receiver_id], negotiate=True, pinned=True))
+                seat.level = self._ledger[receiver_id].projected
+            if self._calm.allows(division.raising(seat, seat.level + seat.need)):
                 return True
-            if self._calm.allows(self._division.raising(seat, seat.level + seat.need)):
-                return True
+            self._refused[receiver_id] = seat
         return False
 
     def next_need(self, room: int) -> int | None:

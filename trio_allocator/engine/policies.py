@@ -34,8 +34,6 @@ class Claim:
         elastic: Without a ladder, part of what it wants is of use too.
         waiting_since: When it began to wait for more, s; None while it does not.
         steps: The steps of its ladder, headroom included, ascending; empty without one.
-        kept: The bare rate of the variant that it holds: there it loses its headroom, not its
-            picture. None if there is no such level above `lowest`.
         pausable: It may be brought down to nothing, and is paused when it holds nothing.
     """
 
@@ -50,7 +48,6 @@ class Claim:
     elastic: bool
     waiting_since: float | None
     steps: tuple[int, ...] = ()
-    kept: int | None = None
     pausable: bool = False
 
     def rank(self, level: int) -> int:

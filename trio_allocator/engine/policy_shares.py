@@ -167,7 +167,6 @@ def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
         wanted = max(held, receiver.want)
     steps = set() if asked else {*receiver.steps, receiver.minimum}
     levels = {lowest, held, wanted, *(step for step in steps if lowest < step < wanted)}
-    kept = receiver.kept if lowest < held and not asked else None
     return Claim(
         receiver.id,
         receiver.options.priority,
@@ -180,7 +179,6 @@ def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
         receiver.options.elastic and not receiver.steps and not asked,
         receiver.waiting_since,
         receiver.steps,
-        kept if kept is not None and kept > lowest else None,
         receiver.options.pausable,
     )
 

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, bisect_right
 
 from ..options import ReceiverOptions
-from ..tracks import Track, with_headroom
+from ..tracks import Track
 from .negotiation import TRANSITIONS, Negotiation, NegotiationEvent, Refusal, Request
 
 ANSWERS_REMEMBERED = 8
@@ -46,7 +46,6 @@ class Receiver:
     """
 
     __slots__ = (
-        "_rates",
         "allocation",
         "answered",
         "claim",
@@ -92,8 +91,7 @@ class Receiver:
         """Take over a ladder and options; allocation and claim stay."""
         self.track: Track = track
         self.options: ReceiverOptions = options
-        self.steps: tuple[int, ...] = track.steps
-        self._rates = track.variants.values()
+        self.steps: tuple[int, ...] = track.bare_steps if options.bare_steps else track.steps
         reaching = bisect_left(self.steps, options.min_bitrate)
         self.minimum: int = (
             self.steps[reaching] if reaching < len(self.steps) else options.min_bitrate
@@ -139,17 +137,6 @@ class Receiver:
             return max(self.minimum, level - min(need, max(1, level >> 2)))
         index = bisect_left(self.steps, level)
         return max(self.minimum, self.steps[index - 1])
-
-    @property
-    def kept(self) -> int | None:
-        """The bare rate of the variant that its allocation carries, if it holds more than that.
-
-        Down to there it can be brought without losing the picture. Not for its minimum.
-        """
-        index = bisect_right(self.steps, self.allocation)
-        if not index or self.steps[index - 1] <= self.minimum:
-            return None
-        return max(rate for rate in self._rates if with_headroom(rate) <= self.allocation)
 
     def restlessness(self, now: float) -> float:
         """How often it was raised within the last minute, older times counting ever less."""

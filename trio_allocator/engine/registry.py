@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
+from .layered import LayeredPolicy
 from .policies import Policy
 from .water_filling import WaterFillingPolicy
 
-PolicyName: TypeAlias = Literal["fair", "water-filling"]
+PolicyName: TypeAlias = Literal["layered", "water-filling", "fair"]
 """A way to share that comes with the package."""
 
 POLICIES: Mapping[PolicyName, Policy | None] = {
-    "fair": None,
+    "layered": LayeredPolicy(),
     "water-filling": WaterFillingPolicy(),
+    "fair": None,
 }
 """By name. The fair sharing is built into the engine, which calls it None."""
 
-DEFAULT_POLICY: PolicyName = "fair"
+DEFAULT_POLICY: PolicyName = "layered"
 
 
 def chosen_policy(policy: object) -> Policy | None:

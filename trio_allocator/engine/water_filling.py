@@ -7,7 +7,8 @@ filling: Bertsekas and Gallager, *Data Networks*, section 6.5.2. Shares above mi
 and the bar for resuming: libwebrtc's BitrateAllocator.)
 
 A receiver with a ladder takes a step when the water reaches it and there is room for all of it;
-where there is not, it stays where it is, and the others share what it leaves.
+where there is not, it stays where it is (what is left only shrinks, so the step never fits later),
+and the others share what it leaves.
 
 The height at which anybody comes to have anything does not depend on the capacity. A larger one
 goes on where a smaller one has to stop, and so it is never worth less (G4).
@@ -23,7 +24,6 @@ from .. import quantities
 from .basin import Basin, Vessel
 from .policies import Claim, Shares
 from .room import Room
-from .settings import NEVER
 
 RESUME_SHARE = 0.1
 """A paused receiver is resumed where a tenth more than its minimum fits (libwebrtc) ..."""
@@ -108,19 +108,15 @@ class WaterFillingPolicy:
             for claim, (weight, price) in zip(sharing, _prices(sharing), strict=True)
         ]
         basin = Basin(vessels)
-        climbing = {vessel.claim.receiver_id: vessel.brim for vessel in vessels}
+        reached = {vessel.claim.receiver_id: vessel.brim for vessel in vessels}
         steps: Levels = {}
         turns = sorted((vessel.turn(step), step) for vessel in vessels for step in vessel.steps)
         for (height, _, _, receiver_id), step in turns:
             taken = basin.taken(height - 1)
             if taken > max(room.free, 0):
                 break  # the water does not rise so high
-            if receiver_id not in climbing:
-                continue
-            if room.take(step - climbing[receiver_id], beside=taken):
-                climbing[receiver_id] = steps[receiver_id] = step
-            else:
-                del climbing[receiver_id]
+            if room.take(step - reached[receiver_id], beside=taken):
+                reached[receiver_id] = steps[receiver_id] = step
         basin.fill(room)
         levels.update((vessel.claim.receiver_id, vessel.level) for vessel in vessels)
         levels.update(steps)
@@ -145,8 +141,7 @@ def _minimums(members: Sequence[Claim]) -> Iterator[tuple[int, Claim]]:
         if claim.lowest < kept:
             held.append((claim.receiver_id, kept, claim))
         if kept < minimum:
-            since = NEVER if claim.waiting_since is None else claim.waiting_since
-            missing.append((since, claim.receiver_id, minimum, claim))
+            missing.append((claim.waiting_since or 0.0, claim.receiver_id, minimum, claim))
     for _, level, claim in sorted(held):
         yield level, claim
     for _, _, level, claim in sorted(missing):

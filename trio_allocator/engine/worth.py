@@ -9,11 +9,23 @@ from typing import TypeAlias
 Worth: TypeAlias = Callable[[int], float]
 """From an allocation in bit/s to what it is worth: finite, at least 0, never falling."""
 
-KNEE = 50_000
-"""Below this rate, bit/s, worth grows with the rate; far above it, with every doubling. Logarithms
-make shares proportionally fair (Kelly, Maulloo and Tan, 1998); 50 kbit/s shows hardly a picture."""
+DEPTH = 50
+"""The knee lies at this part of the best step of any ladder: at 50 kbit/s for one of 2.5 Mbit/s,
+which shows hardly a picture."""
 
 
-def log_worth(bitrate: int) -> float:
-    """ln(1 + r / 50k): 1.39, 2.40 and 3.93 for 150k, 500k and 2.5M."""
-    return math.log1p(bitrate / KNEE)
+def log_worth(best: int) -> Worth:
+    """ln(1 + 50 r / best): 1.39, 2.40 and 3.93 for 150k, 500k and 2.5M, if that is the best step.
+
+    Below the knee worth grows with the rate, far above it with every doubling. Logarithms make
+    shares proportionally fair (Kelly, Maulloo and Tan, 1998). Measured by the best step there is,
+    no rate is special (G7).
+
+    Args:
+        best: The highest step of any ladder of the connection, bit/s; above 0.
+    """
+
+    def worth(bitrate: int) -> float:
+        return math.log1p(DEPTH * bitrate / best)
+
+    return worth

@@ -74,13 +74,13 @@ class EngineSubject:
             self.engine.register(0.0, track, options, track.steps[0], PaddingAccount())
         for camera in range(self._count):
             track = Track(f"camera{camera}", variants=LADDER)
-            options = ReceiverOptions.for_track(track, {"pausable": True})
+            options = ReceiverOptions.for_track(track, {"pausable": True, "bare_steps": True})
             account = PaddingAccount()
-            receiver = self.engine.register(0.0, track, options, track.steps[0], account)
+            receiver = self.engine.register(0.0, track, options, track.bare_steps[0], account)
             self._index[receiver.id] = camera
             self._receivers.append(receiver)
             self._accounts.append(account)
-            self._selectors.append(VariantSelector(track, pausable=True))
+            self._selectors.append(VariantSelector(track, pausable=True, bare_steps=True))
             self._timer_at.append(math.inf)
             self._counted.append(0.0)
         for camera, selector in enumerate(self._selectors):

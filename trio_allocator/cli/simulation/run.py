@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from ...engine.engine import Engine
+from ...engine.layered import LayeredPolicy
 from ...engine.policies import Policy
 from ...engine.settings import Settings
 from .engine_subject import EngineSubject
@@ -17,7 +18,7 @@ from .reference import ReferenceSubject
 from .trace import Trace
 from .world import Subject, World
 
-POLICIES: dict[str, Policy | None] = {"fair": None}
+POLICIES: dict[str, Policy | None] = {"fair": None, "layered": LayeredPolicy()}
 """The policies of this package by name; None is the engine's built-in sharing."""
 
 REFERENCE = "reference"
