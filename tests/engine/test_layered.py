@@ -134,7 +134,7 @@ def brute_force(ladders, capacity, worth):
     for rank in range(3):
         going = [i for i, own in enumerate(ladders) if len(own) > rank]
         going = [i for i in going if rank == 0 or level[i] == ladders[i][rank - 1]]
-        best = (-1.0, 0, ())
+        best: tuple[float, int, list[int]] = (-1.0, 0, [])
         for chosen in product((0, 1), repeat=len(going)):
             new = [i for i, taken in zip(going, chosen, strict=True) if taken]
             cost = sum(ladders[i][rank] - level[i] for i in new)

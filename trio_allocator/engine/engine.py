@@ -252,6 +252,9 @@ class Engine:
         negotiate = known is not None and not self._awaiting
         settlement.calm.begin(self._now, known, max(self._budget, self.ledger.committed))
         settlement.settle(self._now, self._capacity, negotiate=negotiate)
+        if self._awaiting and not settlement.negotiator.outstanding:
+            self._awaiting = False  # what was outstanding was withdrawn: nobody owes an answer
+            settlement.settle(self._now, self._capacity, negotiate=True)
         if settlement.lowered and known is not None:
             caution.lowered(self._now, known)
         settlement.lowered = False

@@ -7,7 +7,7 @@ is replaced by the built-in sharing, and the allocator's status says so (L3).
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Protocol
 
@@ -34,6 +34,7 @@ class Claim:
         elastic: Without a ladder, part of what it wants is of use too.
         waiting_since: When it began to wait for more, s; None while it does not.
         steps: The steps of its ladder, ascending; empty without one.
+        pausable: It may be brought down to nothing, and is paused when it holds nothing.
         asked: It was asked to go down to `lowest` and has not answered: it keeps all, or goes there.
     """
 
@@ -48,6 +49,7 @@ class Claim:
     elastic: bool
     waiting_since: float | None
     steps: tuple[int, ...] = ()
+    pausable: bool = False
     asked: bool = False
 
     def rank(self, level: int) -> int:
@@ -73,11 +75,15 @@ class Shares:
         allocations: Receiver id to bit/s, for every claim.
         lowest: The smallest capacity, bit/s, for which the answer would be the same.
         highest: The largest; the engine asks again only outside, or when the claims change.
+        bars: Receiver id to the level, bit/s, that must fit before that receiver is raised at
+            all; for those who are kept back by one. A hold, which is bounded in size by what the
+            receiver wants, and which the status declares (G2).
     """
 
     allocations: Mapping[int, int]
     lowest: float = field(default=NEVER)
     highest: float = field(default=-NEVER)
+    bars: Mapping[int, int] = field(factory=dict[int, int])
 
 
 class Policy(Protocol):
@@ -128,6 +134,10 @@ class Sharing(Protocol):
         """Whose raise would fit and is not worth its risk yet, and until when at the latest."""
         ...
 
+    def bars(self) -> dict[int, int]:
+        """Who is raised only where this level fits, bit/s."""
+        ...
+
     @property
     def wake_at(self) -> float:
         """When `advance` is due."""
@@ -157,31 +167,52 @@ def check_shares(claims: Sequence[Claim], capacity: int, shares: Shares) -> None
     total = sum(chosen.values())
     if total > capacity and any(chosen[c.receiver_id] > c.lowest for c in claims):
         raise ValueError(f"A2: {total} bit/s are shared out of {capacity}")
-    extra: dict[int, int] = {}
     for claim in claims:
-        above = chosen[claim.receiver_id] - max(claim.lowest, claim.minimum)
-        extra[claim.priority] = extra.get(claim.priority, 0) + max(0, above)
-    below = dict(
-        zip(sorted(extra), accumulate((extra[p] for p in sorted(extra)), initial=0), strict=False)
-    )
+        if shares.bars.get(claim.receiver_id, 0) > claim.wanted:
+            raise ValueError(f"G2: the bar of receiver {claim.receiver_id} is above all it wants")
+    for rule, claim, need in unserved(claims, capacity, shares):
+        if rule == "G2":
+            raise ValueError(f"G2: {need} bit/s for receiver {claim.receiver_id} would fit")
+        raise ValueError(
+            f"{rule}: receiver {claim.receiver_id} waits for {need} bit/s that those after it hold "
+            "above their minimums"
+        )
+
+
+def unserved(
+    claims: Sequence[Claim], capacity: int, shares: Shares, *, down_to_lowest: bool = False
+) -> Iterator[tuple[str, Claim, int]]:
+    """Who waits for what is there for it: by which rule (G2, G6 or G8), who, and how much, bit/s.
+
+    Args:
+        claims: Of everybody.
+        capacity: bit/s.
+        shares: What everybody is to have.
+        down_to_lowest: Lower classes have to give all that they can, not what is above minimums.
+    """
+    chosen = shares.allocations
+    total = sum(chosen.values())
+    extra: dict[int, int] = {}
+    given: dict[int, int] = {}
     for claim in claims:
         level = chosen[claim.receiver_id]
-        within = starves(claim, chosen)
-        following = level + 1 if claim.elastic and not within else claim.level_above(level)
-        need = following - level
+        above = max(0, level - max(claim.lowest, claim.minimum))
+        extra[claim.priority] = extra.get(claim.priority, 0) + above
+        more = level - claim.lowest if down_to_lowest else above
+        given[claim.priority] = given.get(claim.priority, 0) + more
+    classes = sorted(given)
+    below = dict(zip(classes, accumulate((given[p] for p in classes), initial=0), strict=False))
+    for claim in claims:
+        level = chosen[claim.receiver_id]
         if level >= claim.wanted:
             continue
+        within = level < min(claim.minimum, claim.wanted)
+        following = level + 1 if claim.elastic and not within else claim.level_above(level)
+        need = max(following, shares.bars.get(claim.receiver_id, 0)) - level
         room = capacity - total
         if need <= room:
-            raise ValueError(f"G2: {need} bit/s for receiver {claim.receiver_id} would fit")
-        room += below[claim.priority] + (extra[claim.priority] if within else 0)
-        if need <= room:
-            raise ValueError(
-                f"{'G8' if within else 'G6'}: receiver {claim.receiver_id} waits for {need} bit/s "
-                "that those after it hold above their minimums"
-            )
-
-
-def starves(claim: Claim, chosen: Mapping[int, int]) -> bool:
-    """Whether somebody has less than a minimum, and could use it."""
-    return chosen[claim.receiver_id] < min(claim.minimum, claim.wanted)
+            yield "G2", claim, need
+        elif need <= room + below[claim.priority]:
+            yield ("G8" if within else "G6"), claim, need
+        elif within and need <= room + below[claim.priority] + extra[claim.priority]:
+            yield "G8", claim, need

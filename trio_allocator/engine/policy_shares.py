@@ -1,12 +1,12 @@
-"""A policy at work: asked when anything may have changed, and checked at every answer."""
+"""A policy in an allocator: when it is asked, what it is told, and what is made of its answer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .ledger import Ledger
 from .negotiation import Negotiation
-from .policies import Claim, Policy, PolicyError, Shares, check_shares, starves
+from .policies import Claim, Policy, PolicyError, Shares, check_shares, unserved
 from .receiver import Receiver
 from .settings import NEVER
 
@@ -27,6 +27,9 @@ class PolicyShares:
         self._lowest = NEVER
         self._highest = -NEVER
         self._total = 0
+        self._capacity = -1
+        self._lasting = False
+        self._bars: Mapping[int, int] = {}
 
     def index(self, receiver: Receiver) -> None:  # noqa: ARG002 - all claims are asked again
         """The claims have changed: ask again."""
@@ -56,13 +59,17 @@ class PolicyShares:
         self._total = sum(shares.allocations.values())
         over = self._total > capacity
         asking = any(shares.allocations[c.receiver_id] < c.allocation for c in claims)
+        refusers = any(r.refusal is not None and r.allocation > r.lowest for r in self._ledger)
         if over and (asking or not force):
             pass  # while anybody is left to ask, nobody is forced (N8)
-        elif negotiate and (over or self._refusers_needed(claims, shares)):
+        elif negotiate and refusers:
             claims = self._claims(negotiate, pinned=False)
-            shares = self._ask(claims, capacity)
-            self._total = sum(shares.allocations.values())
-        self._lowest, self._highest = shares.lowest, shares.highest
+            if over or _refusers_needed(claims, capacity, shares):
+                shares = self._ask(claims, capacity)
+                self._total = sum(shares.allocations.values())
+        self._lowest, self._highest, self._bars = shares.lowest, shares.highest, shares.bars
+        self._capacity = capacity
+        self._lasting = not refusers and self._total <= capacity
         self._dirty, self._mode = False, (negotiate, force)
         touched = [
             receiver
@@ -73,8 +80,12 @@ class PolicyShares:
 
     def _holds_out(self, capacity: int) -> bool:
         """Whether the last answer is still the answer, with the same claims."""
-        # The range is the policy's word; that what it gave still fits is seen to.
-        return self._lowest <= capacity <= self._highest and self._total <= capacity
+        if capacity == self._capacity:
+            return True
+        # The range is the policy's word; that what it gave still fits is seen to. In overuse, and
+        # with somebody who refuses, more depends on the capacity than its answer.
+        fits = self._lasting and self._total <= capacity
+        return fits and self._lowest <= capacity <= self._highest
 
     def _claims(self, negotiate: bool, *, pinned: bool) -> list[Claim]:
         """What the policy may know now; who refused is pinned to what it holds, or is not."""
@@ -84,25 +95,11 @@ class PolicyShares:
         try:
             answer = self._policy(claims, capacity)
             chosen = {c.receiver_id: answer.allocations[c.receiver_id] for c in claims}
-            shares = Shares(chosen, float(answer.lowest), float(answer.highest))
+            shares = Shares(chosen, float(answer.lowest), float(answer.highest), dict(answer.bars))
             check_shares(claims, capacity, shares)
         except Exception as error:
             raise PolicyError(f"the policy {self._policy!r} failed: {error!r}") from error
         return shares
-
-    def _refusers_needed(self, claims: Sequence[Claim], shares: Shares) -> bool:
-        """Whether somebody waits for what only a refuser could give (G6, G8)."""
-        chosen = shares.allocations
-        # Who is to give something up itself is asked before anybody is forced (N8).
-        waiting = [c for c in claims if c.allocation <= chosen[c.receiver_id] < c.wanted]
-        highest = max((c.priority for c in waiting), default=-1)
-        starved = max((c.priority for c in waiting if starves(c, chosen)), default=-1)
-        return any(
-            receiver.options.priority < highest
-            or (receiver.options.priority <= starved and receiver.allocation > receiver.minimum)
-            for receiver in self._ledger
-            if receiver.refusal is not None and receiver.allocation > receiver.lowest
-        )
 
     def _apply(self, receiver: Receiver, level: int) -> bool:
         if receiver.negotiation is Negotiation.PLEDGED:
@@ -117,7 +114,8 @@ class PolicyShares:
     def next_need(self, room: int) -> int | None:
         """See `Sharing.next_need`."""
         needs = (
-            receiver.step_above(receiver.projected) - receiver.projected
+            max(receiver.step_above(receiver.projected), self._bars.get(receiver.id, 0))
+            - receiver.projected
             for receiver in self._ledger
             if receiver.waiting_since is not None
             and receiver.held_until is None
@@ -132,6 +130,10 @@ class PolicyShares:
     def kept_back(self, now: float, free: int) -> dict[int, float]:  # noqa: ARG002
         """Nobody: what a policy gives is granted."""
         return {}
+
+    def bars(self) -> dict[int, int]:
+        """See `Sharing.bars`."""
+        return dict(self._bars)
 
     @property
     def wake_at(self) -> float:
@@ -155,46 +157,41 @@ def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
     """What the policy may know, and may do, of a receiver now."""
     held = receiver.allocation
     lowest = receiver.lowest
+    minimum = receiver.minimum
     wanted = held
+    asked = receiver.negotiation is Negotiation.ASKED
     if receiver.negotiation is Negotiation.PLEDGED:
         held = lowest = wanted = receiver.projected
-    elif receiver.negotiation is Negotiation.ASKED:
-        return _asked_claim(receiver)
+    elif asked:  # it stays asked for what it was, unless the need for that has gone
+        lowest = receiver.projected
+        minimum = min(minimum, lowest)
     elif not negotiate or (pinned and receiver.refusal is not None):
         lowest = held
     if receiver.negotiation is Negotiation.IDLE and receiver.held_until is None:
         wanted = max(held, receiver.want)
-    steps = {step for step in (*receiver.steps, receiver.minimum) if lowest < step < wanted}
-    levels = tuple(sorted({lowest, held, wanted, *steps})) if receiver.steps else ()
+    steps = set() if asked else {*receiver.steps, receiver.minimum}
+    levels = {lowest, held, wanted, *(step for step in steps if lowest < step < wanted)}
     return Claim(
         receiver.id,
         receiver.options.priority,
         receiver.options.weight,
         held,
         lowest,
-        receiver.minimum,
+        minimum,
         wanted,
-        levels,
-        receiver.options.elastic and not receiver.steps,
+        tuple(sorted(levels)) if receiver.steps or asked else (),
+        receiver.options.elastic and not receiver.steps and not asked,
         receiver.waiting_since,
         receiver.steps,
+        receiver.options.pausable,
+        asked,
     )
 
 
-def _asked_claim(receiver: Receiver) -> Claim:
-    """It stays asked for what it was asked for, or keeps all if the need has gone."""
-    held, lowest = receiver.allocation, receiver.projected
-    return Claim(
-        receiver.id,
-        receiver.options.priority,
-        receiver.options.weight,
-        held,
-        lowest,
-        held if lowest < receiver.minimum else receiver.minimum,
-        held,
-        (lowest, held),
-        elastic=False,
-        waiting_since=receiver.waiting_since,
-        steps=receiver.steps,
-        asked=True,
+def _refusers_needed(claims: Sequence[Claim], capacity: int, shares: Shares) -> bool:
+    """Whether somebody waits for what only a refuser could give (G6, G8)."""
+    # Who has to give something itself does not wait: it is asked before anyone is forced (N8).
+    return any(
+        rule != "G2" and shares.allocations[claim.receiver_id] >= claim.allocation
+        for rule, claim, _ in unserved(claims, capacity, shares, down_to_lowest=True)
     )

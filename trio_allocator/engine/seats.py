@@ -75,4 +75,9 @@ def water_level(basins: Sequence[tuple[int, int, float]], amount: int) -> list[i
             low, levels = middle, trial
         else:
             high = middle
+    left = budget - sum(levels)  # by rounding
+    for position, (_, brim, _) in enumerate(basins):
+        more = min(left, brim - levels[position])
+        levels[position] += more
+        left -= more
     return levels
