@@ -245,8 +245,9 @@ class Division:
                 self._raise_by(seat, self.room)
 
     def _raise_by(self, seat: Seat, share: int) -> None:
+        """Raise one that can use any part: that is no switch, and needs no judgement."""
         to = min(seat.claim.wanted, seat.level + min(share, self.room))
-        if to > seat.level and not seat.refused and self._is_allowed(seat, to):
+        if to > seat.level:
             self._raise(seat, to)
 
     def _climb(self, batch: Sequence[Seat]) -> list[Seat]:
