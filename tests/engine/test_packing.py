@@ -59,6 +59,13 @@ def test_with_many_kinds_what_is_far_from_the_break_is_not_searched(monkeypatch)
     assert all(costs[i] > left for i in set(range(30)) - set(chosen))
 
 
+def test_what_is_better_around_the_break_may_cost_more_behind_it(monkeypatch):
+    monkeypatch.setattr(packing, "CORE", 2)
+    costs, worths = [12, 11, 12, 6, 2, 8], [11.0, 9.0, 2.0, 3.0, 9.0, 7.0]
+    chosen = best_subset(costs, worths, 12)
+    assert sum(worths[i] for i in chosen) == 16.0  # 4 and 5; the core alone would prefer less
+
+
 def test_a_search_without_effort_is_the_greedy_choice(monkeypatch):
     monkeypatch.setattr(packing, "EFFORT", 0)
     assert best_subset([6, 5, 5], [6.6, 5.0, 5.0], 10) == [0]

@@ -102,14 +102,6 @@ def test_a_judgement_is_about_two_periods():
     assert counted((20, 20), (40, 0), (40, 0)).loss == 0.0
 
 
-def test_what_arrives_after_all_was_not_lost():
-    assert counted((20, 20), (20, -20)).loss == 0.0
-    # More revived than lost is a lie.
-    assert counted((20, -30)).loss == 0.0
-    control = counted((40, -50), (10, 10))
-    assert control.loss == pytest.approx(10 / 20)
-
-
 def test_what_a_decrease_has_answered_counts_no_more():
     control = counted((40, 0))
     control.count(10, 30)
