@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Self
 
 import pytest
 from hypothesis import given, strategies as st
@@ -18,11 +19,11 @@ class LayeredStage(Stage):
     """Each event has a moment of its own, and is followed by one in which no raise is judged."""
 
     @classmethod
-    def opened(cls, estimate: int) -> LayeredStage:
+    def opened(cls, estimate: int) -> Self:
         return cls.open(estimate, policy=LayeredPolicy())
 
     @classmethod
-    def of(cls, cast, estimate: int) -> LayeredStage:
+    def of(cls, cast, estimate: int) -> Self:
         stage = cls.opened(estimate)
         for member in cast:
             stage.add(member)
@@ -132,7 +133,7 @@ def test_history_and_numbering_decide_nothing(cast, others, start, between, esti
 def test_asked_only_when_its_indices_say_so_it_is_the_policy_asked_each_time(cast, start, events):
     lazy = LayeredStage.opened(start)
     policy = LayeredPolicy()
-    eager = LayeredStage.open(start, policy=lambda claims, capacity: policy(claims, capacity))
+    eager = LayeredStage.open(start, policy=policy.__call__)
     for name, value, index in [*(("add", member, 0) for member in cast), *events]:
         for stage in (lazy, eager):
             match name:

@@ -37,6 +37,11 @@ class Seat:
         return self.claim.level_above(self.level) - self.level
 
     @property
+    def takes_any_part(self) -> bool:
+        """Has its minimum, and any part of what it waits for is of use: that is no switch."""
+        return self.claim.elastic and self.level >= self.claim.minimum
+
+    @property
     def keeps_more(self) -> bool:
         """Has its minimum, and may keep more of what it holds."""
         claim = self.claim
