@@ -42,7 +42,11 @@ def test_the_smallest_need_above_is_of_any_rank_and_really_above():
 def test_what_a_member_needs_is_known_while_it_waits():
     made = line((0, 5, 0), (0, 7, 0))
     assert (made.need_of(0), made.need_of(1), made.need_of(2)) == (5, 7, None)
-    assert [made.holds_fitting(*asked) for asked in ((0, 5), (0, 4), (2, 9))] == [True, False, False]
+    assert [made.holds_fitting(*asked) for asked in ((0, 5), (0, 4), (2, 9))] == [
+        True,
+        False,
+        False,
+    ]
     made.discard(0)
     assert made.need_of(0) is None
 
