@@ -21,7 +21,7 @@ class Seat:
     __slots__ = ("base", "claim", "level", "refused")
 
     def __init__(self, claim: Claim) -> None:
-        self.claim = claim
+        self.claim: Claim = claim
         self.base: int = claim.allocation
         self.level: int = claim.lowest
         self.refused: bool = False
