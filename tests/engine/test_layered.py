@@ -168,6 +168,13 @@ def test_those_without_a_ladder_share_evenly():
     assert levels(cast, 700) == [400, 300]
 
 
+def test_those_without_a_ladder_share_with_those_who_have_one_and_keep_what_they_leave():
+    # Level with each other they hold 400 each, of which the ladder has use for 150 only.
+    cast = [claim_for(1, (150, 500), 500, 500), claim_for(2, (), 900, 900)]
+    assert levels(cast, 800) == [150, 650]
+    assert levels(cast, 1000) == [500, 500]
+
+
 def test_who_can_use_any_part_gets_its_share_and_what_is_left():
     cast = [
         claim_for(1, (), 0, 5000, elastic=True),

@@ -27,6 +27,11 @@ def test_who_needs_more_than_there_is_lets_pass():
     assert [made.first_fitting(room) for room in (0, 1, 2, 4, 5)] == [None, 2, 1, 1, 0]
 
 
+def test_all_who_fit_are_told_in_the_order_in_which_they_are_served():
+    made = line((1, 5, 0), (0, 7, 9), (0, 5, 3), (2, 9, 0))
+    assert [list(made.fitting(room)) for room in (4, 5, 7)] == [[], [2, 0], [2, 1, 0]]
+
+
 def test_nobody_is_first_in_an_empty_line():
     made = Line()
     assert made.first_fitting(10**9) is None
