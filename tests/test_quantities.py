@@ -62,6 +62,7 @@ def test_what_is_no_real_number_is_a_type_error(value):
         lambda: quantities.bitrate("rate", value),
         lambda: quantities.size("rate", value),
         lambda: quantities.positive("rate", value, "seconds"),
+        lambda: quantities.share("rate", value),
     ):
         with pytest.raises(TypeError, match="rate"):
             check()

@@ -4,10 +4,17 @@ Open an allocator with `open_allocator`, register a receiver for each track, del
 estimates, and obey the messages: see the README.
 """
 
+from .engine.layered import LayeredPolicy as LayeredPolicy
 from .engine.policies import Claim as Claim, Policy as Policy, Shares as Shares
 from .engine.probe_status import ProbeStatus as ProbeStatus
-from .engine.settings import SettingChanges as SettingChanges, Settings as Settings
+from .engine.registry import PolicyName as PolicyName
+from .engine.settings import (
+    EstimateSource as EstimateSource,
+    SettingChanges as SettingChanges,
+    Settings as Settings,
+)
 from .engine.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
+from .engine.water_filling import WaterFillingPolicy as WaterFillingPolicy
 from .interface import (
     ConnectionAllocator as ConnectionAllocator,
     ReceiverHandle as ReceiverHandle,

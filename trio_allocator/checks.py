@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+from attrs import frozen
+
 from . import quantities
+from .engine.policies import Policy
+from .engine.registry import chosen_policy
 from .engine.settings import SettingChanges, Settings
 from .options import ReceiverOptionChanges, ReceiverOptions
 from .tracks import Track
 
 
-def check_opening(
-    initial_estimate: object, policy: object, settings: SettingChanges
-) -> tuple[Settings, int | None]:
-    """Check what an allocator is opened with.
+@frozen
+class Opening:
+    """What an allocator is opened with, checked.
 
-    Returns:
-        The settings, complete, and the initial estimate, whole bit/s.
+    Attributes:
+        settings: Complete.
+        initial_estimate: Whole bit/s; None if nothing is known yet.
+        policy: As the engine takes it.
+    """
+
+    settings: Settings
+    initial_estimate: int | None
+    policy: Policy | None
+
+
+def check_opening(initial_estimate: object, policy: object, settings: SettingChanges) -> Opening:
+    """Check what an allocator is opened with.
 
     Raises:
         TypeError, ValueError: One of them is not usable.
     """
-    if policy is not None and not callable(policy):
-        raise TypeError(f"policy must be callable, not {policy!r}")
+    chosen = chosen_policy(policy)
     estimate = initial_estimate
     if estimate is not None:
         estimate = quantities.bitrate("initial_estimate", estimate)
     quantities.known_names("setting", settings, SettingChanges.__annotations__)
-    return Settings(**settings), estimate
+    return Opening(Settings(**settings), estimate, chosen)
 
 
 def check_registration(

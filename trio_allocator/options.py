@@ -21,6 +21,7 @@ class ReceiverOptionChanges(TypedDict, total=False):
     pausable: bool
     can_pad: bool
     elastic: bool
+    bare_steps: bool
 
 
 def _minimum(value: float) -> int:
@@ -48,6 +49,9 @@ class ReceiverOptions:
         max_bitrate: What it may hold at most, bit/s; None for no cap.
         pausable: May be taken below its lowest step (or minimum), down to nothing.
         can_pad: Can send padding on request. Default: the track is video.
+        bare_steps: A step of its ladder is of use at its bare rate already, without headroom for
+            bursts; `TrackReceiver` can live with that. A link has headroom of its own, which many
+            tracks share.
         elastic: Without a ladder, part of a request is of use too (with one, a step always is).
     """
 
@@ -59,11 +63,13 @@ class ReceiverOptions:
     pausable: bool = field(default=False)
     can_pad: bool = field()
     elastic: bool = field(default=False)
+    bare_steps: bool = field(default=False)
 
     @negotiable.validator
     @pausable.validator
     @can_pad.validator
     @elastic.validator
+    @bare_steps.validator
     def _check_flag(self, attribute: object, value: object) -> None:
         quantities.flag(getattr(attribute, "name", "option"), value)
 

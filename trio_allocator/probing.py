@@ -9,12 +9,13 @@ from typing import Concatenate, ParamSpec, TypeVar, Unpack
 import trio
 
 from . import quantities
-from .checks import check_opening, check_registration
+from .checks import Opening, check_opening, check_registration
 from .engine.engine import Engine
 from .engine.negotiator import AnswerError
 from .engine.padding import PaddingAccount
 from .engine.policies import Policy
-from .engine.settings import SettingChanges, Settings
+from .engine.registry import PolicyName
+from .engine.settings import SettingChanges
 from .engine.settlement import RequestRevised, RequestWithdrawn
 from .engine.status import AllocatorStatus, snapshot
 from .interface import ConnectionAllocator, ReceiverHandle
@@ -63,7 +64,7 @@ class ProbingAllocator(ConnectionAllocator):
         nursery: trio.Nursery,
         *,
         initial_estimate: float | None = None,
-        policy: Policy | None = None,
+        policy: PolicyName | Policy | None = None,
         **settings: Unpack[SettingChanges],
     ) -> ProbingAllocator:
         """Start an allocator whose two tasks run in the caller's nursery, until `destroy`.
@@ -73,32 +74,33 @@ class ProbingAllocator(ConnectionAllocator):
         Args:
             nursery: Where its tasks run.
             initial_estimate: An estimate known from the start, bit/s.
-            policy: A way to share of your own; see `Policy`.
+            policy: How to share: by name, or a way of your own; see `PolicyName` and `Policy`.
+                None for the default, ``"layered"``.
             **settings: See `Settings`.
 
         Raises:
             TypeError, ValueError: A setting is unknown, or its value is not usable.
         """
-        return cls._start(nursery, policy, check_opening(initial_estimate, policy, settings))
+        return cls._start(nursery, check_opening(initial_estimate, policy, settings))
 
     @classmethod
-    def _start(
-        cls, nursery: trio.Nursery, policy: Policy | None, checked: tuple[Settings, int | None]
-    ) -> ProbingAllocator:
+    def _start(cls, nursery: trio.Nursery, opening: Opening) -> ProbingAllocator:
         if not isinstance(nursery, trio.Nursery):
             raise TypeError(f"nursery must be a trio.Nursery, not {nursery!r}")
-        settings, estimate = checked
-        now = trio.current_time()
-        self = cls(Engine(settings, now=now, initial_estimate=estimate, policy=policy))
+        engine = Engine(
+            opening.settings,
+            now=trio.current_time(),
+            initial_estimate=opening.initial_estimate,
+            policy=opening.policy,
+        )
+        self = cls(engine)
         self._time.start(nursery)
         return self
 
     @classmethod
-    def _start_in_block(
-        cls, nursery: trio.Nursery, policy: Policy | None, checked: tuple[Settings, int | None]
-    ) -> ProbingAllocator:
+    def _start_in_block(cls, nursery: trio.Nursery, opening: Opening) -> ProbingAllocator:
         """As `create`, but it is the block that closes it: cancelled, the body may still clean up."""
-        self = cls._start(nursery, policy, checked)
+        self = cls._start(nursery, opening)
         self._closes_itself = False
         return self
 
@@ -323,7 +325,7 @@ class ProbingAllocator(ConnectionAllocator):
 def open_allocator(
     *,
     initial_estimate: float | None = None,
-    policy: Policy | None = None,
+    policy: PolicyName | Policy | None = None,
     **settings: Unpack[SettingChanges],
 ) -> AbstractAsyncContextManager[ProbingAllocator]:
     """Open an allocator for one connection; it lives exactly inside its ``async with``.
@@ -331,7 +333,8 @@ def open_allocator(
     Args:
         initial_estimate: An estimate known from the start, bit/s. Without one nothing is granted
             before the first `update_bandwidth_estimation`.
-        policy: A way to share of your own; see `Policy`.
+        policy: How to share: by name, or a way of your own; see `PolicyName` and `Policy`.
+            None for the default, ``"layered"``.
         **settings: See `Settings`.
 
     Returns:
@@ -340,5 +343,5 @@ def open_allocator(
     Raises:
         TypeError, ValueError: A setting is unknown, or its value is not usable.
     """
-    checked = check_opening(initial_estimate, policy, settings)
-    return living(lambda nursery: ProbingAllocator._start_in_block(nursery, policy, checked))  # noqa: SLF001
+    opening = check_opening(initial_estimate, policy, settings)
+    return living(lambda nursery: ProbingAllocator._start_in_block(nursery, opening))  # noqa: SLF001

@@ -113,6 +113,11 @@ class Track:
         """The allocations worth having, ascending, headroom included, bit/s."""
         return tuple(sorted({with_headroom(rate) for rate in self.variants.values()}))
 
+    @property
+    def bare_steps(self) -> tuple[int, ...]:
+        """The rates of the variants, ascending, without headroom, bit/s."""
+        return tuple(sorted(set(self.variants.values())))
+
     def allocation(self, variant: str) -> int:
         """The allocation that carries a variant: its rate with the headroom, bit/s.
 

@@ -54,3 +54,35 @@ def test_ten_sources_take_milliseconds():
         best_choice(sources, int(chance.uniform(0.05, 0.95) * 31e6))
     # Some 0.03 s; a hundred times slower would make long recordings unbearable.
     assert time.perf_counter() - began < 3
+
+
+def by_capacity(sources, capacity):
+    """The best for every capacity in turn: slow, and beyond doubt."""
+    best = [0.0] * (capacity + 1)
+    for layers in sources:
+        best = [
+            max(
+                [best[room]]
+                + [best[room - weight] + utility for weight, utility in layers if weight <= room]
+            )
+            for room in range(capacity + 1)
+        ]
+    return best[capacity]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_many_sources_are_no_matter(seed):
+    chance = random.Random(seed)
+    sources = [
+        [
+            (weight, math.log1p(weight / 5))
+            for weight in (chance.randint(9, 21), chance.randint(30, 70), chance.randint(150, 350))
+        ]
+        for _source in range(chance.choice([17, 40]))
+    ]
+    capacity = chance.randint(100, 2_000)
+    utility, choice = best_choice(sources, capacity)
+    assert utility == pytest.approx(by_capacity(sources, capacity), abs=1e-9)
+    assert sum(
+        layers[i][0] for layers, i in zip(sources, choice, strict=True) if i is not None
+    ) <= (capacity)

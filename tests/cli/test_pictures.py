@@ -8,8 +8,9 @@ from rich.console import Console
 
 from trio_allocator.cli.chart import Sample, area_chart, nice_ceiling
 from trio_allocator.cli.dashboard import Dashboard
+from trio_allocator.cli.drawing import check_plot
 from trio_allocator.cli.palette import colours
-from trio_allocator.cli.plot import check_plot, save_plot
+from trio_allocator.cli.plot import save_plot
 from trio_allocator.cli.quality import measure
 from trio_allocator.cli.recording import Recording, RecordingError, Row, Source
 from trio_allocator.cli.report import as_json, print_summary

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.engine import model
 from trio_allocator.engine.engine import Engine
+from trio_allocator.engine.layered import LayeredPolicy
 from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.status import snapshot
@@ -15,7 +16,11 @@ class SpiedEngine(Engine):
     def __init__(self, settings, *, now, initial_estimate=None, policy=None):
         super().__init__(settings, now=now, initial_estimate=initial_estimate, policy=policy)
         self.witness = model.Witness(
-            settings.negotiation_timeout, settings.hold, settings.refusal_backoff
+            settings.negotiation_timeout,
+            settings.hold,
+            settings.refusal_backoff,
+            # Where raises are judged, who gave way is not kept down.
+            agreed_hold=0.0 if isinstance(policy, LayeredPolicy) else None,
         )
         if initial_estimate is not None:
             self.witness.begin(now, initial_estimate)
@@ -27,7 +32,7 @@ class SpiedEngine(Engine):
         effects = list(self.settlement.effects)
         self.witness.hear(self, self.now, effects, actor, event)
         model.check_books(self)
-        model.check_shares(self, snapshot(self), event)
+        model.check_shares(self, self.witness, snapshot(self), event)
         model.check_probe(self, self.witness, self.settlement._settings, self.now)
 
     def judge_again(self):

@@ -146,7 +146,8 @@ async def test_an_error_while_being_cancelled_is_the_users_error(opener, autojum
     [
         ({"initial_estimate": math.nan}, ValueError),
         ({"initial_estimate": True}, TypeError),
-        ({"policy": "fair"}, TypeError),
+        ({"policy": "unfair"}, ValueError),
+        ({"policy": 7}, TypeError),
         ({"hold": -1}, ValueError),
         ({"negotiation_timeout": math.inf}, ValueError),
         ({"probe_tick": "often"}, TypeError),

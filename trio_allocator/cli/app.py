@@ -1,15 +1,12 @@
-"""The commands ``replay`` and ``demo``: what they take, and what they print where.
+"""The commands ``replay`` and ``demo``: what they take. ``simulate`` has a module of its own.
 
-Results go to standard output, progress and errors to standard error. Whatever is wrong with the
-input ends in one line and exit code 2; Ctrl-C ends in exit code 130, and in nothing else.
+Results go to standard output, progress and errors to standard error; see `endings`, too.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import signal
-import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from .endings import check_plot_option, give_up, refuse
 from .estimating import read_feedback
 from .linktest.command import link_test
 from .quality import measure
@@ -24,6 +22,7 @@ from .reader import read_recording
 from .recording import Recording, RecordingError, parse_track
 from .report import as_json, print_summary
 from .show import run
+from .simulate import simulate
 from .utility import UtilityRule, resolve_rule
 
 DEMO_SPEED = 7.0
@@ -41,6 +40,8 @@ app: typer.Typer = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.command()(simulate)
 
 # An empty metavar, since a flag takes no value: typer would show `<bool>`.
 _Json = Annotated[
@@ -136,7 +137,7 @@ def replay(  # noqa: PLR0917  # typer tells arguments from options
         pace = speed or (1.0 if realtime else None)
         _replay(recording, pace, utility, plot, as_machine=as_machine)
     except RecordingError as error:
-        _refuse(error)
+        refuse(error)
 
 
 @app.command()
@@ -161,7 +162,7 @@ def demo(
         watched = screen.is_terminal and not screen.is_dumb_terminal and not as_machine
         _replay(recording, speed if watched else None, utility, plot, as_machine=as_machine)
     except RecordingError as error:
-        _refuse(error)
+        refuse(error)
 
 
 app.command()(link_test)
@@ -198,7 +199,7 @@ def _replay(
     # Whatever can be wrong is found before the run, which may take as long as the recording.
     resolve_rule(utility, recording.sources)
     if plot is not None:
-        _check_plot(plot)
+        check_plot_option(plot)
     interrupted = False
     try:
         state = run(recording, speed, quiet=as_machine)
@@ -206,10 +207,7 @@ def _replay(
         # Raised from here, an Exit would be wrapped in a group, which typer does not know.
         interrupted = True
     if interrupted:
-        # Impatient people press Ctrl-C twice; the second must not keep the cursor hidden.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        Console().show_cursor()
-        raise typer.Exit(130)
+        give_up(Console())
     figures = measure(recording, state.history(), utility)
     if as_machine:
         print(json.dumps(as_json(recording, figures, state.padding), indent=2))
@@ -219,18 +217,3 @@ def _replay(
         from .plot import save_plot  # noqa: PLC0415  # slow to load, and rarely wanted
 
         save_plot(plot, recording, state.history(), figures)
-
-
-def _check_plot(path: Path) -> None:
-    try:
-        from .plot import check_plot  # noqa: PLC0415  # slow to load, and rarely wanted
-    except ModuleNotFoundError as error:
-        raise RecordingError(
-            f"--plot needs {error.name}: pip install 'trio-allocator[cli]'"
-        ) from None
-    check_plot(path)
-
-
-def _refuse(error: RecordingError) -> None:
-    print(f"trio-allocator: {error}", file=sys.stderr)
-    raise typer.Exit(2)

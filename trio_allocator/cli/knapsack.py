@@ -21,6 +21,12 @@ _State: TypeAlias = tuple[int, float, "_State | None", int]
 
 _TOLERANCE = 1e-9
 
+_MANY = 16
+"""Sources from which on it is worth while to look for a high bar first."""
+
+_BEAM = 100
+"""How many states are carried then."""
+
 
 def best_choice(
     sources: Sequence[Sequence[Choice]], capacity: int
@@ -36,7 +42,23 @@ def best_choice(
     """
     hulls = [_hull(layers) for layers in sources]
     bounds = [_Relaxation(hulls[index:]) for index in range(len(sources) + 1)]
-    known = _greedy(hulls, capacity) - _TOLERANCE
+    known = _greedy(hulls, capacity)
+    if len(sources) > _MANY:
+        # A quick look at the few most promising states finds nearly the best, and with such a bar
+        # few others survive.
+        known = max(known, _search(sources, bounds, capacity, -1.0, _BEAM)[1])
+    best = _search(sources, bounds, capacity, known - _TOLERANCE, None)
+    return best[1], _trace(best)
+
+
+def _search(
+    sources: Sequence[Sequence[Choice]],
+    bounds: Sequence[_Relaxation],
+    capacity: int,
+    known: float,
+    width: int | None,
+) -> _State:
+    """Carry the promising states from source to source; `width` is how many, None for all."""
     states: list[_State] = [(0, 0.0, None, -1)]
     for index, layers in enumerate(sources):
         extended = list(_skip(states))
@@ -47,9 +69,12 @@ def best_choice(
                 if state[0] + weight <= capacity
             )
         extended.sort(key=_lightest_first)
-        states = _promising(extended, bounds[index + 1], capacity, known)
-    best = max(states, key=lambda state: state[1])
-    return best[1], _trace(best)
+        rest = bounds[index + 1]
+        states = _promising(extended, rest, capacity, known)
+        if width is not None and len(states) > width:
+            states.sort(key=lambda state: -state[1] - rest.bound(capacity - state[0]))
+            del states[width:]
+    return max(states, key=lambda state: state[1])
 
 
 def _lightest_first(state: _State) -> tuple[int, float]:

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-_EXTRA = ("typer", "rich")
+_EXTRA = ("typer", "rich", "numpy")
 
 
 def main() -> None:

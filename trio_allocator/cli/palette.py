@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .recording import Source
 
-_COLOURS = (
+COLOURS = (
     "#4C9BE8",
     "#F2A541",
     "#5BBF8A",
@@ -32,7 +32,7 @@ def colours(sources: Sequence[Source]) -> tuple[str, ...]:
         if source.is_fixed:
             chosen.append(_FIXED)
         else:
-            chosen.append(_COLOURS[count % len(_COLOURS)])
+            chosen.append(COLOURS[count % len(COLOURS)])
             count += 1
     return tuple(chosen)
 

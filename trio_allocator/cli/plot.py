@@ -1,6 +1,6 @@
 """The picture of a run: the estimate, what was sent under it, and who decided what, when.
 
-The one module that needs matplotlib, which is slow to load: it is imported for ``--plot`` only.
+It needs matplotlib, which is slow to load: it is imported for ``--plot`` only.
 """
 
 from __future__ import annotations
@@ -9,34 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from .drawing import FAINT, INK, MUTED, new_figure, plain_frame, write_figure
 from .palette import LOWERED, RAISED, colours
 from .quality import Change, Figures, History, Interval, height_of, intervals
-from .recording import Recording, RecordingError, Source
-
-_INK = "#2B3440"
-_FAINT = "#D5DAE1"
-_SIZE = (13.0, 8.0)
-_DPI = 130
-
-
-def check_plot(path: Path) -> None:
-    """Find out before a run whether a plot could be written after it.
-
-    Args:
-        path: Where to.
-
-    Raises:
-        RecordingError: Matplotlib knows no such format, or there is no such folder.
-    """
-    formats = FigureCanvasAgg.get_supported_filetypes()
-    if path.suffix.removeprefix(".").lower() not in formats:
-        raise RecordingError(f"{path}: a plot cannot have this format: call it .png, .svg or .pdf")
-    if not path.parent.is_dir():
-        raise RecordingError(f"{path}: there is no folder {path.parent}: create it first")
+from .recording import Recording, Source
 
 
 def save_plot(path: Path, recording: Recording, history: History, figures: Figures) -> None:
@@ -51,9 +29,7 @@ def save_plot(path: Path, recording: Recording, history: History, figures: Figur
     Raises:
         RecordingError: It cannot be written there.
     """
-    # A Figure of its own, not pyplot: no global state, no window (it draws with Agg), nothing
-    # to close.
-    figure = Figure(figsize=_SIZE, dpi=_DPI, facecolor="white")
+    figure = new_figure()
     choosers = sum(not source.is_fixed for source in recording.sources)
     rates, lanes = figure.subplots(
         2,
@@ -65,24 +41,18 @@ def save_plot(path: Path, recording: Recording, history: History, figures: Figur
     _draw_rates(rates, recording, parts)
     _draw_lanes(lanes, recording, history, parts)
     _title(figure, recording, figures)
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise RecordingError(f"{path}: the plot cannot be written: {reason}") from None
+    write_figure(path, figure)
 
 
 def _title(figure: Any, recording: Recording, figures: Figures) -> None:
     figure.subplots_adjust(left=0.075, right=0.865, top=0.89, bottom=0.075)
-    figure.text(
-        0.075, 0.95, recording.name, fontsize=15, fontweight="bold", color=_INK, va="center"
-    )
+    figure.text(0.075, 0.95, recording.name, fontsize=15, fontweight="bold", color=INK, va="center")
     line = (
         f"quality {figures.quality:.3f}    utilisation {figures.utilisation:.1%}    "
         f"over the estimate {figures.share_over_estimate:.1%} of the time    "
         f"{figures.changes} changes, {figures.reversals} reversed within 10 s"
     )
-    figure.text(0.075, 0.915, line, fontsize=10, color="#66717F", va="center")
+    figure.text(0.075, 0.915, line, fontsize=10, color=MUTED, va="center")
 
 
 def _draw_rates(axes: Any, recording: Recording, parts: Sequence[Interval]) -> None:
@@ -105,11 +75,11 @@ def _draw_rates(axes: Any, recording: Recording, parts: Sequence[Interval]) -> N
         )
         floor = ceiling
     estimates = [part.row.estimate / unit for part in parts for _side in range(2)]
-    axes.plot(times, estimates, color=_INK, linewidth=1.5, label="estimate", zorder=5)
+    axes.plot(times, estimates, color=INK, linewidth=1.5, label="estimate", zorder=5)
     axes.set_ylim(0, 1.06 * max(*estimates, *floor))
-    axes.set_ylabel(name, color=_INK)
+    axes.set_ylabel(name, color=INK)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
-    axes.grid(axis="y", color=_FAINT, linewidth=0.6)
+    axes.grid(axis="y", color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     handles, labels = axes.get_legend_handles_labels()
     # The stack's own order from top to bottom, under the estimate.
@@ -120,9 +90,9 @@ def _draw_rates(axes: Any, recording: Recording, parts: Sequence[Interval]) -> N
         loc="upper left",
         bbox_to_anchor=(1.01, 1.0),
         frameon=False,
-        labelcolor=_INK,
+        labelcolor=INK,
     )
-    _plain_frame(axes)
+    plain_frame(axes)
 
 
 def _bands(sources: Sequence[Source]) -> list[tuple[str, list[int]]]:
@@ -156,7 +126,7 @@ def _draw_lanes(
             linewidth=0,
             alpha=0.85,
         )
-        axes.axhline(lane, color=_FAINT, linewidth=0.6, zorder=0)
+        axes.axhline(lane, color=FAINT, linewidth=0.6, zorder=0)
     for is_up, marker, colour, word in (
         (True, "^", RAISED, "raised"),
         (False, "v", LOWERED, "lowered"),
@@ -175,21 +145,21 @@ def _draw_lanes(
         )
     axes.set_ylim(-0.08, max(len(choosers), 1))
     axes.set_yticks([lane + 0.41 for lane in range(len(choosers))])
-    axes.set_yticklabels([recording.sources[index].name for index in choosers], color=_INK)
+    axes.set_yticklabels([recording.sources[index].name for index in choosers], color=INK)
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, recording.duration)
-    axes.set_xlabel("time, s", color=_INK)
+    axes.set_xlabel("time, s", color=INK)
     axes.legend(
         loc="upper left",
         bbox_to_anchor=(1.01, 1.0),
         frameon=False,
-        labelcolor=_INK,
+        labelcolor=INK,
         title=_layer_title(recording.sources, choosers),
         title_fontsize=8.5,
         fontsize=9,
         alignment="left",
     )
-    _plain_frame(axes)
+    plain_frame(axes)
 
 
 def _layer_title(sources: Sequence[Source], choosers: Sequence[int]) -> str:
@@ -205,11 +175,3 @@ def _mark_height(change: Change, choosers: Sequence[int], sources: Sequence[Sour
     taller = max(height_of(change.before), height_of(change.after))
     count = len(sources[change.source].layers)
     return choosers.index(change.source) + 0.82 * taller / count
-
-
-def _plain_frame(axes: Any) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#9AA4B2")
-    axes.tick_params(colors="#66717F")

@@ -42,6 +42,7 @@ class Engine:
         initial_estimate: int | None = None,
         policy: Policy | None = None,
     ) -> None:
+        self._probes = settings.estimates == "ramping"
         self.meter: Meter = Meter()
         self.prober: Prober = Prober(settings, self.meter, now)
         self.estimates: Estimates = Estimates(settings.estimate_timeout)
@@ -57,6 +58,7 @@ class Engine:
         self._calm_at = NEVER
         if initial_estimate is not None:
             self.estimates.update(now, initial_estimate)
+            self.settlement.calm.note(now, initial_estimate)
 
     # --- events ------------------------------------------------------------------------------
 
@@ -92,6 +94,7 @@ class Engine:
         self._begin(now)
         self.estimates.update(now, bitrate)
         self.settlement.caution.note(now, bitrate)
+        self.settlement.calm.note(now, bitrate)
         self._pardon(now, bitrate)
         self._settle()
 
@@ -247,7 +250,11 @@ class Engine:
         caution = settlement.caution
         self._awaiting = await_others and bool(settlement.negotiator.outstanding)
         negotiate = known is not None and not self._awaiting
+        settlement.calm.begin(self._now, known, max(self._budget, self.ledger.committed))
         settlement.settle(self._now, self._capacity, negotiate=negotiate)
+        if self._awaiting and not settlement.negotiator.outstanding:
+            self._awaiting = False  # what was outstanding was withdrawn: nobody owes an answer
+            settlement.settle(self._now, self._capacity, negotiate=True)
         if settlement.lowered and known is not None:
             caution.lowered(self._now, known)
         settlement.lowered = False
@@ -270,7 +277,7 @@ class Engine:
         estimate = self.estimates.value
         ledger = self.ledger
         need = None
-        if ledger.waiting and estimate is not None:
+        if self._probes and ledger.waiting and estimate is not None:
             need = self.settlement.sharing.next_need(estimate - ledger.committed)
         allowed = False
         self._steady_at = NEVER
@@ -280,7 +287,12 @@ class Engine:
             self._steady_at = NEVER if steady else steady_at
             negotiating = bool(self.settlement.negotiator.outstanding)
             allowed = steady and not negotiating and ledger.committed <= estimate
-        stuck = self.estimates.ever and ledger.waiting > 0 and ledger.waiting_with_allocation == 0
+        stuck = (
+            self._probes
+            and self.estimates.ever
+            and ledger.waiting > 0
+            and ledger.waiting_with_allocation == 0
+        )
         wanted = 0 if need is None else ledger.committed + need
         self.prober.review(self._now, Demand(estimate, wanted, allowed, stuck))
 

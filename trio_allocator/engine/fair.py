@@ -17,12 +17,13 @@ first, so that an event costs in proportion to what it changes (C2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from .ledger import Ledger
 from .receiver import Receiver
-from .settings import NEVER, Settings
+from .settings import Settings
 from .shelves import HELD_EXTRA, Shelf, Shelves, restored
+from .turns import Turns
 
 
 class FairShares:
@@ -35,8 +36,8 @@ class FairShares:
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._ledger = ledger
-        self._settings = settings
         self._shelves = Shelves()
+        self._turns = Turns(ledger, settings, self._shelves)
         self._touched: dict[int, Receiver] = {}
         self._overtaken: set[int] = set()
 
@@ -72,8 +73,8 @@ class FairShares:
         if not exhausted and not self._raise_everybody(capacity):
             while self._raise_one(capacity, negotiate=negotiate):
                 pass
-        if self._overtaken:
-            self._favour_overtaken(capacity, now)
+        overtaken, self._overtaken = self._overtaken, set()
+        self._turns.overtaken(overtaken, capacity, now)
         return self._touched.values()
 
     def _move(self, receiver: Receiver, level: int) -> None:
@@ -214,71 +215,33 @@ class FairShares:
             level = min(level, receiver.projected + room)
         self._move(receiver, level)
 
-    # --- nobody waits for ever ---------------------------------------------------------------
-
-    def _favour_overtaken(self, capacity: int, now: float) -> None:
-        """Count who was overtaken in this event; three times, and what gets free is held (G8)."""
-        overtaken, self._overtaken = self._overtaken, set()
-        for receiver_id in sorted(overtaken):
-            if self._shelves.senior_key(receiver_id) is None:
-                continue
-            receiver = self._ledger[receiver_id]
-            shelf = self._shelves.shelf_of(receiver_id)
-            receiver.overtaken += 1
-            if receiver.overtaken < self._settings.overtaken_limit or shelf.favoured is not None:
-                continue
-            if receiver.step_above(receiver.projected) > capacity:
-                self._back_off(receiver, now)
-                continue
-            shelf.favoured = receiver_id
-            shelf.favoured_until = now + self._settings.overtaken_hold
-
-    def _back_off(self, receiver: Receiver, now: float) -> None:
-        receiver.overtaken = 0
-        self._ledger.mark_waiting(receiver, now)
-        self._shelves.place(receiver)
+    # --- turns -------------------------------------------------------------------------------
 
     def favoured(self) -> dict[int, float]:
         """For whom what becomes free is held, and until when."""
-        return {
-            shelf.favoured: shelf.favoured_until
-            for shelf in self._shelves.classes.values()
-            if shelf.favoured is not None
-        }
+        return self._turns.favoured()
+
+    def kept_back(self, now: float, free: int) -> dict[int, float]:  # noqa: ARG002
+        """Nobody: what fits is granted."""
+        return {}
+
+    def bars(self) -> dict[int, int]:
+        """Nobody: what fits is granted."""
+        return {}
 
     @property
     def wake_at(self) -> float:
         """When the next of these holds ends."""
-        return min(
-            (shelf.favoured_until for shelf in self._shelves.classes.values()), default=NEVER
-        )
+        return self._turns.wake_at
 
     def advance(self, now: float) -> None:
-        """End the holds that are over: whoever had one goes to the end of the line."""
-        for shelf in list(self._shelves.classes.values()):
-            if shelf.favoured is not None and shelf.favoured_until <= now:
-                receiver = self._ledger[shelf.favoured]
-                shelf.disfavour()
-                self._back_off(receiver, now)
+        """End the holds that are over."""
+        self._turns.advance(now)
 
     def next_need(self, room: int) -> int | None:
-        """The smallest increment, bit/s, that somebody waits for and that `room` does not hold.
-
-        Who can use any part of what it waits for counts with all of it: a bit is no step worth
-        probing for.
-        """
+        """See `Sharing.next_need`."""
         self._shelves.flush()
-        return min(self._needs_above(max(room, 1)), default=None)
-
-    def _needs_above(self, room: int) -> Iterator[int]:
-        for shelf in self._shelves.classes.values():
-            for line in (shelf.minimums, shelf.waiting):
-                need = line.smallest_need_above(room)
-                if need is not None:
-                    yield need
-            first = shelf.elastic.first()
-            if first is not None and first[0][0] > room:
-                yield int(first[0][0])
+        return min(self._shelves.needs_above(max(room, 1)), default=None)
 
 
 def _lowest(receiver: Receiver, *, by_force: bool) -> int:

@@ -47,6 +47,11 @@ class Line:
         place = self._places.get(member)
         return None if place is None else place[1]
 
+    def holds_fitting(self, member: int, room: int) -> bool:
+        """Whether a member waits here, and needs no more than `room` bit/s."""
+        place = self._places.get(member)
+        return place is not None and place[1] <= room
+
     def put(self, member: int, place: Place) -> None:
         """Let somebody join the line, or change places in it."""
         old = self._places.get(member)
@@ -84,14 +89,16 @@ class Line:
 
         Lowest rank first, then the earliest turn; None if nobody fits.
         """
+        return next(self.fitting(room), None)
+
+    def fitting(self, room: int) -> Iterator[int]:
+        """Those that need no more than `room` bit/s, in the order in which they are served."""
         if not self._needs or self._needs.peekitem(0)[0] > room:
-            return None
-        fitting = (
-            group
-            for group in self._ranks.values()
-            if (smallest := group.needs.first()) is not None and smallest[0][0] <= room
-        )
-        return next(int(member) for _, member, need in next(fitting).turns if need <= room)
+            return
+        for group in self._ranks.values():
+            smallest = group.needs.first()
+            if smallest is not None and smallest[0][0] <= room:
+                yield from (int(member) for _, member, need in group.turns if need <= room)
 
     def smallest_need_above(self, room: int) -> int | None:
         """The smallest need that does not fit into `room` bit/s; None if all fit."""

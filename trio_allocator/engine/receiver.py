@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 
 from ..options import ReceiverOptions
@@ -10,6 +11,9 @@ from .negotiation import TRANSITIONS, Negotiation, NegotiationEvent, Refusal, Re
 
 ANSWERS_REMEMBERED = 8
 """How many answered requests are told apart from those that lapsed unanswered."""
+
+RESTLESS_FOR = 60.0
+"""Time constant with which a raise is forgotten, s."""
 
 
 class Receiver:
@@ -37,6 +41,8 @@ class Receiver:
         refusal: Its refusal in force, if any.
         last_request: Id of the newest request it was sent, 0 before the first.
         answered: Ids of the requests it answered last.
+        raises: How often it was raised lately, as of `raised_at`; see `restlessness`.
+        raised_at: When it was raised last.
     """
 
     __slots__ = (
@@ -52,6 +58,8 @@ class Receiver:
         "options",
         "overtaken",
         "projected",
+        "raised_at",
+        "raises",
         "refusal",
         "request",
         "steps",
@@ -75,13 +83,15 @@ class Receiver:
         self.refusal: Refusal | None = None
         self.last_request: int = 0
         self.answered: tuple[int, ...] = ()
+        self.raises: float = 0.0
+        self.raised_at: float = 0.0
         self.configure(track, options)
 
     def configure(self, track: Track, options: ReceiverOptions) -> None:
         """Take over a ladder and options; allocation and claim stay."""
         self.track: Track = track
         self.options: ReceiverOptions = options
-        self.steps: tuple[int, ...] = track.steps
+        self.steps: tuple[int, ...] = track.bare_steps if options.bare_steps else track.steps
         reaching = bisect_left(self.steps, options.min_bitrate)
         self.minimum: int = (
             self.steps[reaching] if reaching < len(self.steps) else options.min_bitrate
@@ -127,6 +137,15 @@ class Receiver:
             return max(self.minimum, level - min(need, max(1, level >> 2)))
         index = bisect_left(self.steps, level)
         return max(self.minimum, self.steps[index - 1])
+
+    def restlessness(self, now: float) -> float:
+        """How often it was raised within the last minute, older times counting ever less."""
+        return self.raises * math.exp((self.raised_at - now) / RESTLESS_FOR) if self.raises else 0.0
+
+    def raised(self, now: float) -> None:
+        """It is being raised by a step, or more at once."""
+        self.raises = self.restlessness(now) + 1.0
+        self.raised_at = now
 
     def rank(self, level: int) -> int:
         """How many steps it has at this level: claims for low steps come before those for high."""

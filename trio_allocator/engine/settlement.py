@@ -9,12 +9,16 @@ from typing import TypeAlias
 from attrs import frozen
 
 from ..messages import AllocationGranted, DecreaseAllocation, GrantReason
+from .calm import IDEAL, RAMPING, Calm
 from .caution import Caution
 from .fair import FairShares
+from .layered import LayeredPolicy
+from .layered_shares import LayeredShares
 from .ledger import Ledger
 from .negotiation import Negotiation
 from .negotiator import Negotiator
-from .policies import Policy, PolicyError, PolicyShares, Sharing
+from .policies import Policy, PolicyError, Sharing
+from .policy_shares import PolicyShares
 from .receiver import Receiver
 from .settings import NEVER, Settings
 
@@ -47,18 +51,19 @@ class Settlement:
     """
 
     def __init__(self, settings: Settings, ledger: Ledger, policy: Policy | None) -> None:
+        self._settings = settings
+        self._ledger = ledger
         self.negotiator: Negotiator = Negotiator(settings)
         self.caution: Caution = Caution(settings.hold)
-        self.sharing: Sharing = (
-            FairShares(ledger, settings) if policy is None else PolicyShares(ledger, policy)
+        self.calm: Calm = Calm(
+            IDEAL if settings.estimates == "ideal" else RAMPING, settings.hold, self._restlessness
         )
+        self.sharing: Sharing = self._sharing_by(policy)
         self.effects: list[Effect] = []
         self.holds: OrderedDict[int, float] = OrderedDict()  # all last as long: ends ascend
         self.forced: int = 0
         self.lowered: bool = False
         self.policy_fault: PolicyError | None = None
-        self._settings = settings
-        self._ledger = ledger
         self._planned: dict[int, Receiver] = {}
         self._pending: dict[int, Receiver] = {}
 
@@ -67,6 +72,16 @@ class Settlement:
         """The next deadline, or end of a hold."""
         held = next(iter(self.holds.values()), NEVER)
         return min(held, self.negotiator.wake_at, self.sharing.wake_at)
+
+    def _sharing_by(self, policy: Policy | None) -> Sharing:
+        if policy is None:
+            return FairShares(self._ledger, self._settings)
+        if isinstance(policy, LayeredPolicy):
+            return LayeredShares(self._ledger, policy, self.calm, self._settings)
+        return PolicyShares(self._ledger, policy)
+
+    def _restlessness(self, receiver_id: int, now: float) -> float:
+        return self._ledger[receiver_id].restlessness(now)
 
     # --- everybody ---------------------------------------------------------------------------
 
@@ -133,6 +148,8 @@ class Settlement:
             if self._ledger.committed + receiver.projected - receiver.allocation > capacity:
                 continue
             del self._planned[receiver.id]
+            if receiver.rank(receiver.projected) > receiver.rank(receiver.allocation):
+                receiver.raised(now)
             self._ledger.allocate(receiver, receiver.projected)
             self._ledger.mark_waiting(receiver, None)
             receiver.overtaken = 0
@@ -200,7 +217,11 @@ class Settlement:
         asked = receiver.negotiation is Negotiation.ASKED
         self._ledger.allocate(receiver, bitrate)
         if request is not None:
-            self._hold(now, receiver)
+            # Where raises are judged, who gives way is not punished for it.
+            if isinstance(self.sharing, LayeredShares):
+                self.lowered = True
+            else:
+                self._hold(now, receiver)
             if self.negotiator.lowered(receiver):
                 if asked:
                     self.effects.append(RequestWithdrawn(receiver.id))

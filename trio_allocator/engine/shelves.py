@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sortedcontainers import SortedDict
 
 from .lazy_heap import LazyHeap
@@ -151,6 +153,21 @@ class Shelves:
         """A receiver's place among those who wait for more than a minimum; None if it does not."""
         entry = self._entries.get(receiver_id)
         return None if entry is None else entry.senior
+
+    def needs_above(self, room: int) -> Iterator[int]:
+        """Increments waited for that `room` does not hold, the smallest of each class among them.
+
+        Who can use any part of what it waits for counts with all of it: a bit is no step worth
+        probing for.
+        """
+        for shelf in self.classes.values():
+            for line in (shelf.minimums, shelf.waiting):
+                need = line.smallest_need_above(room)
+                if need is not None:
+                    yield need
+            first = shelf.elastic.first()
+            if first is not None and first[0][0] > room:
+                yield int(first[0][0])
 
     # --- placing -----------------------------------------------------------------------------
 

@@ -38,12 +38,15 @@ class AllocatorStatus:
         waiting: How many of them wait for more than they hold.
         asked: How many have a decrease request outstanding, or owe a promised decrease.
         refusing: How many refused, and are not asked again for now.
-        holds: Receiver id to the end of its hold: its raises wait until then.
+        holds: Receiver id to the end of its hold: its raises wait until then, or for an estimate
+            that makes them worth their risk.
         ceiling: How far the sum may grow for now: the lowest recent estimate, for a while after a
             decrease that the allocator caused, so that noise does not flap. None while the
             estimate itself says it.
         ceiling_until: When that has ended at the latest; None likewise.
         favoured: Receiver id to the end of the hold on what becomes free for it.
+        bars: Receiver id to the level, bit/s, that must fit before it is raised: a hold of the
+            policy's, such as the bar for resuming one that is paused.
         probe: What the prober does.
         probe_target: The rate that media and padding together follow; 0 while nothing is probed.
         probes_fruitless: How many probes ended because the estimate did not move.
@@ -65,6 +68,7 @@ class AllocatorStatus:
     ceiling: int | None
     ceiling_until: float | None
     favoured: dict[int, float]
+    bars: dict[int, int]
     probe: ProbeStatus
     probe_target: int
     probes_fruitless: int
@@ -80,6 +84,8 @@ def snapshot(engine: Engine) -> AllocatorStatus:
     excess = 0 if estimate is None else max(0, committed - estimate)
     under_way = sum(max(0, r.allocation - _expected(r, engine)) for r in engine.ledger)
     fixed = sum(r.allocation for r in engine.ledger if not r.options.negotiable)
+    free = 0 if estimate is None else max(0, estimate - committed)
+    room = 0 if estimate is None else max(0, estimate - engine.ledger.projected)
     settlement = engine.settlement
     fault = settlement.policy_fault
     ceiling = None
@@ -89,17 +95,18 @@ def snapshot(engine: Engine) -> AllocatorStatus:
     return AllocatorStatus(
         estimate=estimate,
         committed=committed,
-        free=0 if estimate is None else max(0, estimate - committed),
+        free=free,
         allowances=tuple(_allowances(excess, under_way, fixed)),
         unrelieved=max(0, excess - under_way),
         receivers=len(engine.ledger),
         waiting=engine.ledger.waiting,
         asked=len(settlement.negotiator.outstanding),
         refusing=sum(receiver.refusal is not None for receiver in engine.ledger),
-        holds=dict(settlement.holds),
+        holds={**settlement.sharing.kept_back(engine.now, room), **settlement.holds},
         ceiling=ceiling,
         ceiling_until=None if ceiling is None else settlement.caution.until,
         favoured=settlement.sharing.favoured(),
+        bars=settlement.sharing.bars(),
         probe=engine.prober.status,
         probe_target=engine.prober.target,
         probes_fruitless=engine.prober.fruitless,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from ..tracks import with_headroom
+from ..tracks import HEADROOM_TENTHS, with_headroom
 
 WINDOW = 1.0
 """Shortest time over which a rate is measured, seconds: no tiny interval ever makes a rate."""
@@ -46,9 +46,10 @@ class VariantRate:
         expiry: When the measurement is forgotten, seconds; None while there is none.
     """
 
-    __slots__ = ("_samples", "believed", "declared", "expiry")
+    __slots__ = ("_samples", "_tenths", "believed", "declared", "expiry")
 
-    def __init__(self, declared: int) -> None:
+    def __init__(self, declared: int, tenths: int = HEADROOM_TENTHS) -> None:
+        self._tenths = tenths
         self.declared: int = declared
         self.believed: int = declared
         self.expiry: float | None = None
@@ -57,7 +58,7 @@ class VariantRate:
     @property
     def cost(self) -> int:
         """The allocation that carries the variant, headroom included, bit/s."""
-        return with_headroom(self.believed)
+        return self.believed * self._tenths // 10
 
     def measured(self, size: float, duration: float, now: float) -> bool:
         """Take in one window.
@@ -74,7 +75,8 @@ class VariantRate:
         self.expiry = now + MEMORY
         prior = (self.declared,) * (SAMPLES - len(self._samples))
         median = sorted((*self._samples, *prior))[SAMPLES // 2]
-        if needs_more(median, self.cost) or needs_less(median, self.cost):
+        fitting = with_headroom(self.believed)
+        if needs_more(median, fitting) or needs_less(median, fitting):
             return self._believe(max(median, self.declared // 2, 1))
         return False
 
@@ -104,10 +106,11 @@ class LadderRates:
         quiet: A whole window was silent: no evaluation is due until `wake`.
     """
 
-    __slots__ = ("_by_name", "_window_start", "flowing", "quiet", "sent")
+    __slots__ = ("_by_name", "_tenths", "_window_start", "flowing", "quiet", "sent")
 
-    def __init__(self, declared: Mapping[str, int]) -> None:
-        self._by_name = {name: VariantRate(rate) for name, rate in declared.items()}
+    def __init__(self, declared: Mapping[str, int], tenths: int = HEADROOM_TENTHS) -> None:
+        self._tenths = tenths
+        self._by_name = {name: VariantRate(rate, tenths) for name, rate in declared.items()}
         self.flowing: str | None = None
         self.sent: float = 0
         self._window_start = 0.0
@@ -130,7 +133,7 @@ class LadderRates:
         self._by_name = {
             name: known
             if (known := self._by_name.get(name)) is not None and known.declared == rate
-            else VariantRate(rate)
+            else VariantRate(rate, self._tenths)
             for name, rate in declared.items()
         }
 

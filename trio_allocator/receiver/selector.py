@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping
 
 from .. import quantities
 from ..messages import AcceptDecrease, DecreaseAllocation, RejectDecrease, SetVariants
-from ..tracks import Track
+from ..tracks import HEADROOM_TENTHS, Track
 from .actions import RequestVariant, SelectorAction, SwitchReason
 from .availability import Availability
 from .claims import Claims
@@ -44,6 +44,7 @@ class VariantSelector:
             below can be sent, the next one above is taken rather than none.
         active: The variants that the source sends at first; None for the whole ladder.
         pausable: May give up its lowest variant when asked to decrease.
+        bare_steps: Ask for bare rates, without headroom; bursts are the link's affair.
 
     Raises:
         TypeError, ValueError: An argument is not usable.
@@ -56,6 +57,7 @@ class VariantSelector:
         "_outgrown_since",
         "_pausable",
         "_starved",
+        "_tenths",
         "_wanted",
         "rates",
     )
@@ -67,7 +69,9 @@ class VariantSelector:
         target: str | None = None,
         active: Collection[str] | None = None,
         pausable: bool = False,
+        bare_steps: bool = False,
     ) -> None:
+        self._tenths = 10 if quantities.flag("bare_steps", bare_steps) else HEADROOM_TENTHS
         self._available = Availability(track, target, active)
         self._pausable = quantities.flag("pausable", pausable)
         self._claims = Claims()
@@ -75,7 +79,7 @@ class VariantSelector:
         self._wanted: str | None = None
         self._starved = False
         self._outgrown_since: float | None = None
-        self.rates: LadderRates = LadderRates(track.variants)
+        self.rates: LadderRates = LadderRates(track.variants, self._tenths)
         """The measurement: who sends adds the bytes to ``rates.sent``."""
 
     @property
@@ -290,7 +294,7 @@ class VariantSelector:
             return best
         if best is not None and candidates.index(best) >= candidates.index(current):
             return best
-        if self.rates.rate(current) <= held:
+        if self.rates.rate(current) * self._tenths <= held * HEADROOM_TENTHS:
             return current
         # Already leaving, or told to: no tolerance. Otherwise it outgrew its allocation by
         # itself, and more takes a moment to come.

@@ -37,7 +37,8 @@ class Holder(Protocol):
 
 def steps(holder: Holder) -> list[int]:
     """The allocations that carry a variant each, ascending, bit/s; empty without a ladder."""
-    return sorted({rate * 11 // 10 for rate in holder.track.variants.values()})
+    tenths = 10 if holder.options.bare_steps else 11
+    return sorted({rate * tenths // 10 for rate in holder.track.variants.values()})
 
 
 def minimum(holder: Holder) -> int:

@@ -189,7 +189,7 @@ def _check_libwebrtc() -> None:
 
 def _check_plot(path: Path) -> None:
     try:
-        from ..plot import check_plot  # noqa: PLC0415  # slow to load, and rarely wanted
+        from ..drawing import check_plot  # noqa: PLC0415  # slow to load, and rarely wanted
     except ModuleNotFoundError as error:
         raise RecordingError(
             f"--plot needs {error.name}: pip install 'trio-allocator[cli]'"

@@ -1,0 +1,50 @@
+"""How a command ends that cannot do what it was told.
+
+Whatever is wrong with the input ends in one line and exit code 2; Ctrl-C ends in exit code 130, and
+in nothing else.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+from .recording import RecordingError
+
+
+def refuse(error: RecordingError) -> NoReturn:
+    """Say what is wrong with the input, and exit."""
+    print(f"trio-allocator: {error}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+def give_up(console: Console) -> NoReturn:
+    """Exit after Ctrl-C.
+
+    Args:
+        console: Where progress was shown, with the cursor hidden.
+    """
+    # Impatient people press Ctrl-C twice; the second must not keep the cursor hidden.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    console.show_cursor()
+    raise typer.Exit(130)
+
+
+def check_plot_option(path: Path) -> None:
+    """Find out before a run whether a plot could be written after it.
+
+    Raises:
+        RecordingError: It could not.
+    """
+    try:
+        from .drawing import check_plot  # noqa: PLC0415  # slow to load, and rarely wanted
+    except ModuleNotFoundError as error:
+        raise RecordingError(
+            f"--plot needs {error.name}: pip install 'trio-allocator[cli]'"
+        ) from None
+    check_plot(path)

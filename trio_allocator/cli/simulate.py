@@ -1,0 +1,253 @@
+"""The command ``simulate``: what it takes, and what it prints where.
+
+Results go to standard output, progress and errors to standard error; see `endings`, too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import closing
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from .endings import check_plot_option, give_up, refuse
+from .rates import shown
+from .recording import RecordingError
+
+if TYPE_CHECKING:  # what needs NumPy is loaded when it is wanted
+    from .simulation.sweep import Job, Outcome
+    from .simulation.trace import Trace
+
+MOST_RECEIVERS = 200
+"""More would take minutes, and say no more."""
+
+MOST_SEEDS = 1000
+
+LARGEST_SEED = 2**32 - 1
+
+LONGEST_RTT = 10.0
+"""s."""
+
+
+class Estimates(Enum):
+    """Where the estimates come from."""
+
+    IDEAL = "ideal"
+    GCC = "gcc"
+
+
+def simulate(
+    traces: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[TRACE]…",
+            show_default=False,
+            help="CSV files with the columns time_s,capacity_bps (seconds, bit/s). None for the "
+            "two that ship: RFC 8867's section 5.1, and a square wave of 4 and 1.2 Mbit/s.",
+        ),
+    ] = None,
+    *,
+    receivers: Annotated[
+        str, typer.Option(metavar="N,…", help="How many cameras share the link, in turn.")
+    ] = "1,3,10,30",
+    policy: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…",
+            help="The policies to compare; reference is the baseline, a known implementation's "
+            "rules restated.",
+        ),
+    ] = "fair,reference",
+    estimates: Annotated[
+        Estimates,
+        typer.Option(
+            help="ideal: 0.95 × the capacity of the last second. gcc: a closed loop that learns "
+            "of the link from what is sent over it."
+        ),
+    ] = Estimates.IDEAL,
+    seeds: Annotated[
+        str,
+        typer.Option(
+            metavar="N,…", help="One run for each: of live rates, key frames, noise. 1-5 is 1 to 5."
+        ),
+    ] = "1",
+    rtt: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Round-trip time of every link; else by the file's name, or 0.05.",
+        ),
+    ] = None,
+    per_trace: Annotated[
+        bool,
+        typer.Option("--per-trace", metavar="", help="A table for each trace, before the means."),
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Use so many processes; else one for each core."),
+    ] = None,
+    as_machine: Annotated[
+        bool,
+        typer.Option("--json", metavar="", help="Print one JSON object instead of tables."),
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE.png",
+            help="Draw the run into a file (.png, .svg, .pdf), if it is only one.",
+        ),
+    ] = None,
+) -> None:
+    """Measure policies in a simulated world: cameras, a link, an estimator.
+
+    In virtual time, an engine and its receivers live through each trace. An oracle that knows the
+    capacity to come says what was possible. What the figures mean is told in docs/simulate.md.
+    """
+    console = Console(stderr=True)
+    try:
+        counts = _numbers("--receivers", receivers, 1, MOST_RECEIVERS)
+        chosen = _numbers("--seeds", seeds, 0, LARGEST_SEED)
+        names = _policies(policy)
+        _check_rtt(rtt)
+        links = _read(traces, rtt)
+        if plot is not None:
+            _check_single(links, counts, names, chosen)
+            check_plot_option(plot)
+        plan = _plan(links, counts, names, estimates.value, chosen)
+        outcomes = _perform(plan, jobs, console)
+        if as_machine:
+            from .simulation.report import as_json  # noqa: PLC0415  # needs NumPy
+
+            print(json.dumps(as_json(links, estimates.value, outcomes), indent=2))
+        else:
+            _print_tables(outcomes, estimates.value, per_trace=per_trace)
+        if plot is not None:
+            _draw(plot, plan[0])
+    except RecordingError as error:
+        refuse(error)
+    except KeyboardInterrupt:
+        give_up(console)
+
+
+def _numbers(option: str, text: str, least: int, most: int) -> list[int]:
+    """Read a list of whole numbers and ranges of them, such as ``1,3,10`` or ``1-5``."""
+    found: dict[int, None] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,12})\s*(?:-\s*(\d{1,12})\s*)?", part, re.ASCII)
+        if match is None:
+            raise RecordingError(
+                f"{option}: {shown(part)} is not a whole number: write 3, or 1,3,10, or 1-5"
+            )
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not least <= first <= last <= most:
+            raise RecordingError(
+                f"{option}: {shown(part.strip())} must be from {least} to {most}, ascending"
+            )
+        if last - first >= MOST_SEEDS:
+            raise RecordingError(f"{option}: {shown(part.strip())} is more than {MOST_SEEDS} runs")
+        found.update(dict.fromkeys(range(first, last + 1)))
+    return list(found)
+
+
+def _policies(text: str) -> list[str]:
+    from .simulation.run import POLICIES, REFERENCE  # noqa: PLC0415  # needs NumPy
+
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in POLICIES and name != REFERENCE:
+            known = ", ".join([*POLICIES, REFERENCE])
+            raise RecordingError(f"--policy: {shown(name)} is not known: choose from {known}")
+    return names
+
+
+def _check_rtt(rtt: float | None) -> None:
+    if rtt is not None and not 0 < rtt <= LONGEST_RTT:
+        raise RecordingError(
+            f"--rtt must be greater than 0 and at most {LONGEST_RTT:g} seconds, not {rtt:g}"
+        )
+
+
+def _read(paths: list[Path] | None, rtt: float | None) -> list[Trace]:
+    from .simulation.trace import read_trace, shipped_traces  # noqa: PLC0415  # needs NumPy
+
+    if not paths:
+        return shipped_traces(rtt)
+    read = [read_trace(path, rtt) for path in paths]
+    names = [trace.name for trace in read]
+    for name in names:
+        if names.count(name) > 1:
+            raise RecordingError(f"two traces are called {shown(name)}: rename one of the files")
+    return read
+
+
+def _check_single(*parts: list[Trace] | list[int] | list[str]) -> None:
+    if any(len(part) != 1 for part in parts):
+        raise RecordingError(
+            "--plot draws one run: give one TRACE, and --receivers, --policy and --seeds one each"
+        )
+
+
+def _plan(
+    traces: list[Trace], counts: list[int], names: list[str], estimates: str, seeds: list[int]
+) -> list[Job]:
+    from .simulation.sweep import Job  # noqa: PLC0415  # needs NumPy
+
+    return [
+        Job(trace, count, name, estimates, seed)
+        for trace in traces
+        for count in counts
+        for name in names
+        for seed in seeds
+    ]
+
+
+def _perform(plan: list[Job], workers: int | None, console: Console) -> list[Outcome]:
+    """Make the runs, and return them in the order of the plan."""
+    from .simulation.sweep import sweep  # noqa: PLC0415  # needs NumPy
+
+    with (
+        # Whatever ends this early ends the workers, too.
+        closing(sweep(plan, workers)) as runs,
+        Progress(
+            TextColumn(" {task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ) as progress,
+    ):
+        outcomes = list(progress.track(runs, total=len(plan), description="simulating"))
+    turn = {(job.trace.name, job.receivers, job.policy, job.seed): n for n, job in enumerate(plan)}
+    return sorted(outcomes, key=lambda o: turn[o.trace, o.receivers, o.policy, o.seed])
+
+
+def _print_tables(outcomes: list[Outcome], estimates: str, *, per_trace: bool) -> None:
+    from .simulation.report import WIDTH, print_table  # noqa: PLC0415  # needs NumPy
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    names = list(dict.fromkeys(outcome.trace for outcome in outcomes))
+    if per_trace and len(names) > 1:
+        for name in names:
+            own = [outcome for outcome in outcomes if outcome.trace == name]
+            print_table(console, own, f"{name}, {estimates} estimates")
+    title = names[0] if len(names) == 1 else f"mean of {len(names)} traces"
+    print_table(console, outcomes, f"{title}, {estimates} estimates")
+
+
+def _draw(path: Path, job: Job) -> None:
+    from .simulation.picture import save_picture  # noqa: PLC0415  # slow to load
+    from .simulation.run import run  # noqa: PLC0415
+
+    world, _ = run(job.trace, job.receivers, job.policy, job.estimates, job.seed)
+    save_picture(path, world, job.policy, job.estimates)

@@ -1,0 +1,107 @@
+"""One run: a policy by its name, in a world of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from ...engine.engine import Engine
+from ...engine.layered import LayeredPolicy
+from ...engine.policies import Policy
+from ...engine.settings import Settings
+from .engine_subject import EngineSubject
+from .estimates import NOISE
+from .figures import Figures, measure
+from .oracle import Oracle, consult_oracle
+from .reference import ReferenceSubject
+from .trace import Trace
+from .world import Subject, World
+
+POLICIES: dict[str, Policy | None] = {"fair": None, "layered": LayeredPolicy()}
+"""The policies of this package by name; None is the engine's built-in sharing."""
+
+REFERENCE = "reference"
+"""The name of the baseline."""
+
+ENGINE_SETTINGS: dict[str, dict[str, Any]] = {
+    "ideal": {"estimates": "ideal"},
+    "gcc": {"estimates": "ramping"},
+}
+"""What the engine is told of the estimates that it gets, by their kind."""
+
+PolicyChoice: TypeAlias = str | Callable[..., Any] | None
+"""A name, or a policy of one's own."""
+
+
+def make_engine(policy: PolicyChoice, settings: Mapping[str, Any] | None = None) -> Engine:
+    """An engine that begins at time 0.
+
+    Args:
+        policy: A name out of `POLICIES`, or a policy of one's own.
+        settings: Of the engine, by name; see `Settings`.
+    """
+    chosen: Any = POLICIES[policy] if isinstance(policy, str) else policy
+    return Engine(Settings(**dict(settings or {})), now=0.0, policy=chosen)
+
+
+def simulate(
+    trace: Trace,
+    receivers: int,
+    policy: PolicyChoice = "fair",
+    estimates: str = "ideal",
+    seed: int = 1,
+    *,
+    settings: Mapping[str, Any] | None = None,
+) -> Figures:
+    """Make a run, and take its figures.
+
+    Args:
+        trace: The capacity of the link.
+        receivers: How many cameras.
+        policy: ``reference``, a name out of `POLICIES`, or a policy of one's own.
+        estimates: ``ideal`` or ``gcc``.
+        seed: Of rates, key frames and noise.
+        settings: Of the engine, by name; they go before `ENGINE_SETTINGS`.
+    """
+    world, subject = run(trace, receivers, policy, estimates, seed, settings=settings)
+    oracle = oracle_of(trace, receivers, world.cameras.audio)
+    return measure(world, oracle, forced=subject.forced, asked=subject.asked)
+
+
+def run(
+    trace: Trace,
+    receivers: int,
+    policy: PolicyChoice = "fair",
+    estimates: str = "ideal",
+    seed: int = 1,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    noise: float = NOISE,
+) -> tuple[World, Subject]:
+    """Make a run, and return all that there is to look at; see `simulate`.
+
+    Args:
+        trace: The capacity of the link.
+        receivers: How many cameras.
+        policy: See `simulate`.
+        estimates: ``ideal`` or ``gcc``.
+        seed: Of rates, key frames and noise.
+        settings: Of the engine, by name.
+        noise: By which share an estimate may be off.
+    """
+    subject: Subject
+    if policy == REFERENCE:
+        subject = ReferenceSubject(receivers)
+    else:
+        engine = make_engine(policy, {**ENGINE_SETTINGS[estimates], **(settings or {})})
+        subject = EngineSubject(engine, receivers)
+    world = World(trace, receivers, subject, estimates, seed, noise=noise)
+    world.run()
+    return world, subject
+
+
+@lru_cache(maxsize=256)
+def oracle_of(trace: Trace, receivers: int, audio: int) -> Oracle:
+    """The oracle of a trace, which is the same for all policies and seeds."""
+    return consult_oracle(trace, receivers, audio)

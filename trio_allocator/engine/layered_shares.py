@@ -1,0 +1,215 @@
+"""The layered sharing in an allocator: asked only when anything may change, and raises judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
+
+from .calm import Calm
+from .division import Division
+from .layered import LayeredPolicy
+from .ledger import Ledger
+from .line import Line
+from .policies import Claim, PolicyError, Shares
+from .policy_shares import PolicyShares, claim_of
+from .receiver import Receiver
+from .seats import Seat
+from .settings import Settings
+from .shelves import Shelves
+from .turns import Turns
+
+WATCHED = 8
+"""Of the raises that were kept back, so many of each line are looked at again at each event;
+besides, all that changed."""
+
+
+class LayeredShares(PolicyShares):
+    """Keeps the projections of a ledger at the layered shares.
+
+    To divide costs in proportion to the receivers. Indices tell whether anybody could have more,
+    or has to have less, so that an event that changes nothing costs next to nothing (C2).
+
+    Args:
+        ledger: The books; only projections are written, and turns of those who back off.
+        policy: What a rate is worth.
+        calm: Judges raises.
+        settings: Limits of overtaking.
+    """
+
+    def __init__(
+        self, ledger: Ledger, policy: LayeredPolicy, calm: Calm, settings: Settings
+    ) -> None:
+        super().__init__(ledger, policy)
+        self._worth = policy.worth
+        self._calm = calm
+        self._places = Shelves()
+        self._turns = Turns(ledger, settings, self._places)
+        self._claims_known: dict[int, Claim] = {}
+        self._known_for = False
+        self._division: Division | None = None
+        self._refused: dict[int, Seat] = {}
+        self._changed: dict[int, None] = {}  # in order, which a set of numbers does not keep
+
+    def index(self, receiver: Receiver) -> None:
+        """A receiver is new, or anything of it changed."""
+        self._places.note(receiver)
+        self._claims_known.pop(receiver.id, None)
+        self._refused.pop(receiver.id, None)
+        self._changed[receiver.id] = None
+
+    def drop(self, receiver: Receiver) -> None:
+        """A receiver is gone."""
+        self._places.drop(receiver)
+        self._claims_known.pop(receiver.id, None)
+        self._refused.pop(receiver.id, None)
+        self._changed.pop(receiver.id, None)
+
+    # --- one answer --------------------------------------------------------------------------
+
+    def settle(
+        self, capacity: int, *, negotiate: bool, force: bool, now: float
+    ) -> Iterable[Receiver]:
+        """See `Sharing.settle`."""
+        self._places.flush()
+        may_change = self._may_change(capacity, negotiate=negotiate, force=force)
+        self._changed.clear()
+        if not may_change:
+            return []
+        self._dirty = True
+        touched = super().settle(capacity, negotiate=negotiate, force=force, now=now)
+        for receiver in touched:
+            self.index(receiver)
+        overtaken = self._overtaken()
+        if overtaken:
+            self._places.flush()
+            self._turns.overtaken(overtaken, capacity, now)
+        return touched
+
+    def _claims(self, negotiate: bool, *, pinned: bool) -> list[Claim]:
+        known = self._claims_known
+        if negotiate != self._known_for:
+            known.clear()
+            self._known_for = negotiate
+        claims = []
+        for receiver in self._ledger:
+            claim = known.get(receiver.id)
+            if claim is None:
+                claim = known[receiver.id] = claim_of(receiver, negotiate=negotiate, pinned=True)
+            if not pinned and receiver.refusal is not None:
+                claim = claim_of(receiver, negotiate=negotiate, pinned=False)
+            claims.append(claim)
+        return claims
+
+    def _ask(self, claims: Sequence[Claim], capacity: int) -> Shares:
+        favoured = self._turns.favoured()
+        try:
+            division = Division(self._worth, claims, capacity, self._calm, favoured)
+        except Exception as error:
+            raise PolicyError(f"the policy {self._policy!r} failed: {error!r}") from error
+        self._division = division
+        self._refused = {seat.claim.receiver_id: seat for seat in division.seats if seat.refused}
+        return Shares({seat.claim.receiver_id: seat.level for seat in division.seats})
+
+    # --- whether to ask ----------------------------------------------------------------------
+
+    def _may_change(self, capacity: int, *, negotiate: bool, force: bool) -> bool:
+        """Whether anybody has to have less, or could have more."""
+        slack = capacity - self._ledger.projected
+        classes = self._places.classes.values()
+        if self._division is not None and self._ledger.projected < self._division.rate:
+            self._division = None  # something was given up: less is at stake than it knows
+        if (
+            negotiate
+            and slack < 0
+            and any(shelf.askable or (force and shelf.cuttable) for shelf in classes)
+        ):
+            return True
+        below = askable = 0
+        for shelf in classes:  # from the lowest up
+            room = slack + (below if negotiate else 0)
+            if negotiate:
+                below += shelf.cuttable
+                askable += shelf.askable
+            if shelf.restorable.first_fitting(slack + askable) is not None:
+                return True
+            extra = shelf.extra if negotiate else 0
+            for line, most in ((shelf.minimums, room + extra), (shelf.waiting, room)):
+                if self._anybody_may(line, most, capacity):
+                    return True
+        return False
+
+    def _anybody_may(self, line: Line, room: int, capacity: int) -> bool:
+        """Whether the raise of one of those in a line who fit would be allowed."""
+        division = self._division
+        if division is None:
+            return line.first_fitting(room) is not None
+        division.update(self._ledger.projected, capacity)
+        changed = (member for member in self._changed if line.holds_fitting(member, room))
+        for receiver_id in chain(changed, islice(line.fitting(room), WATCHED)):
+            seat = self._refused.get(receiver_id)
+            if seat is None:
+                seat = Seat(claim_of(self._ledger[receiver_id], negotiate=True, pinned=True))
+                seat.level = self._ledger[receiver_id].projected
+            if seat.takes_any_part or self._calm.allows(
+                division.raising(seat, seat.level + seat.need)
+            ):
+                return True
+            self._refused[receiver_id] = seat
+        return False
+
+    def next_need(self, room: int) -> int | None:
+        """See `Sharing.next_need`."""
+        self._places.flush()
+        return min(self._places.needs_above(max(room, 1)), default=None)
+
+    def kept_back(self, now: float, free: int) -> dict[int, float]:
+        """Whose next step would fit and is not worth its risk, and until when at the latest.
+
+        Args:
+            now: The time, s.
+            free: What may be granted, bit/s.
+        """
+        committed = self._ledger.projected
+        return {
+            receiver_id: until
+            for receiver_id, seat in self._refused.items()
+            if seat.need <= free and (until := self._calm.clear_at(committed + seat.need)) > now
+        }
+
+    # --- turns -------------------------------------------------------------------------------
+
+    def _overtaken(self) -> set[int]:
+        """Of each class in which somebody was served, who waits longest, if it was passed."""
+        assert self._division is not None
+        firsts: dict[int, Seat] = {}
+        served: set[int] = set()
+        for seat in self._division.seats:
+            claim = seat.claim
+            if seat.level > claim.allocation:
+                served.add(claim.priority)
+            if claim.wanted > claim.allocation and seat.level >= claim.minimum:
+                first = firsts.get(claim.priority)
+                if first is None or seat.turn < first.turn:
+                    firsts[claim.priority] = seat
+        return {
+            firsts[priority].claim.receiver_id
+            for priority in served & firsts.keys()
+            if firsts[priority].waits
+            and not firsts[priority].refused
+            and firsts[priority].level == firsts[priority].claim.allocation
+        }
+
+    def favoured(self) -> dict[int, float]:
+        """For whom what becomes free is held, and until when."""
+        return self._turns.favoured()
+
+    @property
+    def wake_at(self) -> float:
+        """When a hold ends, or what was kept back may need no judgement any more."""
+        held = self._turns.wake_at
+        return min(held, self._calm.rises_at) if self._refused else held
+
+    def advance(self, now: float) -> None:
+        """End the holds that are over."""
+        for receiver in self._turns.advance(now):
+            self.index(receiver)
