@@ -107,6 +107,22 @@ def test_what_arrives_after_all_was_not_lost():
     assert counted((20, 20), (40, -10)).loss == pytest.approx(10 / 70)
 
 
+def test_nor_was_it_in_the_period_before():
+    assert counted((20, 20), (40, -20)).loss == 0.0
+    # What is left of then: 10 of 40 packets; and now there are 20.
+    assert counted((20, 20), (30, -10)).loss == pytest.approx(10 / 60)
+    # Of a period that is not judged any more nothing can be taken back.
+    assert counted((0, 40), (20, 20), (50, -25)).loss == 0.0
+
+
+def test_what_is_taken_back_is_not_taken_from_what_is_lost_later():
+    control = counted((20, 20))
+    control.count(60, -40)
+    control.count(0, 20)
+    control.judge(2 * PERIOD, 1_000_000)
+    assert control.loss == pytest.approx(20 / 80)
+
+
 def test_counts_that_make_no_sense_are_within_bounds():
     assert counted((50, -30)).loss == 0.0
     control = counted((40, -50), (0, 60))

@@ -72,7 +72,10 @@ class LossControl:
             lost: Packets; below 0 if some were received after having been told lost.
         """
         self._total += max(received + lost, 0)
-        self._lost += lost
+        left = self._lost + lost
+        # More than was lost since: the rest of it was judged the last time.
+        self._old_lost = max(self._old_lost + min(left, 0), 0)
+        self._lost = min(max(left, 0), self._total)
 
     def answered(self, now: float) -> None:
         """The rate was lowered for other reasons: whatever was lost up to now is answered."""
@@ -92,7 +95,7 @@ class LossControl:
             return
         lost, total = self._lost, self._total
         share = (lost + self._old_lost) / (total + self._old_total)
-        self.follow(min(max(share, 0.0), 1.0), now, rate)
+        self.follow(share, now, rate)
         self._old_lost, self._old_total = lost, total
         self._lost = self._total = 0
         self._since = now
