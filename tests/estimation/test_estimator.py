@@ -32,9 +32,9 @@ class Flow:
             self.now += interval
         return self
 
-    def hear(self):
+    def hear(self, **options):
         # The peer's clock is another one: the way there and back takes no time.
-        self.estimator.feedback(self.untold, self.now)
+        self.estimator.feedback(self.untold, self.now, **options)
         self.untold = []
         return self
 
@@ -158,6 +158,24 @@ def test_a_clock_that_was_set_is_no_queue(flow):
     assert flow.estimate >= before
 
 
+def test_nor_is_one_that_the_reader_knows_of_however_little_it_shows(flow):
+    flow.run(2.0)
+    before = flow.estimate
+    flow.send(0.1, way=WAY + 0.2).hear(clock_jumps=1)
+    assert flow.estimator.explain().queue_delay == 0.0
+    flow.send(0.1, way=WAY + 0.2).hear(clock_jumps=1)
+    assert flow.estimate >= before
+    assert flow.limit is Limit.GROWTH
+
+
+def test_a_clock_that_was_set_once_is_forgotten_once(flow):
+    flow.run(0.5)
+    for _ in range(5):
+        flow.send(0.1, way=WAY + 0.2).hear(clock_jumps=1)
+    flow.send(0.1, way=WAY + 0.3).hear(clock_jumps=1)
+    assert flow.estimator.explain().queue_delay == pytest.approx(0.1)
+
+
 # --- loss --------------------------------------------------------------------------------------
 
 
@@ -202,6 +220,29 @@ def test_what_was_lost_before_a_decrease_is_answered_by_it(flow):
     flow.untold = untold
     flow.hear().run(1.0, 700_000)
     assert flow.limit is not Limit.LOSS
+
+
+def test_so_is_what_the_same_feedback_tells(flow):
+    flow.run(1.0)
+    flow.send(0.2, way=WAY + 0.1, lost=lambda number: number % 2 == 0).hear()
+    assert flow.limit is Limit.DELAY
+    flow.run(1.0, 700_000)
+    assert flow.limit is not Limit.LOSS
+    assert flow.estimator.explain().loss == 0.0
+
+
+def test_what_was_not_counted_as_lost_is_not_taken_back(flow):
+    flow.run(1.0).send(0.1, lost=lambda _: True).hear()
+    late = [
+        PacketResult(number, flow.now + WAY) for number in range(flow.sequence - 10, flow.sequence)
+    ]
+    flow.send(0.1, way=WAY + 0.1).hear()
+    assert flow.limit is Limit.DELAY
+    flow.run(0.2, 700_000, lost=lambda number: number % 2 == 0)
+    flow.estimator.feedback(late, flow.now)
+    flow.run(0.4, 700_000, lost=lambda number: number % 2 == 0)
+    # Half of some 40 packets, and ten that arrived.
+    assert flow.estimator.explain().loss == pytest.approx(20 / 50, abs=0.03)
 
 
 # --- silence -----------------------------------------------------------------------------------
@@ -429,6 +470,7 @@ def test_rates_that_make_no_sense_are_refused(options, message):
         (lambda e: e.packet_sent(1, 100, math.inf), ValueError, "now must be finite"),
         (lambda e: e.feedback([], math.nan), ValueError, "now must be finite"),
         (lambda e: e.feedback([], None), TypeError, "now"),
+        (lambda e: e.feedback([], 0.0, clock_jumps=0.5), TypeError, "clock_jumps"),
         (lambda e: e.loss_reported(1.1, 0.0), ValueError, "fraction"),
         (lambda e: e.limit_reported(-1, 0.0), ValueError, "bitrate"),
         (lambda e: e.next_probe(0.0, math.nan), ValueError, "wanted"),

@@ -106,8 +106,9 @@ class EstimatorMachine(RuleBasedStateMachine):
         missing=st.sampled_from([0, 0, 1, 2, 3, 10]),
         repeats=st.integers(1, 2),
         backwards=st.booleans(),
+        jumps=st.integers(0, 2),
     )
-    def hear(self, back, count, way, step, missing, repeats, backwards):
+    def hear(self, back, count, way, step, missing, repeats, backwards, jumps):
         first = max(self.sequence - back, 0)
         results = [
             PacketResult(
@@ -121,7 +122,7 @@ class EstimatorMachine(RuleBasedStateMachine):
         if backwards:
             results.reverse()
         for _ in range(repeats):
-            self.estimator.feedback(results, self.now)
+            self.estimator.feedback(results, self.now, clock_jumps=jumps)
 
     @precondition(lambda self: self.sequence)
     @rule(
@@ -182,7 +183,7 @@ class EstimatorMachine(RuleBasedStateMachine):
         if hasattr(self, "estimator"):
             assert len(self.estimator._sent._waiting) <= MOST
             assert len(self.estimator._sent._lost) <= MOST_LOST
-            assert len(self.estimator._acknowledged._packets) <= self.sequence
+            assert len(self.estimator._meter.acknowledged._packets) <= self.sequence
 
 
 TestEstimatorMachine = EstimatorMachine.TestCase

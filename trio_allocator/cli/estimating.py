@@ -126,7 +126,8 @@ class _Estimation:
         for message in messages:
             if isinstance(message, TransportFeedback):
                 results = self._reader.read(message, now=time, last_sent=self._last_sent)
-                self._estimator.feedback(results, time)
+                jumps = self._reader.clock_jumps
+                self._estimator.feedback(results, time, clock_jumps=jumps)
 
     def _note(self, time: float) -> None:
         estimate = self._estimator.estimate

@@ -1,7 +1,8 @@
 """From the feedback of a peer to an estimate of bandwidth; knows nothing of allocators.
 
 No module in here knows Trio, a clock, randomness or logging. Imports run one way:
-rtcp < chunks < feedback, reports < compound, loss_reader, peer_clock < reader, recorder; explanation, probes < estimator, pacer.
+rtcp < chunks < feedback, reports < compound, loss_reader, peer_clock < reader, recorder;
+explanation, acknowledged, capacity < aimd < meter, probe_planner < estimator; probes < pacer.
 """
 
 from .compound import FeedbackMessage as FeedbackMessage, parse_compound as parse_compound

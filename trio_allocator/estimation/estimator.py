@@ -6,19 +6,16 @@ import math
 from collections.abc import Iterable
 
 from .. import quantities
-from .acknowledged import AcknowledgedRate
-from .aimd import Observation, Phase, RateControl
+from .aimd import Phase, RateControl
 from .explanation import Explanation, Limit
-from .groups import ArrivalGroups
 from .loss import LossControl
+from .meter import ArrivalMeter
 from .probe_planner import ProbePlanner
 from .probes import ProbeCluster, ProbeResults
-from .queueing import QueueDelay
 from .reader import PacketResult
 from .reported import ReportedRate
 from .sent import SentPacket, SentPackets
 from .silence import FACTOR, Silence
-from .trendline import Trendline
 
 START_BITRATE = 300_000
 """bit/s (libwebrtc, `kDefaultStartBitrate`)."""
@@ -28,13 +25,6 @@ MIN_BITRATE = 5_000
 
 MAX_BITRATE = 100_000_000
 """bit/s."""
-
-RTT_WEIGHT = 1 / 8
-"""Of a new measurement (RFC 6298, section 2)."""
-
-CLOCK_JUMP = 3.0
-"""When the way takes so much longer or shorter at once, a clock was set, s (libwebrtc,
-`kArrivalTimeOffsetThreshold`)."""
 
 
 class SendSideEstimator:
@@ -78,17 +68,12 @@ class SendSideEstimator:
         self._sent = SentPackets()
         self._total = 0
         self._total_told = 0
-        self._newest_sent_at = -math.inf
         self._silence = Silence()
         self._is_told = False
         self._has_feedback = False
         # What is measured.
-        self._way: float | None = None
-        self._rtt: float | None = None
-        self._acknowledged = AcknowledgedRate()
-        self._groups = ArrivalGroups()
-        self._trendline = Trendline()
-        self._queue = QueueDelay()
+        self._meter = ArrivalMeter()
+        self._clock_jumps = 0
         self._probes = ProbeResults()
         # What follows.
         self._control = RateControl(start, self._least, self._most)
@@ -137,18 +122,31 @@ class SendSideEstimator:
         if cluster is not None:
             self._probes.sent(cluster, size)
 
-    def feedback(self, results: Iterable[PacketResult], now: float) -> None:
+    def feedback(
+        self, results: Iterable[PacketResult], now: float, *, clock_jumps: int = 0
+    ) -> None:
         """Feedback came, whatever it says: the estimate follows in this call.
 
         Args:
             results: What became of packets, in any order; what is not known is left out.
             now: When, s.
+            clock_jumps: How often the peer's clock was set, as `FeedbackReader.clock_jumps` counts
+                it. When it is another number than the last time, delays are measured anew.
 
         Raises:
-            TypeError, ValueError: `now` is not a time; nothing changes.
+            TypeError, ValueError: `now` is not a time, or `clock_jumps` no whole number; nothing
+                changes.
         """
+        if type(clock_jumps) is not int:
+            quantities.whole_number("clock_jumps", clock_jumps, 0, 2**63)
         now = self._time(now)
+        if clock_jumps != self._clock_jumps:
+            self._clock_jumps = clock_jumps
+            self._meter.clear()
         take_received = self._sent.received
+        arrived = self._meter.arrived
+        # What was lost before the rate was last lowered has been answered by that.
+        answered_at = self._control.lowered_at
         is_news = False
         received = lost = 0
         newest = -math.inf
@@ -158,8 +156,7 @@ class SendSideEstimator:
                 missing = self._sent.lost(sequence)
                 if missing is not None:
                     is_news = True
-                    # What was lost before the rate was last lowered has been answered by that.
-                    lost += missing.sent_at > self._control.lowered_at
+                    lost += missing.sent_at > answered_at
                 continue
             if not -quantities.MAX_BITRATE < arrival < quantities.MAX_BITRATE:
                 continue  # no time that any clock can show
@@ -169,10 +166,11 @@ class SendSideEstimator:
             (sent_at, size, cluster, total), was_lost = told
             is_news = True
             received += 1
-            lost -= was_lost
+            if was_lost and sent_at > answered_at:
+                lost -= 1
             newest = max(newest, sent_at)
             self._total_told = max(self._total_told, total)
-            self._arrived(sent_at, arrival, size)
+            arrived(sent_at, arrival, size)
             if cluster is not None:
                 self._probes.received(cluster, sent_at, arrival, size)
                 probed = cluster
@@ -181,11 +179,11 @@ class SendSideEstimator:
         self._is_told = self._has_feedback = True
         self._silence.heard()
         self._sent.forget(now)
+        self._loss.count(received, lost)
         if received:
-            self._observe(now, newest)
+            self._follow(now, newest)
         if probed is not None:
             self._learn(probed)
-        self._loss.count(received, lost)
         self._loss.judge(now, self._control.rate)
         self._conclude()
 
@@ -268,7 +266,7 @@ class SendSideEstimator:
 
     def explain(self) -> Explanation:
         """What the estimate rests on, and what holds it down."""
-        acknowledged = self._acknowledged.rate()
+        acknowledged = self._meter.acknowledged.rate()
         loss_based = self._loss.rate
         return Explanation(
             estimate=self._estimate,
@@ -276,10 +274,10 @@ class SendSideEstimator:
             delay_based=round(self._control.rate),
             loss_based=None if loss_based is None else round(loss_based),
             acknowledged=None if acknowledged is None else round(acknowledged),
-            usage=self._trendline.usage,
-            queue_delay=self._queue.standing,
+            usage=self._meter.trendline.usage,
+            queue_delay=self._meter.queue.standing,
             loss=self._loss.loss,
-            rtt=self._rtt,
+            rtt=self._meter.rtt,
             application_limited=self._control.limit is Limit.APPLICATION,
             silent_for=self._silence.lasted(self._now),
         )
@@ -297,44 +295,12 @@ class SendSideEstimator:
             raise ValueError(f"now must be finite, not {now!r}: seconds of one clock")
         return self._now
 
-    def _arrived(self, sent_at: float, arrival: float, size: int) -> None:
-        way = arrival - sent_at
-        if self._way is not None and not -CLOCK_JUMP < way - self._way < CLOCK_JUMP:
-            self._acknowledged.clear()
-            self._groups.clear()
-            self._trendline.clear()
-            self._queue.clear()
-        self._way = way
-        self._acknowledged.add(arrival, sent_at, size)
-        self._queue.add(arrival, way)
-        delta = self._groups.add(sent_at, arrival)
-        if delta is not None:
-            self._trendline.add(arrival, *delta)
-
-    def _observe(self, now: float, newest: float) -> None:
+    def _follow(self, now: float, newest: float) -> None:
         """Let the rate follow what was measured."""
-        round_trip = now - newest
-        rtt = self._rtt
-        self._rtt = round_trip if rtt is None else rtt + RTT_WEIGHT * (round_trip - rtt)
-        self._newest_sent_at = max(self._newest_sent_at, newest)
         control = self._control
-        is_ours = control.update(
-            now,
-            Observation(
-                usage=self._trendline.usage,
-                standing=self._queue.standing,
-                waited=self._queue.newest,
-                jitter=self._queue.jitter,
-                acknowledged=self._acknowledged.rate(),
-                arrivals=self._acknowledged,
-                sent_at=self._newest_sent_at,
-                round_trip=round_trip,
-                in_flight=self._total - self._total_told,
-                rtt=self._rtt,
-            ),
-        )
-        if not is_ours:
-            self._queue.settle()
+        seen = self._meter.observe(now, newest, self._total - self._total_told)
+        if not control.update(now, seen):
+            self._meter.queue.settle()
         if control.phase is Phase.DRAINING:
             self._planner.congested()
             if control.lowered_at == now:

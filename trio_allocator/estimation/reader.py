@@ -62,7 +62,8 @@ class FeedbackReader:
     def clock_jumps(self) -> int:
         """How often the peer's clock left its course: times across such a moment do not compare.
 
-        A peer began anew, its clock was set, or it lied. An estimator forgets the delays it saw.
+        A peer began anew, its clock was set, or it lied. `SendSideEstimator.feedback` is to be
+        told, and measures delays anew.
         """
         return self._clock.jumps
 

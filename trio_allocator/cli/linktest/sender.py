@@ -258,7 +258,8 @@ class Sender:
         for message in messages:
             if isinstance(message, TransportFeedback):
                 results = self._reader.read(message, now=now, last_sent=self._next_sequence - 1)
-                self._estimator.feedback(results, now)
+                jumps = self._reader.clock_jumps
+                self._estimator.feedback(results, now, clock_jumps=jumps)
         self._follow(now)
         if self._log is not None:
             self._log.received(now, datagram, self._estimator.estimate)

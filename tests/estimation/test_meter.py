@@ -1,0 +1,77 @@
+"""What the times of sending and of arrival tell, put together."""
+
+from __future__ import annotations
+
+import pytest
+
+from trio_allocator.estimation import Usage
+from trio_allocator.estimation.meter import CLOCK_JUMP, ArrivalMeter
+
+WAY = 0.05
+
+
+def fed(meter, seconds, *, since=0.0, way=WAY, growth=0.0):
+    """A kilobyte each 10 ms."""
+    for index in range(round(seconds / 0.01)):
+        sent_at = since + index * 0.01
+        meter.arrived(sent_at, sent_at + way + growth * index, 1_000)
+    return since + seconds
+
+
+@pytest.fixture
+def meter():
+    return ArrivalMeter()
+
+
+def test_it_sums_up_what_is_measured(meter):
+    now = fed(meter, 1.0)
+    now = fed(meter, 0.1, since=now, way=WAY + 0.02)
+    now = fed(meter, 0.2, since=now, way=WAY + 0.01)
+    seen = meter.observe(now + WAY, now - 0.01, 3_000)
+    assert seen.acknowledged == pytest.approx(800_000, rel=0.02)
+    assert seen.arrivals is meter.acknowledged
+    assert (seen.standing, seen.waited) == (pytest.approx(0.01), pytest.approx(0.01))
+    assert seen.jitter == meter.queue.jitter > 0
+    assert (seen.sent_at, seen.in_flight) == (now - 0.01, 3_000)
+    assert seen.round_trip == seen.rtt == meter.rtt == pytest.approx(WAY + 0.01)
+
+
+def test_delay_that_grows_is_seen(meter):
+    now = fed(meter, 1.0, growth=0.002)
+    assert meter.observe(now, now, 0).usage is meter.trendline.usage is Usage.OVERUSED
+
+
+def test_the_newest_packet_is_not_that_of_a_feedback_that_was_late(meter):
+    meter.observe(1.0, 0.9, 0)
+    seen = meter.observe(1.1, 0.8, 0)
+    assert seen.sent_at == 0.9
+    assert seen.round_trip == pytest.approx(0.3)
+    assert seen.rtt == pytest.approx(0.1 + 0.2 / 8)
+
+
+@pytest.mark.parametrize("jump", [CLOCK_JUMP + 0.01, -CLOCK_JUMP - 0.01])
+def test_a_clock_that_jumps_begins_it_anew(meter, jump):
+    now = fed(meter, 1.0, growth=0.002)
+    meter.arrived(now, now + WAY + 0.2 + jump, 1_000)
+    seen = meter.observe(now + 0.1, now, 0)
+    assert seen.acknowledged is None
+    assert seen.usage is Usage.NORMAL
+    assert seen.standing == seen.waited == seen.jitter == 0
+
+
+def test_a_step_of_less_may_be_a_queue(meter):
+    now = fed(meter, 1.0)
+    fed(meter, 0.3, since=now, way=WAY + CLOCK_JUMP - 0.01)
+    assert meter.queue.standing == pytest.approx(CLOCK_JUMP - 0.01)
+
+
+def test_what_is_known_to_have_been_set_is_forgotten_however_little_it_shows(meter):
+    now = fed(meter, 1.0, growth=0.002)
+    meter.observe(now, now - 0.1, 0)
+    meter.clear()
+    fed(meter, 0.3, since=now, way=WAY + 1.0)
+    seen = meter.observe(now + 0.3, now + 0.29, 0)
+    assert seen.acknowledged == pytest.approx(800_000)
+    assert seen.usage is Usage.NORMAL
+    assert seen.standing == pytest.approx(0)
+    assert meter.rtt == pytest.approx(0.1 - 0.09 / 8)
