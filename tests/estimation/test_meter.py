@@ -75,3 +75,10 @@ def test_what_is_known_to_have_been_set_is_forgotten_however_little_it_shows(met
     assert seen.usage is Usage.NORMAL
     assert seen.standing == pytest.approx(0)
     assert meter.rtt == pytest.approx(0.1 - 0.09 / 8)
+
+
+def test_and_what_comes_then_is_measured_at_once(meter):
+    now = fed(meter, 1.0)
+    meter.clear()
+    now = fed(meter, 0.5, since=now, way=WAY - 2.0, growth=0.002)
+    assert meter.observe(now, now, 0).usage is Usage.OVERUSED
