@@ -30,8 +30,8 @@ def test_what_was_sent_since_the_last_report_counts(reported):
 
 def test_too_short_a_time_is_no_measurement(reported):
     reported.limited(1e6, 9e6, 0.0, 0)
-    assert reported.limited(300_000, 9e6, 0.09, 1_000_000) == 300_000
-    assert reported.limited(300_000, 9e9, 0.1, 1_000_000) == 1.5 * 80e6 + 1e4
+    assert reported.limited(300_000, 9e6, 0.14, 1_000_000) == 300_000
+    assert reported.limited(300_000, 9e9, 0.16, 1_000_000) == 1.5 * 50e6 + 1e4
 
 
 def test_without_loss_it_rises_by_eight_per_cent_a_second(reported):

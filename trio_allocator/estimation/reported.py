@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
+from .acknowledged import RECENT
 from .aimd import THROUGHPUT_ALLOWANCE, THROUGHPUT_FACTOR
 from .loss import GROWTH, LOW
-
-SHORTEST = 0.1
-"""What was sent in a shorter time makes no rate, s."""
 
 
 class ReportedRate:
@@ -65,7 +63,7 @@ class ReportedRate:
         """How far it may go by what was sent since the last time."""
         if self._measured_at is None:
             self._measured_at, self._total = now, total
-        elif now - self._measured_at >= SHORTEST:
+        elif now - self._measured_at >= RECENT:
             sent = 8 * (total - self._total) / (now - self._measured_at)
             self._most = THROUGHPUT_FACTOR * sent + THROUGHPUT_ALLOWANCE
             self._measured_at, self._total = now, total
