@@ -13,7 +13,17 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from . import churn, decisions, estimates, feedback, hot_path, lifetimes, negotiation, probing
+from . import (
+    churn,
+    decisions,
+    estimates,
+    estimator,
+    feedback,
+    hot_path,
+    lifetimes,
+    negotiation,
+    probing,
+)
 
 PARTS = {
     "hot_path": hot_path,
@@ -24,6 +34,7 @@ PARTS = {
     "decisions": decisions,
     "churn": churn,
     "feedback": feedback,
+    "estimator": estimator,
 }
 
 
