@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -71,6 +73,34 @@ def test_after_a_long_time_it_rises_by_no_more_than_a_second_s_worth():
     control.follow(0.5, 0.0, 1_000_000)
     control.follow(0.0, 60.0, 1_000_000)
     assert control.rate == pytest.approx(750_000 * 1.08)
+
+
+def followed(*losses):
+    """The limit after each of these, a second apart, where 100 Mbit/s are allowed otherwise."""
+    control = LossControl()
+    rates = []
+    for second, loss in enumerate(losses):
+        control.follow(loss, float(second), 100_000_000)
+        rates.append(control.rate)
+    return rates
+
+
+def test_without_loss_it_rises_faster_each_second_up_to_half_as_much_again():
+    rates = followed(*[1.0] * 9, *[0.02] * 6)[8:]
+    growths = [after / before - 1 for before, after in pairwise(rates)]
+    assert growths == pytest.approx([0.08, 0.16, 0.32, 0.5, 0.5, 0.5])
+
+
+def test_with_any_that_matters_it_begins_again_with_eight_per_cent():
+    rates = followed(*[1.0] * 9, 0.0, 0.0, 0.06, 0.0)
+    assert rates[-2] == pytest.approx(rates[-3] * (1 + 0.32 / 2))
+    assert rates[-1] == pytest.approx(rates[-2] * 1.08)
+
+
+def test_it_does_so_after_it_has_been_no_limit():
+    rates = followed(*[1.0] * 3, *[0.0] * 10, *[1.0] * 3, 0.0)
+    assert rates[12] is None
+    assert rates[-1] == pytest.approx(rates[-2] * 1.08)
 
 
 def counted(*periods):

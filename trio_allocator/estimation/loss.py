@@ -13,6 +13,12 @@ HIGH = 0.10
 GROWTH = 0.08
 """With little loss it rises by so much each second (libwebrtc); at `HIGH` no more."""
 
+ACCELERATION = 2.0
+"""Each second with no more than `LOW`, it rises by so many times more,"""
+
+GREATEST_GROWTH = 0.5
+"""up to this (both as where delay allows it: aimd.py)."""
+
 PERIOD = 0.5
 """Loss is judged over at least this, and up to twice, s,"""
 
@@ -20,7 +26,7 @@ FEWEST = 20
 """and so many packets (libwebrtc, `kLimitNumPackets`)."""
 
 
-def allowed(rate: float, loss: float, elapsed: float) -> float:
+def allowed(rate: float, loss: float, elapsed: float, growth: float = GROWTH) -> float:
     """The rate after a judgement: never more for more loss.
 
     Above 10 %: ``rate · (1 − loss / 2)`` (draft-ietf-rmcat-gcc-02, section 6). Below, it grows by
@@ -31,11 +37,12 @@ def allowed(rate: float, loss: float, elapsed: float) -> float:
         rate: The rate so far, bit/s.
         loss: 0 to 1.
         elapsed: Since the last judgement, s.
+        growth: Each second, up to 2 % of loss.
     """
     if loss > HIGH:
         return rate * (1 - 0.5 * loss)
     ease = min(1.0, (HIGH - loss) / (HIGH - LOW))
-    return rate * math.pow(1 + GROWTH * ease, elapsed)
+    return rate * math.pow(1 + growth * ease, elapsed)
 
 
 class LossControl:
@@ -47,6 +54,7 @@ class LossControl:
     """
 
     __slots__ = (
+        "_growth",
         "_judged_at",
         "_lost",
         "_old_lost",
@@ -63,6 +71,7 @@ class LossControl:
         self._lost = self._total = self._old_lost = self._old_total = 0
         self._since: float | None = None
         self._judged_at: float | None = None
+        self._growth = GROWTH
 
     def count(self, received: int, lost: int) -> None:
         """So many packets have been received and lost.
@@ -112,5 +121,9 @@ class LossControl:
         self._judged_at = now
         self.loss = loss
         limit = rate if self.rate is None else min(self.rate, rate)
-        limit = allowed(limit, loss, elapsed)
+        limit = allowed(limit, loss, elapsed, self._growth)
         self.rate = limit if limit < rate else None
+        if loss > LOW:
+            self._growth = GROWTH
+        else:
+            self._growth = min(self._growth * math.pow(ACCELERATION, elapsed), GREATEST_GROWTH)
