@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from trio_allocator.estimation import Pacer, PacketResult, SendSideEstimator
+from trio_allocator.estimation import (
+    Pacer,
+    PacketResult,
+    RetransmissionBudget,
+    SendSideEstimator,
+)
 
 ONE_WAY = 0.05
 """s; as RFC 8867, section 5.1."""
@@ -83,6 +88,8 @@ class Trace:
     """Sent at, bytes, wait in the queue or None for lost."""
     estimates: list[tuple[float, int]] = field(default_factory=list)
     arrivals: list[tuple[float, int]] = field(default_factory=list)
+    repeated: list[tuple[float, int]] = field(default_factory=list)
+    """Retransmissions: sent at, bytes."""
     padding: int = 0
 
     def estimate_at(self, time):
@@ -133,7 +140,7 @@ class Sender:
         seed=7,
     ):
         self.estimator = SendSideEstimator() if estimator is None else estimator
-        self.pacer: Pacer[None] = Pacer(self.estimator.estimate, factor=pacing)
+        self.pacer: Pacer[int | None] = Pacer(self.estimator.estimate, factor=pacing)
         self.begin = begin
         self.demand = demand
         self.pauses = pauses
@@ -167,6 +174,14 @@ class Sender:
             self.pacer.enqueue(None, min(size, PACKET), now)
             size -= PACKET
 
+    def sent(self, sequence, packet, size, now):
+        """A packet left the pacer."""
+
+    def heard(self, results, now):
+        """Feedback came."""
+        self.estimator.feedback(results, now)
+        self.pacer.set_bitrate(self.estimator.estimate, now)
+
     def feedback(self):
         """What a recorder would report now: everything from the last report to the newest."""
         results = [
@@ -175,6 +190,47 @@ class Sender:
         ]
         self.reported = max(self.reported, self.highest)
         return results
+
+
+class RepeatingSender(Sender):
+    """Its receiver wants what is lost, again and again; a budget says how much of that it gets.
+
+    Args:
+        wants: Which numbers the receiver asks for in each report, of those that are
+            missing and of all that were sent of late; those that are missing, if not given.
+    """
+
+    def __init__(self, *args, wants=lambda missing, _late: missing, **options):
+        super().__init__(*args, **options)
+        self.budget = RetransmissionBudget(self.estimator.estimate)
+        self.wants = wants
+        self.late: dict[int, int] = {}
+        self.missing: set[int] = set()
+        self.repeats: dict[int, int] = {}
+
+    def sent(self, sequence, packet, size, now):
+        if packet is None:
+            self.late[sequence] = size
+            self.late.pop(sequence - 200, None)
+        else:
+            self.repeats[sequence] = packet
+            self.trace.repeated.append((now, size))
+
+    def heard(self, results, now):
+        super().heard(results, now)
+        self.budget.set_bitrate(self.estimator.estimate, now)
+        self.budget.set_rtt(self.estimator.explain().rtt or ONE_WAY)
+        for sequence, arrival in results:
+            number = self.repeats.pop(sequence, sequence)
+            if arrival is None:
+                self.missing.add(number)
+            else:
+                self.missing.discard(number)
+        self.missing.intersection_update(self.late)
+        for number in sorted(self.wants(self.missing, self.late)):
+            size = self.late[number] + 2
+            if self.budget.allow(number, size, now):
+                self.pacer.enqueue(number, size, now, priority=1)
 
 
 def run(link, senders, duration):
@@ -191,9 +247,10 @@ def run(link, senders, duration):
         at(sender.begin, "pace", sender)
         at(sender.begin, "sample", sender)
 
-    def transmit(sender, now, size, cluster):
+    def transmit(sender, now, packet, size, cluster):
         sequence = sender.sequence
         sender.sequence += 1
+        sender.sent(sequence, packet, size, now)
         sender.estimator.packet_sent(sequence, size, now, cluster)
         through = link.send(now, size)
         sender.trace.packets.append((now, size, None if through is None else through[1]))
@@ -218,8 +275,7 @@ def run(link, senders, duration):
             at(now + sender.interval, "report", sender)
             continue
         elif what == "feedback":
-            sender.estimator.feedback(data, now)
-            sender.pacer.set_bitrate(sender.estimator.estimate, now)
+            sender.heard(data, now)
         elif what == "sample":
             sender.estimator.advance(now)
             sender.trace.estimates.append((now, sender.estimator.estimate))
@@ -231,10 +287,10 @@ def run(link, senders, duration):
             if probe is not None:
                 sender.pacer.start_probe(probe, now)
         while (departure := sender.pacer.pop(now)) is not None:
-            transmit(sender, now, departure.size, departure.cluster)
+            transmit(sender, now, departure.packet, departure.size, departure.cluster)
         while sender.padding and (due := sender.pacer.padding_due(now)):
             size = min(due, PACKET)
-            transmit(sender, now, size, sender.pacer.padding_sent(size))
+            transmit(sender, now, None, size, sender.pacer.padding_sent(size))
             sender.trace.padding += size
         upcoming = sender.pacer.next_send_time
         if upcoming < math.inf and upcoming != sender.armed:
