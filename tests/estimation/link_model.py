@@ -211,7 +211,7 @@ class RepeatingSender(Sender):
     def sent(self, sequence, packet, size, now):
         if packet is None:
             self.late[sequence] = size
-            self.late.pop(sequence - 200, None)
+            self.late.pop(sequence - 100, None)
         else:
             self.repeats[sequence] = packet
             self.trace.repeated.append((now, size))

@@ -66,10 +66,10 @@ def test_that_is_so_if_the_receiver_asks_for_everything_that_was_ever_sent():
 
 def test_without_a_budget_it_would_be_the_end(monkeypatch):
     """The model has teeth: what the budget is there for does happen in it."""
-    sender = RepeatingSender(wants=everything)
+    sender = RepeatingSender()
     monkeypatch.setattr(sender.budget, "allow", lambda *_: True)
-    trace = alone(Link(OVERLOAD, queue=6_000), 16, sender)
-    assert share_repeated(trace, 15, 16) > 10
+    trace = alone(Link([(0, 1_000_000), (4, 300_000)], queue=6_000), 7, sender)
+    assert share_repeated(trace, 4, 7) > 3
 
 
 @pytest.mark.parametrize("rate", [100_000, 200_000])
