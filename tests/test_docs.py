@@ -26,6 +26,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import cited_tests
+import constants
 import proofs
 import pytest
 import trio
@@ -33,11 +34,17 @@ import trio.testing
 from hypothesis import settings
 
 import trio_allocator
+import trio_allocator.estimation
 import trio_allocator.receiver
 import trio_allocator.testing
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+OF_THE_WIRE = {
+    *("chunks", "feedback", "loss_reader", "peer_clock", "reader", "recorder", "reports", "rtcp"),
+}
+"""Modules of the estimation whose constants are the formats' own, and are told in words."""
 
 LONGEST = 120
 """Virtual seconds that a block may take: an endless loop is a failure, not a hang."""
@@ -145,7 +152,12 @@ def test_the_code_of_the_documentation_runs(block, monkeypatch):
 
 @pytest.mark.parametrize(
     "module",
-    [trio_allocator, trio_allocator.receiver, trio_allocator.testing],
+    [
+        trio_allocator,
+        trio_allocator.estimation,
+        trio_allocator.receiver,
+        trio_allocator.testing,
+    ],
     ids=attrgetter("__name__"),
 )
 def test_the_reference_names_everything_public(module):
@@ -157,6 +169,18 @@ def test_the_reference_names_everything_public(module):
         if not name.startswith("_") and not inspect.ismodule(value)
     }
     assert public <= documented, public - documented
+
+
+def test_the_estimator_s_constants_are_on_its_page_with_what_they_are():
+    page = (ROOT / "docs" / "estimation.md").read_text(encoding="utf-8")
+    folder = ROOT / "trio_allocator" / "estimation"
+    shown = " ".join(re.findall(r"^```\{constants\} (.*)$", page, re.MULTILINE)).split()
+    assert len(shown) == len(set(shown))
+    for path in folder.glob("*.py"):
+        found = constants.constants(path)
+        if found and path.stem not in OF_THE_WIRE:
+            assert f"trio_allocator.estimation.{path.stem}" in shown, path.stem
+            assert all(constant.text for constant in found), found
 
 
 def test_the_readme_shows_code():

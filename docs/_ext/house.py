@@ -13,6 +13,10 @@
 ``layers``
     The layers of the package and what each may import.
 
+``constants``
+    The constants of modules, with their values, their units and their sources, as the modules
+    have them. Arguments: ``package.module`` for each.
+
 ``command-line``
     What ``--help`` says, for the program and for each of its commands.
 
@@ -30,6 +34,7 @@ from typing import Any, ClassVar
 from unittest import mock
 
 import cited_tests
+import constants
 import layers
 import proofs
 import state_diagrams
@@ -180,6 +185,30 @@ class Layers(SphinxDirective):
         return [_table(["layer", "modules", "what for", "may import"], [13, 25, 35, 27], rows)]
 
 
+class Constants(SphinxDirective):
+    """``constants``: see the module."""
+
+    required_arguments = 1
+    optional_arguments = 9
+
+    def run(self) -> list[nodes.Node]:
+        """Write one table for all of them."""
+        rows: list[list[nodes.Node]] = []
+        for name in self.arguments:
+            path = cited_tests.ROOT.joinpath(*name.split(".")).with_suffix(".py")
+            self.env.note_dependency(str(path))
+            short = path.stem
+            rows += [
+                [
+                    nodes.paragraph("", "", nodes.literal(text=f"{short}.{constant.name}")),
+                    nodes.paragraph("", "", nodes.literal(text=constant.value)),
+                    nodes.container("", *self.parse_text_to_nodes(constant.text)),
+                ]
+                for constant in constants.constants(path)
+            ]
+        return [_table(["constant", "value", "what it is, and its source"], [28, 12, 60], rows)]
+
+
 class CommandLine(SphinxDirective):
     """``command-line``: see the module."""
 
@@ -212,6 +241,14 @@ class CommandLine(SphinxDirective):
 _INSTEAD = {"trio_allocator.watching.Watch": "Watchable"}
 """What an annotation says to what a reader is shown."""
 
+_HOMES = (
+    "trio_allocator",
+    "trio_allocator.estimation",
+    "trio_allocator.receiver",
+    "trio_allocator.testing",
+)
+"""Where public names are, in the order they are looked for."""
+
 _TYPE_VARIABLES = ("T", "T_co")
 
 
@@ -228,7 +265,7 @@ def _resolve(
     python = env.domains.python_domain
     # `TrackKind` and `Track.kind`, whichever module defines them, by their public names.
     for name in (".".join(local), local[-1], ".".join(local[-2:])):
-        for home in ("trio_allocator", "trio_allocator.receiver", "trio_allocator.testing"):
+        for home in _HOMES:
             if f"{home}.{name}" in python.objects:
                 return python.resolve_xref(
                     env, node["refdoc"], app.builder, "obj", f"{home}.{name}", node, text
@@ -243,6 +280,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("promises", Promises)
     app.add_directive("proofs", Proofs)
     app.add_directive("layers", Layers)
+    app.add_directive("constants", Constants)
     app.add_directive("command-line", CommandLine)
     app.connect("missing-reference", _resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
