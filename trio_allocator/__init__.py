@@ -4,10 +4,23 @@ Open an allocator with `open_allocator`, register a receiver for each track, del
 estimates, and obey the messages: see the README.
 """
 
+from .deciding import (
+    Act as Act,
+    Decision as Decision,
+    DecisionChannel as DecisionChannel,
+    DecisionReason as DecisionReason,
+)
+from .engine.blockers import Blocker as Blocker
+from .engine.causes import Cause as Cause
+from .engine.explanation import (
+    Explanation as Explanation,
+    ReceiverExplanation as ReceiverExplanation,
+)
 from .engine.policies import Claim as Claim, Policy as Policy, Shares as Shares
 from .engine.probe_status import ProbeStatus as ProbeStatus
 from .engine.registry import PolicyName as PolicyName
 from .engine.settings import SettingChanges as SettingChanges, Settings as Settings
+from .engine.statistics import AllocatorStatistics as AllocatorStatistics
 from .engine.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
 from .interface import (
     ConnectionAllocator as ConnectionAllocator,

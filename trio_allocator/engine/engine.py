@@ -10,6 +10,7 @@ from __future__ import annotations
 from ..messages import GrantReason
 from ..options import ReceiverOptions
 from ..tracks import Track
+from .causes import Cause
 from .estimates import Estimates
 from .ledger import Ledger
 from .negotiation import Negotiation, RefusalKind
@@ -20,6 +21,7 @@ from .prober import Demand, Prober
 from .receiver import Receiver
 from .settings import NEVER, Settings
 from .settlement import Effect, RequestWithdrawn, Settlement
+from .tally import Tally
 
 
 class Engine:
@@ -32,6 +34,12 @@ class Engine:
         now: When it starts, s.
         initial_estimate: An estimate known from the start, bit/s, or None.
         policy: A user's way to share, or None for the built-in one.
+
+    Attributes:
+        cause: The event handled last.
+        by_time: So many of the effects due now were brought by time, before that event.
+        tally: What has happened, counted.
+        registered: How many have ever registered.
     """
 
     def __init__(
@@ -47,11 +55,14 @@ class Engine:
         self.prober: Prober = Prober(settings, self.meter, now)
         self.estimates: Estimates = Estimates(settings.estimate_timeout)
         self.ledger: Ledger = Ledger()
-        self.settlement: Settlement = Settlement(settings, self.ledger, policy)
+        self.tally: Tally = Tally()
+        self.settlement: Settlement = Settlement(settings, self.ledger, policy, self.tally)
+        self.cause: Cause = Cause.TIME
+        self.by_time: int = 0
         self.answers: int = 0
         self.breaches: int = 0
         self._now = now
-        self._last_id = 0
+        self.registered: int = 0
         self._budget = 0
         self._awaiting = False
         self._steady_at = NEVER
@@ -71,9 +82,9 @@ class Engine:
         account: PaddingAccount,
     ) -> Receiver:
         """A receiver joins with what it already sends; that is allocated without question."""
-        self._begin(now)
-        self._last_id += 1
-        receiver = Receiver(self._last_id, track, options, bandwidth)
+        self._begin(now, Cause.REGISTRATION)
+        self.registered += 1
+        receiver = Receiver(self.registered, track, options, bandwidth)
         self.ledger.add(receiver)
         self.settlement.refresh(now, receiver)
         if options.can_pad:
@@ -83,7 +94,7 @@ class Engine:
 
     def leave(self, now: float, receiver: Receiver) -> None:
         """A receiver is gone; what it held is free."""
-        self._begin(now)
+        self._begin(now, Cause.LEAVING)
         self.settlement.forget(receiver)
         self.prober.padding.leave(receiver.id)
         self.ledger.remove(receiver)
@@ -91,7 +102,8 @@ class Engine:
 
     def update_estimate(self, now: float, bitrate: int) -> None:
         """The newest estimate has come."""
-        self._begin(now)
+        self._begin(now, Cause.ESTIMATE)
+        self.tally.estimates += 1
         self.estimates.update(now, bitrate)
         self.settlement.caution.note(now, bitrate)
         self.settlement.calm.note(now, bitrate)
@@ -100,7 +112,8 @@ class Engine:
 
     def request(self, now: float, receiver: Receiver, bitrate: int) -> None:
         """A receiver wants another allocation. Judged against what it holds (G9)."""
-        self._begin(now)
+        self._begin(now, Cause.REQUEST)
+        self.tally.requests += 1
         # To keep a promise is the second half of an answer, and to repeat it is nothing (G3).
         keeps_word = receiver.negotiation is Negotiation.PLEDGED
         repeats = self._awaiting and bitrate == receiver.claim
@@ -124,7 +137,7 @@ class Engine:
         Raises:
             AnswerError: See `Negotiator.counts`; or `bitrate` is not below the allocation.
         """
-        self._begin(now)
+        self._begin(now, Cause.ANSWER)
         negotiator = self.settlement.negotiator
         if not negotiator.counts(receiver, request_id):
             return False
@@ -135,11 +148,13 @@ class Engine:
             )
         self.answers += 1
         if accepted:
+            self.tally.accepted += 1
             negotiator.accept(receiver)
             self.settlement.refresh(now, receiver)
             if bitrate is not None:
                 self._request(receiver, bitrate)
         else:
+            self.tally.rejected += 1
             negotiator.reject(now, receiver, self.estimates.value or 0)
             self.settlement.unplan(receiver)
         self._settle(await_others=True)
@@ -154,14 +169,14 @@ class Engine:
         account: PaddingAccount,
     ) -> None:
         """A ladder or options change; effective in this call."""
-        self._begin(now)
+        self._begin(now, Cause.CONFIGURE)
         if (track, options) != (receiver.track, receiver.options):
             self._configure(receiver, track, options, account)
         self._settle()
 
     def force(self, now: float, receiver: Receiver, bitrate: int) -> None:
         """The application lowers an allocation without negotiation; the claim stays."""
-        self._begin(now)
+        self._begin(now, Cause.FORCE)
         if bitrate < receiver.allocation:
             self.settlement.withdraw(receiver)
             self.settlement.force(now, receiver, bitrate, GrantReason.FORCED)
@@ -178,12 +193,13 @@ class Engine:
             heard_until: Whoever had to answer by then has had its turn; later deadlines are not
                 judged yet, even if they have passed.
         """
-        self._begin(now)
+        self._begin(now, Cause.TIME)
         estimate = self.estimates.value or 0
         expired = self.settlement.negotiator.expire(now, estimate, heard_until)
         for receiver, kind in expired:
             self.settlement.unplan(receiver)
             if kind is RefusalKind.SILENT:
+                self.tally.silent += 1
                 self.settlement.effects.append(RequestWithdrawn(receiver.id))
             else:
                 self._punish(receiver)
@@ -214,8 +230,9 @@ class Engine:
 
     # --- one event ---------------------------------------------------------------------------
 
-    def _begin(self, now: float) -> None:
+    def _begin(self, now: float, cause: Cause) -> None:
         """Let happen what time alone has brought, but for negotiation deadlines."""
+        self.cause = cause
         self._now = now
         self._budget = self.ledger.committed
         due = len(list(self.settlement.holds_over(now))) > 0
@@ -228,11 +245,13 @@ class Engine:
             due = True
         if self.estimates.stale_at <= now:
             self.estimates.forget()
+            self.tally.estimates_stopped += 1
             self.settlement.unplan_everything()
             due = True
         if due:
             self._settle()
             self._budget = self.ledger.committed
+        self.by_time = len(self.settlement.effects)
 
     def _pardon(self, now: float, estimate: int | None) -> None:
         for receiver in self.settlement.negotiator.lapsed(now, estimate):

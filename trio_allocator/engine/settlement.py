@@ -20,6 +20,7 @@ from .negotiator import Negotiator
 from .policies import Policy, PolicyError, PolicyShares, Sharing
 from .receiver import Receiver
 from .settings import NEVER, Settings
+from .tally import CountedCalm, Tally
 
 
 @frozen
@@ -47,16 +48,19 @@ class Settlement:
         settings: How it behaves.
         ledger: The books.
         policy: A user's way to share, or None for the built-in one.
+        tally: Where it counts what it does.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, policy: Policy | None) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, policy: Policy | None, tally: Tally | None = None
+    ) -> None:
         self._settings = settings
         self._ledger = ledger
+        self._tally = tally or Tally()
         self.negotiator: Negotiator = Negotiator(settings)
         self.caution: Caution = Caution(settings.hold)
-        self.calm: Calm = Calm(
-            IDEAL if settings.estimates == "ideal" else RAMPING, settings.hold, self._restlessness
-        )
+        temper = IDEAL if settings.estimates == "ideal" else RAMPING
+        self.calm: Calm = CountedCalm(temper, settings.hold, self._restlessness, self._tally)
         self.sharing: Sharing = self._sharing_by(policy)
         self.effects: list[Effect] = []
         self.holds: OrderedDict[int, float] = OrderedDict()  # all last as long: ends ascend
@@ -133,6 +137,7 @@ class Settlement:
         if receiver.projected < receiver.allocation:
             if receiver.refusal is None:
                 self.effects.append(self.negotiator.ask(now, receiver))
+                self._tally.asked += 1
                 self.sharing.index(receiver)
             else:
                 self._pending[receiver.id] = receiver
@@ -162,6 +167,7 @@ class Settlement:
     def tell(self, receiver: Receiver, reason: GrantReason) -> None:
         """Let a receiver know what it holds."""
         self.effects.append(AllocationGranted(receiver.allocation, reason, receiver.id))
+        self._tally.grants[reason] += 1
 
     def refresh(self, now: float, receiver: Receiver) -> None:
         """Bring what depends on claim, allocation and negotiation up to date."""
@@ -190,6 +196,7 @@ class Settlement:
         """Take back the outstanding request of a receiver, if there is one."""
         if receiver.request is not None:
             self.negotiator.withdraw(receiver)
+            self._tally.withdrawn += 1
             self.effects.append(RequestWithdrawn(receiver.id))
             if receiver.projected < receiver.allocation:
                 self.unplan(receiver)
@@ -252,6 +259,7 @@ class Settlement:
         receiver.held_until = now + self._settings.hold
         self.lowered = True
         self.holds[receiver.id] = receiver.held_until
+        self._tally.held += 1
 
     def _drop_hold(self, receiver: Receiver) -> None:
         if receiver.held_until is not None:
