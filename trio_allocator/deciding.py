@@ -234,7 +234,7 @@ class Herald:
                 del self._held[receiver_id]
 
     def _tell_all(self, effects: Sequence[Effect], cause: Cause) -> None:
-        following: list[Effect | None] = [*effects[1:], None]
+        following: list[Effect | None] = [*effects, None][1:]
         for effect, after in zip(effects, following, strict=True):
             receiver_id = effect.receiver_id
             if receiver_id not in self._held:
