@@ -62,6 +62,7 @@ def test_what_is_no_real_number_is_a_type_error(value):
         lambda: quantities.bitrate("rate", value),
         lambda: quantities.size("rate", value),
         lambda: quantities.positive("rate", value, "seconds"),
+        lambda: quantities.share("rate", value),
     ):
         with pytest.raises(TypeError, match="rate"):
             check()
@@ -105,6 +106,18 @@ def test_infinity_only_where_it_means_something():
     assert quantities.positive("time", math.inf, "seconds", infinite=True) == math.inf
     with pytest.raises(ValueError, match="finite"):
         quantities.positive("time", math.inf, "seconds")
+
+
+@pytest.mark.invariant("I1")
+def test_a_share_is_a_float_from_nothing_to_all():
+    for value in (0, 1, 0.5, Fraction(1, 3)):
+        assert type(quantities.share("share", value)) is float
+    for value in (-0.01, 1.01, math.nan, math.inf, 10**400):
+        with pytest.raises(ValueError, match="share must be from 0 to 1"):
+            quantities.share("share", value)
+    for other in (True, None, "1"):
+        with pytest.raises(TypeError, match="share"):
+            quantities.share("share", other)
 
 
 @pytest.mark.invariant("I1")

@@ -16,12 +16,18 @@ from .engine.explanation import (
     Explanation as Explanation,
     ReceiverExplanation as ReceiverExplanation,
 )
+from .engine.layered import LayeredPolicy as LayeredPolicy
 from .engine.policies import Claim as Claim, Policy as Policy, Shares as Shares
 from .engine.probe_status import ProbeStatus as ProbeStatus
 from .engine.registry import PolicyName as PolicyName
-from .engine.settings import SettingChanges as SettingChanges, Settings as Settings
+from .engine.settings import (
+    EstimateSource as EstimateSource,
+    SettingChanges as SettingChanges,
+    Settings as Settings,
+)
 from .engine.statistics import AllocatorStatistics as AllocatorStatistics
 from .engine.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
+from .engine.water_filling import WaterFillingPolicy as WaterFillingPolicy
 from .interface import (
     ConnectionAllocator as ConnectionAllocator,
     ReceiverHandle as ReceiverHandle,

@@ -223,7 +223,7 @@ class Herald:
     def _tell_of_members(self) -> None:
         engine = self._engine
         if engine.cause is Cause.REGISTRATION:
-            joined = engine.ledger[engine.registered]
+            joined = engine.ledger[engine.ledger.entered]
             self._put(
                 engine.cause, joined.id, Act.JOINED, joined.allocation, DecisionReason.REGISTERED
             )

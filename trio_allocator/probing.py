@@ -77,7 +77,7 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
             nursery: Where its tasks run.
             initial_estimate: An estimate known from the start, bit/s.
             policy: How to share: by name, or a way of your own; see `PolicyName` and `Policy`.
-                None for the default, ``"fair"``.
+                None for the default, ``"layered"``.
             **settings: See `Settings`.
 
         Raises:
@@ -330,7 +330,7 @@ def open_allocator(
         initial_estimate: An estimate known from the start, bit/s. Without one nothing is granted
             before the first `update_bandwidth_estimation`.
         policy: How to share: by name, or a way of your own; see `PolicyName` and `Policy`.
-            None for the default, ``"fair"``.
+            None for the default, ``"layered"``.
         **settings: See `Settings`.
 
     Returns:

@@ -97,6 +97,19 @@ def positive(name: str, value: object, unit: str, *, infinite: bool = False) -> 
     return number
 
 
+def share(name: str, value: object) -> float:
+    """Check a share of something.
+
+    Raises:
+        TypeError: It is not a real number.
+        ValueError: It is not from 0 to 1.
+    """
+    number = _real(name, value, "a share")
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
+    return float(number)
+
+
 def flag(name: str, value: object) -> bool:
     """Check a yes-or-no argument.
 

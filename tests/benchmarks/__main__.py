@@ -13,7 +13,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from . import churn, decisions, estimates, hot_path, lifetimes, negotiation, probing
+from . import churn, decisions, estimates, feedback, hot_path, lifetimes, negotiation, probing
 
 PARTS = {
     "hot_path": hot_path,
@@ -23,6 +23,7 @@ PARTS = {
     "probing": probing,
     "decisions": decisions,
     "churn": churn,
+    "feedback": feedback,
 }
 
 

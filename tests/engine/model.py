@@ -17,6 +17,8 @@ FALLING = 0.95
 LONGEST_WAIT = 10.1
 """G9: no raise is kept back for longer, if the estimate would carry it; and lows are remembered in
 tenths of a second."""
+BUCKET = 0.1
+"""P1: a maximum may be remembered for so long too long, s."""
 
 
 # --- what one receiver could hold ----------------------------------------------------------------
@@ -26,6 +28,12 @@ def lacks(r: Any) -> int:
     """What would be of use to it: a step, or all that it waits for if any part is of use."""
     elastic = r.options.elastic and not steps(r)
     return want(r) - r.projected if elastic else need(r, r.projected)
+
+
+def lacking(engine: Any, r: Any, level: int) -> int:
+    """What must be free for it to be raised: more than a step, where a bar of the policy says so."""
+    bar = int(engine.settlement.sharing.bars().get(r.id, 0))
+    return max(need(r, level), bar - level)
 
 
 def idle(r: Any) -> bool:
@@ -160,6 +168,7 @@ def check_shares(engine: Any, witness: Witness, status: Any, event: str) -> None
 
     After an answer nobody is asked anew as long as others owe theirs (G5).
     """
+    assert engine.settlement.policy_fault is None, "L3: the policy failed"
     deferred = event == "answer" and bool(engine.settlement.negotiator.outstanding)
     estimate = engine.estimates.value
     everyone = list(engine.ledger)
@@ -178,6 +187,9 @@ def check_shares(engine: Any, witness: Witness, status: Any, event: str) -> None
         )
         assert not engine.settlement._pending, "A6: a cut is planned while the estimate is unknown"
         return
+    for r in everyone:
+        bar = status.bars.get(r.id, 0)
+        assert not bar or (r.projected < bar <= want(r)), "G2: a bar above all that it wants"
     slack = estimate - sum(r.projected for r in everyone)
     if status.ceiling is not None:
         assert status.ceiling < estimate, "G9: a ceiling that keeps nothing back"
@@ -224,14 +236,15 @@ def check_shares(engine: Any, witness: Witness, status: Any, event: str) -> None
         if kept_back and max(kept_back) > priority:
             continue
         room = slack
-        assert need(r, level) > room, f"G2: a step of {r.id} fits"
+        lack = lacking(engine, r, level)
+        assert lack > room, f"G2: a step of {r.id} fits"
         if deferred:
             continue
         room += sum(extra(o) for o in everyone if o.options.priority < priority)
-        assert need(r, level) > room, f"G6: lower classes keep what {r.id} waits for"
+        assert lack > room, f"G6: lower classes keep what {r.id} waits for"
         if within:
             room += sum(extra(o) for o in everyone if o.options.priority == priority)
-            assert need(r, level) > room, f"G8: others have more while {r.id} lacks its minimum"
+            assert lack > room, f"G8: others have more while {r.id} lacks its minimum"
     if not engine.settlement.negotiator._outstanding:
         assert committed == sum(r.projected for r in everyone), "G2: nothing under way, yet planned"
 
@@ -248,7 +261,10 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
     caught_up = engine.wake_at > now
     steady = estimate is not None and not witness.falls(now, estimate)
     allowed = steady and committed <= estimate and not engine.settlement.negotiator._outstanding
-    useful = [r for r in everyone if waits(r) and lacks(r) > (estimate or 0) - committed]
+    free = (estimate or 0) - committed
+    useful = [
+        r for r in everyone if waits(r) and max(lacks(r), lacking(engine, r, r.projected)) > free
+    ]
     if status == "PROBING":
         assert estimate is not None, "P1: without a live estimate"
         assert target <= max(2 * estimate, 200_000), "P4: above the cap"
@@ -260,8 +276,8 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
         assert not any(r.allocation for r in waiting), "P5: though one who waits holds something"
     elif caught_up and status == "IDLE" and padding._ring:
         # A single bit/s is not worth a probe.
-        free = (estimate or 0) - committed
         needed = [r.id for r in useful if need(r, r.allocation) > max(1, free)]
+        allowed &= estimate is not None and not witness.falls(now, estimate, 2.0 + BUCKET)
         assert not (allowed and needed), f"P1: {needed} wait, and nothing is probed"
     stuck = engine.estimates.ever and waiting and not any(r.allocation for r in waiting)
     if caught_up and stuck and padding._ring:
@@ -332,8 +348,8 @@ class Witness:
             self.estimates = [(t, e) for t, e in self.estimates if now < t + LONGEST_WAIT]
             self.estimates.append((now, estimate))
 
-    def falls(self, now: float, estimate: int) -> bool:
-        return any(estimate < FALLING * e for t, e in self.estimates if now < t + 2)
+    def falls(self, now: float, estimate: int, window: float = 2.0) -> bool:
+        return any(estimate < FALLING * e for t, e in self.estimates if now < t + window)
 
     def carried(self, now: float) -> int:
         """What every estimate of the last ten seconds would have carried."""
@@ -440,6 +456,8 @@ class Witness:
         served = not reasons.isdisjoint({"GRANTED", "FORCED"}) or any(
             r.projected > r.allocation for r in engine.ledger
         )
+        if not hasattr(engine.settlement.sharing, "_shelves"):
+            return  # what it was needed for, a policy may think better of
         total = sum(r.allocation for r in engine.ledger)
         assert served or total + cut > engine.estimates.value, (
             "N4: a breach costs what is not needed"
@@ -452,6 +470,8 @@ class Witness:
         granted = {e.receiver_id for e in effects if getattr(e, "reason", None)}
         served = [o for o in everyone if want(o) > o.allocation or o.id in granted]
         raised = any(getattr(e, "reason", None) and e.reason.name == "GRANTED" for e in effects)
+        if served and not hasattr(engine.settlement.sharing, "_shelves"):
+            return  # a policy serves those who wait as it likes, out of what refusers hold as well
         if raised or sum(o.held for o in self.seen.values()) <= estimate:
             # Not overuse: it makes room for those before it, and only those after them can.
             ceiling = max((o.options.priority for o in served), default=0)

@@ -487,7 +487,7 @@ def test_there_is_no_probe_while_anything_is_negotiated_though_there_is_no_overu
 
 @pytest.mark.invariant("A6", "P1")
 def test_padding_dies_with_the_estimate_though_the_next_one_comes_at_that_instant():
-    engine = opened(500_000, estimate_timeout=2.0)
+    engine = opened(500_000, estimate_timeout=2.0, probe_reach=2.0)
     account = PaddingAccount()
     receiver = joined(engine, 110_000, 100_000, 300_000, 500_000, can_pad=False)
     reconfigured(engine, receiver, account=account, can_pad=True)

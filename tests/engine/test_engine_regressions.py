@@ -347,7 +347,7 @@ def test_who_gives_one_bit_at_a_time_breaks_its_promise():
 
 @pytest.mark.invariant("P4")
 def test_who_can_use_any_part_is_probed_for_with_all_that_it_lacks():
-    engine = opened(300_000)
+    engine = opened(300_000, probe_reach=2.0)
     receiver = joined(engine, 0, elastic=True)
     engine.request(NOW, receiver, 500_000)
     assert receiver.allocation == 300_000

@@ -10,13 +10,8 @@ from attrs import evolve
 from tests.engine.support import NOW, record
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiation import Negotiation, Refusal, RefusalKind
-from trio_allocator.engine.policies import (
-    Claim,
-    PolicyError,
-    PolicyShares,
-    Shares,
-    check_shares,
-)
+from trio_allocator.engine.policies import Claim, PolicyError, Shares, check_shares
+from trio_allocator.engine.policy_shares import PolicyShares
 
 CLAIM = Claim(
     receiver_id=1,
@@ -135,12 +130,20 @@ def test_when_another_mode_holds_it_is_asked_again():
 
 
 @pytest.mark.invariant("C2")
-def test_a_policy_that_names_no_range_is_asked_each_time():
+def test_a_policy_that_names_no_range_is_asked_at_every_other_capacity():
     desk = Desk(record(300))
     desk.range = ()
-    desk.settle(500)
-    desk.settle(500)
-    assert len(desk.asked) == 2
+    for capacity in (500, 500, 501, 500):
+        desk.settle(capacity)
+    assert [capacity for _, capacity in desk.asked] == [500, 501, 500]
+
+
+@pytest.mark.invariant("C2", "N8")
+def test_with_a_refuser_it_is_asked_at_every_other_capacity_whatever_the_range():
+    desk = Desk(refusing(record(300, pausable=True)), lowest=0, highest=1000)
+    for capacity in (500, 500, 501):
+        desk.settle(capacity)
+    assert [capacity for _, capacity in desk.asked] == [500, 501]
 
 
 @pytest.mark.invariant("C2")
@@ -160,7 +163,8 @@ def test_it_is_told_what_a_receiver_holds_wants_and_can_be_brought_down_to():
     )
     desk = Desk(receiver, choose=wanted)
     desk.settle(10_000)
-    assert desk.claims == (Claim(4, 2, 0.5, 330, 110, 110, 660, (110, 330, 550, 660), False, NOW),)
+    levels, steps = (110, 330, 550, 660), (110, 330, 550, 770)
+    assert desk.claims == (Claim(4, 2, 0.5, 330, 110, 110, 660, levels, False, NOW, steps),)
 
 
 def test_without_a_ladder_there_are_no_levels_and_it_may_be_elastic():
@@ -193,17 +197,27 @@ def test_who_cannot_be_asked_keeps_what_it_holds():
     assert desk.claims[0].levels == (550,)
 
 
-@pytest.mark.invariant("G9", "N2")
-@pytest.mark.parametrize("state", ["held", "asked"])
-def test_who_waits_out_a_hold_or_is_asked_wants_no_more_for_now(state):
+@pytest.mark.invariant("G9")
+def test_who_waits_out_a_hold_wants_no_more_for_now():
     receiver = wanting(record(330, 100, 300, 500), 550)
-    if state == "held":
-        receiver.held_until = NOW + 5
-    else:
-        receiver.negotiation = Negotiation.ASKED
+    receiver.held_until = NOW + 5
     desk = Desk(receiver)
     desk.settle(10_000)
     assert (desk.claims[0].wanted, desk.claims[0].lowest) == (330, 110)
+
+
+@pytest.mark.invariant("N2", "N7")
+@pytest.mark.parametrize("ladder", [(100, 300, 500), ()])
+@pytest.mark.parametrize("negotiate", [True, False])
+def test_who_is_asked_stays_asked_or_is_let_off_and_nothing_between(ladder, negotiate):
+    receiver = wanting(record(330, *ladder, min_bitrate=100, pausable=True, elastic=True), 550)
+    desk = Desk(receiver)
+    desk.ledger.project(receiver, 50)
+    receiver.negotiation = Negotiation.ASKED
+    desk.settle(10_000, negotiate=negotiate)
+    claim = desk.claims[0]
+    assert (claim.lowest, claim.minimum, claim.wanted) == (50, 50, 330)
+    assert (claim.levels, claim.elastic) == ((50, 330), False)
 
 
 def test_who_wants_less_than_it_holds_is_said_to_want_that():
@@ -252,10 +266,10 @@ def test_the_lowest_class_is_asked_first_then_the_highest_rate_per_weight_then_t
 @pytest.mark.invariant("N2")
 def test_who_is_asked_already_is_asked_for_no_less_but_may_be_let_off():
     receiver = record(550, 100, 300, 500)
-    desk = Desk(receiver, choose=lambda _: 330)
+    desk = Desk(receiver, choose=lowest)
     desk.ledger.project(receiver, 400)
     receiver.negotiation = Negotiation.ASKED
-    assert desk.settle(340) == []
+    assert desk.settle(400) == []
     assert receiver.projected == 400
     desk.choose = keep
     desk.sharing.index(receiver)
@@ -402,6 +416,18 @@ def test_there_is_nothing_to_probe_for(why):
     assert desk.sharing.next_need(0) is None
 
 
+@pytest.mark.invariant("P4", "G2")
+def test_where_a_bar_keeps_somebody_back_that_is_what_to_probe_for():
+    receiver = wanting(record(110, 100, 300, 500), 550)
+    sharing = PolicyShares(
+        (desk := Desk(receiver)).ledger, lambda *_: Shares({1: 110}, bars={1: 400})
+    )
+    sharing.settle(399, negotiate=True, force=True, now=NOW)
+    assert sharing.bars() == {1: 400}
+    assert [sharing.next_need(room) for room in (0, 220, 289, 290)] == [290, 290, 290, None]
+    assert desk.sharing.bars() == {}
+
+
 def test_a_policy_keeps_nothing_free_for_anybody():
     desk = Desk(record(300))
     assert desk.sharing.favoured() == {}
@@ -479,6 +505,28 @@ def test_nothing_that_would_fit_is_left_out():
     assert broken([evolve(CLAIM, levels=(100, 300, 400, 500))], 400, 300) == "G2"
     assert broken([evolve(CLAIM, levels=(), elastic=True)], 301, 300) == "G2"
     assert broken([evolve(CLAIM, levels=(), elastic=True)], 300, 300) is None
+
+
+@pytest.mark.invariant("G2", "L3")
+def test_a_declared_bar_keeps_back_what_would_fit_up_to_all_that_is_wanted():
+    stairs = evolve(CLAIM, levels=(100, 300, 400, 500))
+    assert broken([stairs], 450, 300) == "G2"
+    check_shares([stairs], 450, Shares({1: 300}, bars={1: 451}))
+    with pytest.raises(ValueError, match="G2: 150 bit/s for receiver 1 would fit"):
+        check_shares([stairs], 450, Shares({1: 300}, bars={1: 450}))
+    check_shares([stairs], 499, Shares({1: 300}, bars={1: 500}))
+    with pytest.raises(ValueError, match="G2: the bar of receiver 1 is above all it wants"):
+        check_shares([stairs], 499, Shares({1: 300}, bars={1: 501}))
+
+
+@pytest.mark.invariant("G6", "G8", "L3")
+def test_a_bar_counts_for_what_others_hold_as_well():
+    higher = evolve(CLAIM, receiver_id=2, priority=1, wanted=600, levels=(100, 300, 500, 600))
+    lower = evolve(ONE, receiver_id=3)
+    both = {2: 300, 3: 300}  # 200 can be taken from the lower class, and that is a step
+    with pytest.raises(ValueError, match="G6"):
+        check_shares([higher, lower], 600, Shares(both))
+    check_shares([higher, lower], 600, Shares(both, bars={2: 501}))
 
 
 @pytest.mark.invariant("G2", "G8", "L3")

@@ -27,7 +27,9 @@ class Bench:
 
     def __init__(self, **settings) -> None:
         self.meter = Meter()
-        self.prober = Prober(Settings(**settings), self.meter, NOW)
+        # What it aims at is told from how far it may reach.
+        reaching = {"probe_reach": 2.0, **settings}
+        self.prober = Prober(Settings(**reaching), self.meter, NOW)
         self.account = PaddingAccount()
         self.prober.padding.join(1, self.account)
 
@@ -96,6 +98,16 @@ def test_what_nobody_has_read_is_taken_back_when_it_ends(bench):
 )
 def test_it_aims_at_the_step_but_not_above_twice_the_estimate(estimate, wanted, target, bench):
     bench.after(0, Demand(estimate, wanted, allowed=True, stuck=False))
+    assert bench.prober.target == target
+
+
+@pytest.mark.invariant("P4")
+@pytest.mark.parametrize(
+    ("estimate", "target"), [(1_000_000, 1_050_000), (1_450_000, 1_500_000), (100_000, 200_000)]
+)
+def test_it_reaches_no_further_above_the_estimate_than_it_may(estimate, target):
+    bench = Bench(probe_reach=1.05)
+    bench.after(0, evolve(WANTED, estimate=estimate))
     assert bench.prober.target == target
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.engine.support import NOW, asked, joined, opened
 from tests.engine.test_metamorphic import first_fit
+from trio_allocator.engine.water_filling import WaterFillingPolicy
 
 FALLEN = 2750 + 550 + 550 + 165
 
@@ -90,3 +91,21 @@ def test_with_a_policy_too_who_was_asked_stays_asked():
     answering = [receiver for receiver in cameras if receiver.id in limits]
     comply(engine, answering[0], limits[answering[0].id])
     assert all(receiver.request is not None for receiver in answering[1:])
+
+
+@pytest.mark.invariant("G5", "N7")
+def test_when_the_last_request_is_withdrawn_nobody_is_waited_for_any_more():
+    asked_of = []
+
+    def policy(claims, capacity):
+        asked_of.append({claim.receiver_id: claim.lowest for claim in claims})
+        return WaterFillingPolicy()(claims, capacity)
+
+    engine = opened(600, policy)
+    one, other = (joined(engine, 300, elastic=True) for _ in range(2))
+    engine.update_estimate(NOW, 400)
+    assert asked(engine.drain()) == {one.id: 200, other.id: 200}
+    engine.answer(NOW, one, one.request.id, accepted=True, bitrate=50)
+    assert other.request is None
+    assert (one.allocation, other.allocation) == (50, 300)
+    assert asked_of[-2:] == [{one.id: 50, other.id: 300}, {one.id: 0, other.id: 0}]

@@ -15,6 +15,7 @@ BOUNDS = {
     "hold": (math.ulp(0.0), 10.0),
     "overtaken_limit": (1, 1_000_000),
     "overtaken_hold": (math.ulp(0.0), 5.0),
+    "probe_reach": (1.0, 2.0),
     "probe_tick": (0.001, 1.0),
     "padding_packet": (1, 65_535),
 }
@@ -34,6 +35,7 @@ def settings():
 
 def test_the_defaults_are_those_that_are_documented(settings):
     assert asdict(settings()) == {
+        "estimates": "ramping",
         "negotiation_timeout": 0.05,
         "hold": 5.0,
         "refusal_backoff": 5.0,
@@ -41,6 +43,7 @@ def test_the_defaults_are_those_that_are_documented(settings):
         "overtaken_hold": 5.0,
         "estimate_timeout": None,
         "probe_increment": None,
+        "probe_reach": 1.05,
         "probe_patience": 3.0,
         "probe_pause": 3.0,
         "probe_pause_limit": 60.0,
@@ -53,7 +56,15 @@ def test_the_defaults_are_those_that_are_documented(settings):
 
 
 def test_every_setting_is_tested_here(settings):
-    assert {*BOUNDS, *ENDLESS, *FINITE, *RATES} == {each.name for each in fields(settings)}
+    names = {each.name for each in fields(settings)}
+    assert {*BOUNDS, *ENDLESS, *FINITE, *RATES, "estimates"} == names
+
+
+@pytest.mark.parametrize("kind", ["perfect", "", None, 3])
+def test_a_kind_of_estimates_that_is_not_known_is_refused(kind, settings):
+    assert settings(estimates="ideal").estimates == "ideal"
+    with pytest.raises(ValueError, match=r"^estimates must be one of ideal, ramping, not "):
+        settings(estimates=kind)
 
 
 @pytest.mark.parametrize(("name", "bounds"), BOUNDS.items())

@@ -25,6 +25,7 @@ QUIET = AllocatorStatus(
     ceiling=None,
     ceiling_until=None,
     favoured={},
+    bars={},
     probe=ProbeStatus.IDLE,
     probe_target=0,
     probes_fruitless=0,

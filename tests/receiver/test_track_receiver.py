@@ -157,6 +157,7 @@ class Application:
         self.told = []
         self.padding_asked = []
         settings.setdefault("send_padding", self.pad)
+        settings.setdefault("bare_steps", False)  # these tests tell of allocations with headroom
         self.receiver = TrackReceiver(
             self.allocator, track, request_variant=self.switch, **settings
         )
@@ -368,7 +369,9 @@ async def test_a_callback_may_cause_the_next_event(nursery, autojump_clock):
         app.told.append((variant, reason))
         app.receiver.variant_switched(variant)
 
-    app.receiver = TrackReceiver(app.allocator, CAMERA, request_variant=switch_at_once)
+    app.receiver = TrackReceiver(
+        app.allocator, CAMERA, request_variant=switch_at_once, bare_steps=False
+    )
     await nursery.start(app.receiver.run)
     for bitrate in (HIGH, 0, MEDIUM):
         app.handle.grant(bitrate)
@@ -497,6 +500,17 @@ async def test_what_a_callback_raises_in_an_event_goes_to_who_reported_it(app, m
     assert app.told == [("high", SwitchReason.RESUMED)]
 
 
+async def test_unless_told_otherwise_it_asks_for_bare_rates(autojump_clock):
+    app = Application(bare_steps=True)
+    async with trio.open_nursery() as nursery:
+        handle = await nursery.start(app.receiver.run)
+        assert (handle.allocation, handle.options.bare_steps) == (150_000, True)
+        assert app.calls == [("request", 2_500_000)]
+        with pytest.raises(ValueError, match="bare_steps must stay True"):
+            app.receiver.set_options(bare_steps=False)
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "named"),
     [
@@ -578,7 +592,7 @@ def test_whatever_happens_every_request_is_answered_and_nothing_asked_twice(
                 app.receiver.variant_switched(variant)
 
         app.receiver = TrackReceiver(
-            app.allocator, CAMERA, request_variant=switch, pausable=pausable
+            app.allocator, CAMERA, request_variant=switch, pausable=pausable, bare_steps=False
         )
         with trio.fail_after(1_000):
             async with trio.open_nursery() as nursery:

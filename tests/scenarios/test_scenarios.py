@@ -2,14 +2,12 @@
 
 The receivers are honest: they do as they are told, and go to the limit when they are asked to
 decrease. They send no media, for what is allocated counts, not what is measured.
-
-A case that needs a policy which this package does not have runs with the built-in sharing, and is
-a strict expected failure if that can not do it: it turns when the policy comes.
 """
 
 import re
 import tomllib
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 import trio
@@ -40,31 +38,20 @@ ON_THE_WAY = 1.0
 """Seconds between two estimates of a sweep."""
 
 
-def policy_of(name):
-    """A new policy of this name, or None (the built-in sharing) if the package has none."""
+def policy_of(name, options=MappingProxyType({})):
+    """A new policy of this name, or the built-in sharing if the package has none."""
     made = getattr(trio_allocator, name, None)
-    return None if made is None else made()
+    return "fair" if made is None else made(**options)
 
 
 def parameters(cases):
     """Every case under every policy that it is to hold for: for "any", under all that exist."""
     existing = [name for name in NAMED if hasattr(trio_allocator, name)]
-    found = []
-    for number, case in enumerate(cases):
-        needed = case["policy"]
-        for name in [BUILT_IN, *existing] if needed == "any" else [needed]:
-            marks = []
-            if name not in {BUILT_IN, *existing} and "beyond_first_fit" in case:
-                reason = f"there is no {name} yet, and the built-in sharing fails: "
-                marks.append(
-                    pytest.mark.xfail(
-                        strict=True,
-                        raises=AssertionError,
-                        reason=reason + case["beyond_first_fit"],
-                    )
-                )
-            found.append(pytest.param(case, name, marks=marks, id=f"{case['id']}-{number}-{name}"))
-    return found
+    return [
+        pytest.param(case, name, id=f"{case['id']}-{number}-{name}")
+        for number, case in enumerate(cases)
+        for name in ([BUILT_IN, *existing] if case["policy"] == "any" else [case["policy"]])
+    ]
 
 
 def in_virtual_time(function, *args):
@@ -134,11 +121,16 @@ def estimates_of(case):
 
 
 async def what_is_held(case, policy):
-    """After each estimate, who holds what; and how the allocator stands in the end."""
+    """After each estimate, who holds what, and how far it probes; and how it stands in the end."""
     seconds = ON_THE_WAY if "sweep" in case else SETTLING
-    seen = []
+    seen, probed = [], []
     async with (
-        open_allocator(initial_estimate=case["start"], policy=policy_of(policy)) as allocator,
+        # How long a raise may be kept back is not what these cases ask.
+        open_allocator(
+            initial_estimate=case["start"],
+            policy=policy_of(policy, case.get("options", {})),
+            hold=0.05 if policy == "LayeredPolicy" else 5.0,
+        ) as allocator,
         trio.open_nursery() as nursery,
     ):
         receivers = [enter(allocator, facts) for facts in case["tracks"]]
@@ -150,18 +142,21 @@ async def what_is_held(case, policy):
             allocator.update_bandwidth_estimation(delivered)
             await pass_time(allocator, delivered, seconds)
             seen.append((estimate, [receiver.allocation for receiver in receivers]))
+            probed.append(allocator.status.probe_target)
         status = allocator.status
         nursery.cancel_scope.cancel()
-    return seen, status
+    return seen, probed, status
 
 
 @pytest.mark.parametrize(("case", "policy"), parameters(MATERIAL["case"]))
 def test_what_is_held(case, policy):
-    seen, status = in_virtual_time(what_is_held, case, policy)
+    seen, probed, status = in_virtual_time(what_is_held, case, policy)
     order = sorted if case.get("interchangeable") else list
     assert [(estimate, order(holds)) for estimate, holds in seen] == [
         (estimate, order(holds)) for estimate, holds in estimates_of(case)
     ]
+    for step, target in zip(case["steps"], probed, strict=False):
+        assert target == step.get("probes", target)
     assert (status.policy_fault, status.forced) == (None, 0)
 
 

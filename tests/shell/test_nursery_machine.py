@@ -12,9 +12,9 @@ from trio_allocator.testing.machine import AllocatorMachine
 
 
 @asynccontextmanager
-async def open_spied_allocator():
+async def open_spied_allocator(**options):
     with mock.patch("trio_allocator.probing.Engine", SpiedEngine):
-        async with open_allocator() as allocator:
+        async with open_allocator(**options) as allocator:
             yield allocator
 
 

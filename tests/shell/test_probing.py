@@ -433,7 +433,7 @@ async def test_no_padding_without_a_live_estimate(autojump_clock):
 
 @pytest.mark.invariant("P4")
 async def test_it_aims_at_the_next_useful_step(autojump_clock):
-    async with open_allocator(initial_estimate=MEDIUM - 5_000) as allocator:
+    async with open_allocator(initial_estimate=MEDIUM - 5_000, probe_reach=2.0) as allocator:
         receiver = allocator.register_track_receiver(CAMERA, LOW)
         receiver.request_allocation(HIGH)
         assert allocator.status.probe_target == MEDIUM

@@ -19,7 +19,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from tests.engine.test_engine_machine import EngineMachine
-from tests.shell.test_nursery_machine import NurseryMachine
+from tests.shell.test_nursery_machine import NurseryMachine, open_spied_allocator
 from trio_allocator import messages
 from trio_allocator.engine import prober, shelves
 from trio_allocator.engine.engine import Engine
@@ -37,9 +37,17 @@ from trio_allocator.registration import Registration
 Patch = tuple[object, str, object]
 """Whose attribute, its name, and what stands there instead."""
 
+
+class FairNurseryMachine(NurseryMachine):
+    """With the built-in sharing, which the mutants break from inside."""
+
+    def open_allocator(self):
+        return open_spied_allocator(policy="fair", probe_reach=2.0)
+
+
 MACHINES: dict[str, type[RuleBasedStateMachine]] = {
     "engine": EngineMachine,
-    "nursery": NurseryMachine,
+    "nursery": FairNurseryMachine,
 }
 STEPS = 50
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import pytest
 
-from trio_allocator import open_allocator
+from trio_allocator import ConnectionAllocator, open_allocator
 from trio_allocator.testing import (
     INVARIANTS,
     AllocatorMaker,
@@ -18,13 +20,18 @@ Plant = Callable[[pytest.MonkeyPatch], AllocatorMaker | None]
 """Breaks the package's own allocator (and returns None), or makes a broken one of its own."""
 
 
+def open_fair_allocator(**options: Any) -> AbstractAsyncContextManager[ConnectionAllocator]:
+    """The package's own allocator, with the sharing that plants break from inside and far probes."""
+    return open_allocator(**{"policy": "fair", "probe_reach": 2.0, **options})
+
+
 def found(plant: Plant, invariant: str) -> frozenset[str]:
     """What the kit says a planted allocator breaks, when it looks for one invariant.
 
     The whole kit would take a second for each of some two hundred plants.
     """
     with pytest.MonkeyPatch.context() as patch:
-        make = plant(patch) or open_allocator
+        make = plant(patch) or open_fair_allocator
         with pytest.raises(ConformanceError) as caught:
             check_allocator(make, except_for=set(INVARIANTS) - {invariant})
     return caught.value.invariants

@@ -160,6 +160,11 @@ def test_an_allocator_with_a_policy_keeps_the_contract():
     check_allocator(lambda: open_allocator(policy=first_fit), except_for={"G8"})
 
 
+def test_water_filling_keeps_the_contract():
+    # As above: whoever is all or nothing, and needs more than the others, may be passed for ever.
+    check_allocator(lambda: open_allocator(policy="water-filling"), except_for={"G8"})
+
+
 def test_no_test_runner_is_needed():
     program = """
 import sys

@@ -5,7 +5,7 @@ import trio
 from attrs import evolve
 
 from trio_allocator import open_allocator, open_passthrough_allocator
-from trio_allocator.engine import policies
+from trio_allocator.engine import policy_shares
 from trio_allocator.engine.caution import Caution
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
@@ -16,6 +16,7 @@ from trio_allocator.engine.policies import Shares
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.settlement import Settlement
+from trio_allocator.engine.turns import Turns
 from trio_allocator.mailbox import Mailbox
 from trio_allocator.messages import AllocationGranted, GrantReason
 from trio_allocator.testing.bench import Bench
@@ -193,7 +194,7 @@ def above_a_megabit_half_is_kept_in_reserve(patch):
 
 def unchecked(patch, policy):
     """An allocator with a policy that nobody looks at."""
-    patch.setattr(policies, "check_shares", lambda *_: None)
+    patch.setattr(policy_shares, "check_shares", lambda *_: None)
     return lambda: open_allocator(policy=policy)
 
 
@@ -337,7 +338,7 @@ def a_turn_is_held_for_ever(patch):
 
 def a_turn_is_held_again_and_again(patch):
     """Who was passed three times has what becomes free held for it at each further time."""
-    patch.setattr(FairShares, "_back_off", lambda self, receiver, now: None)
+    patch.setattr(Turns, "_back_off", lambda self, receiver, now: None)
 
 
 def the_last_come_first(patch):

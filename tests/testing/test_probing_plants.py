@@ -15,7 +15,7 @@ from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.padding import Padding
 from trio_allocator.engine.probe_status import ProbeEvent, ProbeStatus
 from trio_allocator.engine.prober import Prober
-from trio_allocator.engine.settings import NEVER
+from trio_allocator.engine.settings import NEVER, Settings
 from trio_allocator.testing.bench import Bench
 from trio_allocator.testing.checks.probing import CHECKS
 
@@ -228,6 +228,13 @@ def those_who_do_not_read_have_their_share(patch):
 
 def aims_at_three_times_the_estimate(patch):
     patch.setattr(prober, "TARGET_FACTOR", 3)
+    right = Settings.__attrs_post_init__
+
+    def reach_further(self):
+        right(self)
+        object.__setattr__(self, "probe_reach", 3.0)
+
+    patch.setattr(Settings, "__attrs_post_init__", reach_further)
 
 
 def the_floor_is_half_a_megabit(patch):

@@ -390,7 +390,7 @@ def test_it_needs_no_trio_to_be_made():
 
 
 async def test_a_track_receiver_can_be_watched(allocator, nursery, autojump_clock):
-    camera = TrackReceiver(allocator, CAMERA, request_variant=lambda *_: None)
+    camera = TrackReceiver(allocator, CAMERA, request_variant=lambda *_: None, bare_steps=False)
     nursery.start_soon(camera.run)
     (handle,) = await allocator.wait_for_receivers(1)
     await trio.testing.wait_all_tasks_blocked()

@@ -15,6 +15,8 @@ import typer
 from rich.console import Console
 
 from .endings import check_plot_option, give_up, refuse
+from .estimating import read_feedback
+from .linktest.command import link_test
 from .quality import measure
 from .reader import read_recording
 from .recording import Recording, RecordingError, parse_track
@@ -87,13 +89,21 @@ def options(
 @app.command()
 def replay(  # noqa: PLR0917  # typer tells arguments from options
     file: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="FILE",
             help="CSV with the columns time_s, estimate_bps, SOURCE_LAYER… (seconds, bit/s), or "
             "a Jitsi bridge's ts, bwe, bps_SOURCE_LAYER…",
         ),
-    ],
+    ] = None,
+    feedback: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help="Instead of estimates, take a log of packets and feedback (link-test --record), "
+            "and estimate from it.",
+        ),
+    ] = None,
     track: Annotated[
         list[str] | None,
         typer.Option(
@@ -123,7 +133,7 @@ def replay(  # noqa: PLR0917  # typer tells arguments from options
     try:
         _check_speed(speed)
         tracks = [parse_track(text) for text in track or ()]
-        recording = read_recording(file).with_tracks(tracks)
+        recording = _read(file, feedback).with_tracks(tracks)
         pace = speed or (1.0 if realtime else None)
         _replay(recording, pace, utility, plot, as_machine=as_machine)
     except RecordingError as error:
@@ -153,6 +163,17 @@ def demo(
         _replay(recording, speed if watched else None, utility, plot, as_machine=as_machine)
     except RecordingError as error:
         refuse(error)
+
+
+app.command()(link_test)
+
+
+def _read(file: Path | None, feedback: Path | None) -> Recording:
+    if file is not None and feedback is None:
+        return read_recording(file)
+    if feedback is not None and file is None:
+        return read_feedback(feedback)
+    raise RecordingError("replay needs either a FILE of estimates or --feedback FILE.jsonl")
 
 
 def _check_speed(speed: float | None) -> None:

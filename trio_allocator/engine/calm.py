@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from .layered import Raising
+from .division import Raising
 from .lows import RecentLows
 from .settings import NEVER
 
@@ -57,10 +57,10 @@ class Temper:
     unrest: float
 
 
-IDEAL = Temper(price=0.03, growth=0.9, slack=0.35, spread=0.13, unrest=1.8)
+IDEAL = Temper(price=0.02, growth=2.2, slack=0.35, spread=0.13, unrest=1.8)
 """For estimates that see the capacity, up and down, within a second."""
 
-RAMPING = Temper(price=0.03, growth=0.9, slack=0.35, spread=0.13, unrest=1.8)
+RAMPING = Temper(price=0.06, growth=0.9, slack=0.35, spread=0.13, unrest=1.8)
 """For estimates that fall at once and climb slowly, such as those of congestion control."""
 
 

@@ -39,7 +39,6 @@ class Engine:
         cause: The event handled last.
         by_time: So many of the effects due now were brought by time, before that event.
         tally: What has happened, counted.
-        registered: How many have ever registered.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class Engine:
         self.answers: int = 0
         self.breaches: int = 0
         self._now = now
-        self.registered: int = 0
+        self._last_id = 0
         self._budget = 0
         self._awaiting = False
         self._steady_at = NEVER
@@ -83,8 +82,8 @@ class Engine:
     ) -> Receiver:
         """A receiver joins with what it already sends; that is allocated without question."""
         self._begin(now, Cause.REGISTRATION)
-        self.registered += 1
-        receiver = Receiver(self.registered, track, options, bandwidth)
+        self._last_id += 1
+        receiver = Receiver(self._last_id, track, options, bandwidth)
         self.ledger.add(receiver)
         self.settlement.refresh(now, receiver)
         if options.can_pad:
@@ -103,7 +102,6 @@ class Engine:
     def update_estimate(self, now: float, bitrate: int) -> None:
         """The newest estimate has come."""
         self._begin(now, Cause.ESTIMATE)
-        self.tally.estimates += 1
         self.estimates.update(now, bitrate)
         self.settlement.caution.note(now, bitrate)
         self.settlement.calm.note(now, bitrate)
@@ -148,13 +146,11 @@ class Engine:
             )
         self.answers += 1
         if accepted:
-            self.tally.accepted += 1
             negotiator.accept(receiver)
             self.settlement.refresh(now, receiver)
             if bitrate is not None:
                 self._request(receiver, bitrate)
         else:
-            self.tally.rejected += 1
             negotiator.reject(now, receiver, self.estimates.value or 0)
             self.settlement.unplan(receiver)
         self._settle(await_others=True)
@@ -199,7 +195,6 @@ class Engine:
         for receiver, kind in expired:
             self.settlement.unplan(receiver)
             if kind is RefusalKind.SILENT:
-                self.tally.silent += 1
                 self.settlement.effects.append(RequestWithdrawn(receiver.id))
             else:
                 self._punish(receiver)
@@ -245,7 +240,6 @@ class Engine:
             due = True
         if self.estimates.stale_at <= now:
             self.estimates.forget()
-            self.tally.estimates_stopped += 1
             self.settlement.unplan_everything()
             due = True
         if due:
@@ -271,6 +265,9 @@ class Engine:
         negotiate = known is not None and not self._awaiting
         settlement.calm.begin(self._now, known, max(self._budget, self.ledger.committed))
         settlement.settle(self._now, self._capacity, negotiate=negotiate)
+        if self._awaiting and not settlement.negotiator.outstanding:
+            self._awaiting = False  # what was outstanding was withdrawn: nobody owes an answer
+            settlement.settle(self._now, self._capacity, negotiate=True)
         if settlement.lowered and known is not None:
             caution.lowered(self._now, known)
         settlement.lowered = False
@@ -303,7 +300,12 @@ class Engine:
             self._steady_at = NEVER if steady else steady_at
             negotiating = bool(self.settlement.negotiator.outstanding)
             allowed = steady and not negotiating and ledger.committed <= estimate
-        stuck = self._probes and self.estimates.ever and ledger.waiting > 0 and ledger.waiting_with_allocation == 0
+        stuck = (
+            self._probes
+            and self.estimates.ever
+            and ledger.waiting > 0
+            and ledger.waiting_with_allocation == 0
+        )
         wanted = 0 if need is None else ledger.committed + need
         self.prober.review(self._now, Demand(estimate, wanted, allowed, stuck))
 

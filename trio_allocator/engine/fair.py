@@ -225,6 +225,10 @@ class FairShares:
         """Nobody: what fits is granted."""
         return {}
 
+    def bars(self) -> dict[int, int]:
+        """Nobody: what fits is granted."""
+        return {}
+
     @property
     def wake_at(self) -> float:
         """When the next of these holds ends."""

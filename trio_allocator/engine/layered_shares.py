@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from .calm import Calm
-from .layered import Division, LayeredPolicy, Seat, turn
+from .division import Division
+from .layered import LayeredPolicy
 from .ledger import Ledger
-from .policies import Claim, PolicyError, PolicyShares, Shares, claim_of
+from .policies import Claim, PolicyError, Shares
+from .policy_shares import PolicyShares, claim_of
 from .receiver import Receiver
+from .seats import Seat
 from .settings import Settings
 from .shelves import Shelves
 from .turns import Turns
@@ -97,9 +100,7 @@ class LayeredShares(PolicyShares):
         except Exception as error:
             raise PolicyError(f"the policy {self._policy!r} failed: {error!r}") from error
         self._division = division
-        self._refused = {
-            seat.claim.receiver_id: seat for seat in division.seats if seat.refused
-        }
+        self._refused = {seat.claim.receiver_id: seat for seat in division.seats if seat.refused}
         return Shares({seat.claim.receiver_id: seat.level for seat in division.seats})
 
     # --- whether to ask ----------------------------------------------------------------------
@@ -108,9 +109,12 @@ class LayeredShares(PolicyShares):
         """Whether anybody has to have less, or could have more."""
         slack = capacity - self._ledger.projected
         classes = self._places.classes.values()
-        if negotiate and slack < 0:
-            if any(shelf.askable or (force and shelf.cuttable) for shelf in classes):
-                return True
+        if (
+            negotiate
+            and slack < 0
+            and any(shelf.askable or (force and shelf.cuttable) for shelf in classes)
+        ):
+            return True
         below = askable = 0
         for shelf in classes:  # from the lowest up
             room = slack + (below if negotiate else 0)
@@ -157,8 +161,7 @@ class LayeredShares(PolicyShares):
         return {
             receiver_id: until
             for receiver_id, seat in self._refused.items()
-            if seat.need <= free
-            and (until := self._calm.clear_at(committed + seat.need)) > now
+            if seat.need <= free and (until := self._calm.clear_at(committed + seat.need)) > now
         }
 
     # --- turns -------------------------------------------------------------------------------
@@ -174,12 +177,13 @@ class LayeredShares(PolicyShares):
                 served.add(claim.priority)
             if claim.wanted > claim.allocation and seat.level >= claim.minimum:
                 first = firsts.get(claim.priority)
-                if first is None or turn(seat) < turn(first):
+                if first is None or seat.turn < first.turn:
                     firsts[claim.priority] = seat
         return {
             firsts[priority].claim.receiver_id
             for priority in served & firsts.keys()
-            if firsts[priority].waits and not firsts[priority].refused
+            if firsts[priority].waits
+            and not firsts[priority].refused
             and firsts[priority].level == firsts[priority].claim.allocation
         }
 

@@ -121,10 +121,7 @@ class _Search:
         self._counts = [0] * len(kinds)
         self.best = list(known)
         self._record = _worth(kinds, known)
-        self._cheapest = sum(n * kind.cost for n, kind in zip(known, kinds, strict=True))
-        self._costs = list(
-            accumulate((kind.cost * len(kind.members) for kind in kinds), initial=0)
-        )
+        self._costs = list(accumulate((kind.cost * len(kind.members) for kind in kinds), initial=0))
         self._worths = list(
             accumulate((kind.worth * len(kind.members) for kind in kinds), initial=0.0)
         )
@@ -145,13 +142,9 @@ class _Search:
 
     def _branch(self, depth: int, room: int, worth: float) -> None:
         self._effort -= 1
-        if depth == len(self._kinds):
-            spent = self._room - room
-            gain = worth - self._record
-            if gain > _EQUAL or (gain >= -_EQUAL and spent < self._cheapest):
-                self._record = max(worth, self._record)
-                self._cheapest = spent
-                self.best = self._counts[:]
+        if depth == len(self._kinds):  # who gets here is better: nothing else passed the bound
+            self._record = worth
+            self.best = self._counts[:]
             return
         kind = self._kinds[depth]
         most = min(len(kind.members), room // kind.cost)

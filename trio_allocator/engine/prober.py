@@ -172,7 +172,8 @@ class Prober:
         if self.status is ProbeStatus.PROBING:
             estimate = demand.estimate or 0
             increment = self._settings.probe_increment
-            target = demand.wanted if increment is None else estimate + increment
+            reach = max(int(self._settings.probe_reach * estimate), TARGET_FLOOR)
+            target = min(demand.wanted, reach) if increment is None else estimate + increment
             self._follow(min(target, max(TARGET_FACTOR * estimate, TARGET_FLOOR)))
         elif self.status is ProbeStatus.ESCAPING:
             self._follow(self._settings.escape_bitrate)

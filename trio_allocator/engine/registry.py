@@ -7,11 +7,16 @@ from typing import Literal, TypeAlias
 
 from .layered import LayeredPolicy
 from .policies import Policy
+from .water_filling import WaterFillingPolicy
 
-PolicyName: TypeAlias = Literal["layered", "fair"]
+PolicyName: TypeAlias = Literal["layered", "water-filling", "fair"]
 """A way to share that comes with the package."""
 
-POLICIES: Mapping[PolicyName, Policy | None] = {"layered": LayeredPolicy(), "fair": None}
+POLICIES: Mapping[PolicyName, Policy | None] = {
+    "layered": LayeredPolicy(),
+    "water-filling": WaterFillingPolicy(),
+    "fair": None,
+}
 """By name. The fair sharing is built into the engine, which calls it None."""
 
 DEFAULT_POLICY: PolicyName = "layered"

@@ -9,7 +9,6 @@ from attrs import field, frozen
 
 from .. import quantities
 
-
 EstimateSource: TypeAlias = Literal["ideal", "ramping"]
 """How estimates follow the capacity: up and down at once, or down at once and up slowly."""
 
@@ -25,6 +24,7 @@ class SettingChanges(TypedDict, total=False):
     overtaken_hold: float
     estimate_timeout: float | None
     probe_increment: float | None
+    probe_reach: float
     probe_patience: float
     probe_pause: float
     probe_pause_limit: float
@@ -82,6 +82,9 @@ class Settings:
             max(2 s, 3 × the longest recent interval), `math.inf` for never.
         probe_increment: None to probe for the next useful step (P4); a rate to probe at the
             estimate plus this, as the reference does with 200 kbit/s.
+        probe_reach: How far above the estimate a probe for the next step goes at most, as a factor
+            from 1 to 2. What is sent has to be near the estimate for congestion control to climb
+            (libwebrtc: at most to 1.5 × what arrived), and not above it: that only fills queues.
         probe_patience: A probe that does not move the estimate for this long ends (P4).
             `math.inf` to go on for ever.
         probe_pause: Pause after the first fruitless probe; grows by half each time (LiveKit's
@@ -105,6 +108,7 @@ class Settings:
     overtaken_hold: float = _bounded_seconds(5.0, 5.0)
     estimate_timeout: float | None = field(default=None)
     probe_increment: int | None = field(default=None, converter=_increment)
+    probe_reach: float = field(default=1.05)
     probe_patience: float = _seconds(3.0, infinite=True)
     probe_pause: float = _seconds(3.0)
     probe_pause_limit: float = _seconds(60.0)
@@ -124,6 +128,12 @@ class Settings:
     @overtaken_limit.validator
     def _check_limit(self, _attribute: object, value: object) -> None:
         quantities.whole_number("overtaken_limit", value, 1, 1_000_000)
+
+    @probe_reach.validator
+    def _check_reach(self, _attribute: object, value: object) -> None:
+        number = quantities.positive("probe_reach", value, "times the estimate")
+        if not 1 <= number <= 2:
+            raise ValueError(f"probe_reach must be from 1 to 2 times the estimate, got {value!r}")
 
     @padding_packet.validator
     def _check_packet(self, _attribute: object, value: object) -> None:

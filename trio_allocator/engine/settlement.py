@@ -17,7 +17,8 @@ from .layered_shares import LayeredShares
 from .ledger import Ledger
 from .negotiation import Negotiation
 from .negotiator import Negotiator
-from .policies import Policy, PolicyError, PolicyShares, Sharing
+from .policies import Policy, PolicyError, Sharing
+from .policy_shares import PolicyShares
 from .receiver import Receiver
 from .settings import NEVER, Settings
 from .tally import CountedCalm, Tally
@@ -137,7 +138,6 @@ class Settlement:
         if receiver.projected < receiver.allocation:
             if receiver.refusal is None:
                 self.effects.append(self.negotiator.ask(now, receiver))
-                self._tally.asked += 1
                 self.sharing.index(receiver)
             else:
                 self._pending[receiver.id] = receiver
@@ -196,7 +196,6 @@ class Settlement:
         """Take back the outstanding request of a receiver, if there is one."""
         if receiver.request is not None:
             self.negotiator.withdraw(receiver)
-            self._tally.withdrawn += 1
             self.effects.append(RequestWithdrawn(receiver.id))
             if receiver.projected < receiver.allocation:
                 self.unplan(receiver)

@@ -6,6 +6,7 @@ from attrs import asdict, frozen
 
 from ..messages import GrantReason
 from .engine import Engine
+from .negotiation import RefusalKind
 
 
 @frozen(kw_only=True)
@@ -72,22 +73,23 @@ class AllocatorStatistics:
 def statistics(engine: Engine) -> AllocatorStatistics:
     """Read an engine's counters; costs the same for any number of receivers."""
     tally = engine.tally
+    negotiator = engine.settlement.negotiator
     return AllocatorStatistics(
-        estimates=tally.estimates,
-        estimates_stopped=tally.estimates_stopped,
-        registrations=engine.registered,
-        departures=engine.registered - len(engine.ledger),
+        estimates=engine.estimates.count,
+        estimates_stopped=engine.estimates.stopped,
+        registrations=engine.ledger.entered,
+        departures=engine.ledger.entered - len(engine.ledger),
         requests=tally.requests,
         granted=tally.grants[GrantReason.GRANTED],
         lowered=tally.grants[GrantReason.LOWERED],
         forced=tally.grants[GrantReason.FORCED],
         breaches_punished=tally.grants[GrantReason.BREACH],
-        decreases_asked=tally.asked,
-        decreases_accepted=tally.accepted,
-        decreases_rejected=tally.rejected,
-        decreases_silent=tally.silent,
-        decreases_breached=engine.breaches,
-        decreases_withdrawn=tally.withdrawn,
+        decreases_asked=negotiator.asked,
+        decreases_accepted=negotiator.accepted,
+        decreases_rejected=negotiator.refusals[RefusalKind.REJECTED],
+        decreases_silent=negotiator.refusals[RefusalKind.SILENT],
+        decreases_breached=negotiator.refusals[RefusalKind.BREACH],
+        decreases_withdrawn=negotiator.withdrawn,
         holds=tally.held,
         raises_kept_back=tally.kept_back,
         probes_started=engine.prober.started,

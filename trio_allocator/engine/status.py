@@ -45,6 +45,8 @@ class AllocatorStatus:
             estimate itself says it.
         ceiling_until: When that has ended at the latest; None likewise.
         favoured: Receiver id to the end of the hold on what becomes free for it.
+        bars: Receiver id to the level, bit/s, that must fit before it is raised: a hold of the
+            policy's, such as the bar for resuming one that is paused.
         probe: What the prober does.
         probe_target: The rate that media and padding together follow; 0 while nothing is probed.
         probes_fruitless: How many probes ended because the estimate did not move.
@@ -66,6 +68,7 @@ class AllocatorStatus:
     ceiling: int | None
     ceiling_until: float | None
     favoured: dict[int, float]
+    bars: dict[int, int]
     probe: ProbeStatus
     probe_target: int
     probes_fruitless: int
@@ -103,6 +106,7 @@ def snapshot(engine: Engine) -> AllocatorStatus:
         ceiling=ceiling,
         ceiling_until=None if ceiling is None else settlement.caution.until,
         favoured=settlement.sharing.favoured(),
+        bars=settlement.sharing.bars(),
         probe=engine.prober.status,
         probe_target=engine.prober.target,
         probes_fruitless=engine.prober.fruitless,

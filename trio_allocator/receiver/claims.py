@@ -1,7 +1,7 @@
 """Which allocation to ask for, and when: keep the quality, then give back, then climb.
 
-Who cannot keep what it sends asks for the best at once, of which what it lacks is a part. Two rules
-are added to those of Membrane's VariantSelector. A request is made only if it differs from the one before. And after a
+The order is that of Membrane's VariantSelector: who cannot keep what it sends does not ask for
+better. Two rules are added. A request is made only if it differs from the one before. And after a
 raise that was of no use has been given back, the next climb waits: an allocator that grants in
 other steps than the ladder's would otherwise be asked, and given back to, for ever.
 """
@@ -71,7 +71,7 @@ class Claims:
         if now >= self.climb_from:
             self.climb_from = -math.inf
         if needs_more(rate, held) and need > held:
-            return self._request(need if climb is None else max(need, climb))
+            return self._request(need)
         given_back: tuple[RequestAllocation, ...] = ()
         if needs_less(rate, held) and need < held and need != self.claim:
             given_back = self._request(need)

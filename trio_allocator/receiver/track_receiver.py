@@ -64,7 +64,8 @@ class TrackReceiver:
             ``track.allocation("high")``).
         target: The best variant wanted; None for the best there is.
         active: The variants that the source sends at first; None for the whole ladder.
-        options: Of the registration; see `ReceiverOptions`.
+        options: Of the registration; see `ReceiverOptions`. `bare_steps` is on unless it is turned
+            off: a variant is asked for at its bare rate, and bursts share what the link has to spare.
 
     Raises:
         TypeError, ValueError: An argument is not usable.
@@ -73,6 +74,7 @@ class TrackReceiver:
     __slots__ = (
         "_allocator",
         "_bandwidth",
+        "_bare",
         "_handle",
         "_options",
         "_quiet",
@@ -100,7 +102,8 @@ class TrackReceiver:
             check_synchronous("send_padding", send_padding)
         self._handle: ReceiverHandle | None = None
         self._send_padding = send_padding
-        self._selector = VariantSelector(track, target=target, active=active)
+        self._bare = options.setdefault("bare_steps", True)
+        self._selector = VariantSelector(track, target=target, active=active, bare_steps=self._bare)
         self._options: ReceiverOptionChanges = (
             {} if send_padding is not None else {"can_pad": False}
         )
@@ -274,6 +277,10 @@ class TrackReceiver:
             TypeError, ValueError: An option is unknown, or its value is not usable.
         """
         checked = self._checked(changes)
+        if checked.bare_steps != self._bare:
+            raise ValueError(
+                f"bare_steps must stay {self._bare} while it lives: make a new TrackReceiver"
+            )
         if self._handle is not None:
             self._tell(self._handle.set_options, **changes)
         self._options = {**self._options, **changes}
@@ -287,7 +294,7 @@ class TrackReceiver:
     def _initial_bandwidth(self) -> int:
         if self._bandwidth is not None:
             return self._bandwidth
-        return min(self.track.steps, default=0)
+        return min(self.track.bare_steps if self._bare else self.track.steps, default=0)
 
     def _perform(self, actions: tuple[SelectorAction, ...]) -> None:
         # The application's part comes last, so it may report the next event from there.

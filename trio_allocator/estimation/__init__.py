@@ -1,0 +1,29 @@
+"""From the feedback of a peer to an estimate of bandwidth; knows nothing of allocators.
+
+No module in here knows Trio, a clock, randomness or logging. Imports run one way:
+rtcp < chunks < feedback, reports < compound, loss_reader, peer_clock < reader, recorder; explanation, probes < estimator, pacer.
+"""
+
+from .compound import FeedbackMessage as FeedbackMessage, parse_compound as parse_compound
+from .estimator import SendSideEstimator as SendSideEstimator
+from .explanation import Explanation as Explanation, Limit as Limit, Usage as Usage
+from .feedback import TransportFeedback as TransportFeedback
+from .loss_reader import LossReader as LossReader
+from .pacer import Departure as Departure, Pacer as Pacer
+from .padding import (
+    FillingPacket as FillingPacket,
+    PaddingPacket as PaddingPacket,
+    PaddingSource as PaddingSource,
+    PaddingStream as PaddingStream,
+    RepeatedPacket as RepeatedPacket,
+)
+from .probes import ProbeCluster as ProbeCluster
+from .reader import FeedbackReader as FeedbackReader, PacketResult as PacketResult
+from .recorder import FeedbackRecorder as FeedbackRecorder
+from .reports import (
+    ReceiverReport as ReceiverReport,
+    Remb as Remb,
+    ReportBlock as ReportBlock,
+)
+from .retransmission import RetransmissionBudget as RetransmissionBudget
+from .rtcp import FeedbackError as FeedbackError

@@ -1,0 +1,371 @@
+"""The send side's estimate: what was sent, what was acknowledged, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from .. import quantities
+from .acknowledged import AcknowledgedRate
+from .aimd import Observation, Phase, RateControl
+from .explanation import Explanation, Limit
+from .groups import ArrivalGroups
+from .loss import LossControl
+from .probe_planner import ProbePlanner
+from .probes import ProbeCluster, ProbeResults
+from .queueing import QueueDelay
+from .reader import PacketResult
+from .reported import ReportedRate
+from .sent import SentPacket, SentPackets
+from .silence import FACTOR, Silence
+from .trendline import Trendline
+
+START_BITRATE = 300_000
+"""bit/s (libwebrtc, `kDefaultStartBitrate`)."""
+
+MIN_BITRATE = 5_000
+"""bit/s (libwebrtc, `kCongestionControllerMinBitrate`)."""
+
+MAX_BITRATE = 100_000_000
+"""bit/s."""
+
+RTT_WEIGHT = 1 / 8
+"""Of a new measurement (RFC 6298, section 2)."""
+
+CLOCK_JUMP = 3.0
+"""When the way takes so much longer or shorter at once, a clock was set, s (libwebrtc,
+`kArrivalTimeOffsetThreshold`)."""
+
+
+class SendSideEstimator:
+    """Estimates the bandwidth of a connection from feedback on the packets sent over it.
+
+    It is Google Congestion Control (draft-ietf-rmcat-gcc-02, and what libwebrtc has made of it),
+    with a few things that it lacks; docs/estimation.md has them all, with their sources.
+
+    It reads no clock: times are seconds of any one clock that does not go back; one that does is
+    taken to stand still. Whatever feedback says, the estimate stays within its bounds, and is
+    never above 1.5 × the rate that was sent, or what it started with.
+
+    Args:
+        start_bitrate: The estimate before the first feedback, bit/s.
+        min_bitrate: It never falls below this, bit/s,
+        max_bitrate: and never rises above this, bit/s.
+
+    Raises:
+        TypeError, ValueError: One of them is not a rate, or they are not in this order.
+    """
+
+    def __init__(
+        self,
+        *,
+        start_bitrate: float = START_BITRATE,
+        min_bitrate: float = MIN_BITRATE,
+        max_bitrate: float = MAX_BITRATE,
+    ) -> None:
+        start = quantities.bitrate("start_bitrate", start_bitrate)
+        self._least = quantities.bitrate("min_bitrate", min_bitrate)
+        self._most = quantities.bitrate("max_bitrate", max_bitrate)
+        if not 0 < self._least <= start <= self._most:
+            raise ValueError(
+                f"start_bitrate ({start}) must be from min_bitrate ({self._least}), above 0, "
+                f"to max_bitrate ({self._most}) bit/s"
+            )
+        self._now = -math.inf
+        self._estimate = start
+        self._limit = Limit.START
+        # What was sent, and what is known of it.
+        self._sent = SentPackets()
+        self._total = 0
+        self._total_told = 0
+        self._newest_sent_at = -math.inf
+        self._silence = Silence()
+        self._is_told = False
+        self._has_feedback = False
+        # What is measured.
+        self._way: float | None = None
+        self._rtt: float | None = None
+        self._acknowledged = AcknowledgedRate()
+        self._groups = ArrivalGroups()
+        self._trendline = Trendline()
+        self._queue = QueueDelay()
+        self._probes = ProbeResults()
+        # What follows.
+        self._control = RateControl(start, self._least, self._most)
+        self._loss = LossControl()
+        self._planner = ProbePlanner(start)
+        self._reported = ReportedRate()
+        self._receiver_limit = math.inf
+
+    @property
+    def estimate(self) -> int:
+        """The estimate, bit/s."""
+        return self._estimate
+
+    @property
+    def wake_at(self) -> float:
+        """When `advance` is due; `math.inf` for never."""
+        return self._silence.due
+
+    # --- what happens ------------------------------------------------------------------------
+
+    def packet_sent(self, sequence: int, size: int, now: float, cluster: int | None = None) -> None:
+        """A packet left. The hot path: once a packet.
+
+        Args:
+            sequence: Its transport-wide sequence number, extended: it does not wrap around. As
+                `PacketResult.sequence`.
+            size: Bytes, everything above UDP counted; retransmissions and padding are packets, too.
+            now: When, s.
+            cluster: The probe that it belongs to (`ProbeCluster.id`); None for none.
+
+        Raises:
+            TypeError, ValueError: One of them is not usable; nothing changes.
+        """
+        if type(sequence) is not int:
+            quantities.whole_number("sequence", sequence, -(2**63), 2**63)
+        if type(size) is not int or not 0 <= size <= quantities.MAX_SIZE:
+            size = quantities.size("size", size)
+        if cluster is not None:
+            quantities.whole_number("cluster", cluster, 0, 2**63)
+        now = self._time(now)
+        if now >= self._silence.due:
+            self._wait(now)
+        self._silence.sent(now)
+        self._total += size
+        self._sent.add(sequence, SentPacket(now, size, cluster, self._total))
+        if cluster is not None:
+            self._probes.sent(cluster, size)
+
+    def feedback(self, results: Iterable[PacketResult], now: float) -> None:
+        """Feedback came, whatever it says: the estimate follows in this call.
+
+        Args:
+            results: What became of packets, in any order; what is not known is left out.
+            now: When, s.
+
+        Raises:
+            TypeError, ValueError: `now` is not a time; nothing changes.
+        """
+        now = self._time(now)
+        take_received = self._sent.received
+        is_news = False
+        received = lost = 0
+        newest = -math.inf
+        probed = None
+        for sequence, arrival in results:
+            if arrival is None:
+                missing = self._sent.lost(sequence)
+                if missing is not None:
+                    is_news = True
+                    # What was lost before the rate was last lowered has been answered by that.
+                    lost += missing.sent_at > self._control.lowered_at
+                continue
+            if not -quantities.MAX_BITRATE < arrival < quantities.MAX_BITRATE:
+                continue  # no time that any clock can show
+            told = take_received(sequence)
+            if told is None:
+                continue
+            (sent_at, size, cluster, total), was_lost = told
+            is_news = True
+            received += 1
+            lost -= was_lost
+            newest = max(newest, sent_at)
+            self._total_told = max(self._total_told, total)
+            self._arrived(sent_at, arrival, size)
+            if cluster is not None:
+                self._probes.received(cluster, sent_at, arrival, size)
+                probed = cluster
+        if not is_news:
+            return
+        self._is_told = self._has_feedback = True
+        self._silence.heard()
+        self._sent.forget(now)
+        if received:
+            self._observe(now, newest)
+        if probed is not None:
+            self._learn(probed)
+        self._loss.count(received, lost)
+        self._loss.judge(now, self._control.rate)
+        self._conclude()
+
+    def loss_reported(self, fraction: float, now: float) -> None:
+        """A receiver report came. It counts for peers that send nothing better.
+
+        Args:
+            fraction: The share of packets lost since the last one, 0 to 1.
+            now: When, s.
+
+        Raises:
+            TypeError, ValueError: One of them is not usable; nothing changes.
+        """
+        loss = quantities.share("fraction", fraction)
+        now = self._time(now)
+        if self._has_feedback:
+            return
+        self._is_told = True
+        self._silence.heard()
+        control = self._control
+        if self._receiver_limit == math.inf:
+            control.follow(self._reported.lost(control.rate, loss, now, self._total))
+        self._loss.follow(loss, now, control.rate)
+        self._conclude()
+
+    def limit_reported(self, bitrate: float, now: float) -> None:
+        """The peer wants no more than this (REMB); without better feedback, it is the estimate.
+
+        Args:
+            bitrate: bit/s.
+            now: When, s.
+
+        Raises:
+            TypeError, ValueError: One of them is not usable; nothing changes.
+        """
+        limit = quantities.bitrate("bitrate", bitrate)
+        now = self._time(now)
+        self._receiver_limit = limit
+        if not self._has_feedback:
+            self._is_told = True
+            self._silence.heard()
+            control = self._control
+            control.follow(self._reported.limited(control.rate, limit, now, self._total))
+        self._conclude()
+
+    def advance(self, now: float) -> None:
+        """Nothing but time passed: feedback may be overdue. To be called at `wake_at`.
+
+        Args:
+            now: s.
+
+        Raises:
+            TypeError, ValueError: `now` is not a time.
+        """
+        self._wait(self._time(now))
+
+    def next_probe(self, now: float, wanted: float | None = None) -> ProbeCluster | None:
+        """A probe that is worth sending now; each is handed out once.
+
+        Who can not send it may leave it: nothing waits for it.
+
+        Args:
+            now: s.
+            wanted: What the application could use, bit/s: no probe goes far beyond it. None for
+                as much as there is.
+
+        Raises:
+            TypeError, ValueError: One of them is not usable.
+        """
+        limit = math.inf if wanted is None else quantities.bitrate("wanted", wanted)
+        now = self._time(now)
+        if (
+            self._control.phase is Phase.DRAINING
+            or self._loss.rate is not None
+            or self._silence.is_silent
+        ):
+            return None
+        limit = min(limit, self._most, self._receiver_limit)
+        return self._planner.next(now, self._estimate, limit)
+
+    def explain(self) -> Explanation:
+        """What the estimate rests on, and what holds it down."""
+        acknowledged = self._acknowledged.rate()
+        loss_based = self._loss.rate
+        return Explanation(
+            estimate=self._estimate,
+            limit=self._limit,
+            delay_based=round(self._control.rate),
+            loss_based=None if loss_based is None else round(loss_based),
+            acknowledged=None if acknowledged is None else round(acknowledged),
+            usage=self._trendline.usage,
+            queue_delay=self._queue.standing,
+            loss=self._loss.loss,
+            rtt=self._rtt,
+            application_limited=self._control.limit is Limit.APPLICATION,
+            silent_for=self._silence.lasted(self._now),
+        )
+
+    # --- what follows ------------------------------------------------------------------------
+
+    def _time(self, now: float) -> float:
+        """The time, which does not go back."""
+        try:
+            if self._now < now < math.inf:
+                self._now = now
+        except TypeError:
+            raise TypeError(f"now must be a number of seconds, not {now!r}") from None
+        if now == math.inf or self._now == -math.inf:
+            raise ValueError(f"now must be finite, not {now!r}: seconds of one clock")
+        return self._now
+
+    def _arrived(self, sent_at: float, arrival: float, size: int) -> None:
+        way = arrival - sent_at
+        if self._way is not None and not -CLOCK_JUMP < way - self._way < CLOCK_JUMP:
+            self._acknowledged.clear()
+            self._groups.clear()
+            self._trendline.clear()
+            self._queue.clear()
+        self._way = way
+        self._acknowledged.add(arrival, sent_at, size)
+        self._queue.add(arrival, way)
+        delta = self._groups.add(sent_at, arrival)
+        if delta is not None:
+            self._trendline.add(arrival, *delta)
+
+    def _observe(self, now: float, newest: float) -> None:
+        """Let the rate follow what was measured."""
+        round_trip = now - newest
+        rtt = self._rtt
+        self._rtt = round_trip if rtt is None else rtt + RTT_WEIGHT * (round_trip - rtt)
+        self._newest_sent_at = max(self._newest_sent_at, newest)
+        control = self._control
+        is_ours = control.update(
+            now,
+            Observation(
+                usage=self._trendline.usage,
+                standing=self._queue.standing,
+                waited=self._queue.newest,
+                jitter=self._queue.jitter,
+                acknowledged=self._acknowledged.rate(),
+                arrivals=self._acknowledged,
+                sent_at=self._newest_sent_at,
+                round_trip=round_trip,
+                in_flight=self._total - self._total_told,
+                rtt=self._rtt,
+            ),
+        )
+        if not is_ours:
+            self._queue.settle()
+        if control.phase is Phase.DRAINING:
+            self._planner.congested()
+            if control.lowered_at == now:
+                self._loss.answered(now)
+
+    def _learn(self, cluster: int) -> None:
+        """A probe may have had a result."""
+        result = self._probes.result(cluster)
+        if result is not None:
+            self._planner.found(result, self._control.rate)
+            if not result.is_full:
+                self._control.probed(result.bitrate)
+
+    def _wait(self, now: float) -> None:
+        while self._silence.passed(now):
+            self._control.scale(FACTOR)
+        self._conclude()
+
+    def _conclude(self) -> None:
+        """The estimate: the least of what delay, loss and the peer allow, within its bounds."""
+        rate, limit = self._control.rate, self._control.limit
+        if self._loss.rate is not None and self._loss.rate < rate:
+            rate, limit = self._loss.rate, Limit.LOSS
+        if self._receiver_limit < rate:
+            rate, limit = self._receiver_limit, Limit.RECEIVER
+        if rate <= self._least:
+            rate, limit = self._least, Limit.MINIMUM
+        elif rate >= self._most:
+            limit = Limit.MAXIMUM
+        if self._silence.is_silent:
+            limit = Limit.SILENCE
+        elif not self._is_told:
+            limit = Limit.START
+        self._estimate, self._limit = round(rate), limit

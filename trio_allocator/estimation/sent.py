@@ -1,0 +1,86 @@
+"""What was sent and not yet told of."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+MOST = 1 << 15
+"""So many packets are remembered: half of the wire's sequence numbers, beyond which feedback can not
+tell one from another."""
+
+LONGEST = 10.0
+"""And for so long, s: later feedback is about another network."""
+
+MOST_LOST = 1 << 10
+"""So many of those lost are remembered, in case that they arrive after all."""
+
+
+class SentPacket(NamedTuple):
+    """A packet on its way.
+
+    Attributes:
+        sent_at: s.
+        size: Bytes.
+        cluster: The probe that it belongs to; None for none.
+        total: Bytes sent up to it, itself included.
+    """
+
+    sent_at: float
+    size: int
+    cluster: int | None
+    total: int
+
+
+class SentPackets:
+    """Packets by their transport-wide sequence number; what became of each is told once.
+
+    Bounded in number and age, whatever feedback says or does not say.
+    """
+
+    __slots__ = ("_lost", "_waiting")
+
+    def __init__(self) -> None:
+        # A plain dict looks for its oldest entry among the traces of all that were deleted.
+        self._waiting: OrderedDict[int, SentPacket] = OrderedDict()
+        self._lost: OrderedDict[int, SentPacket] = OrderedDict()
+
+    def add(self, sequence: int, packet: SentPacket) -> None:
+        """A packet left; a number that is in use begins anew."""
+        waiting = self._waiting
+        if len(waiting) >= MOST:
+            waiting.popitem(last=False)
+        waiting.pop(sequence, None)
+        waiting[sequence] = packet
+
+    def received(self, sequence: int) -> tuple[SentPacket, bool] | None:
+        """It arrived.
+
+        Returns:
+            The packet, and whether it had been told lost; None if it was never sent, or told of
+            before.
+        """
+        packet = self._waiting.pop(sequence, None)
+        if packet is not None:
+            return packet, False
+        packet = self._lost.pop(sequence, None)
+        return None if packet is None else (packet, True)
+
+    def lost(self, sequence: int) -> SentPacket | None:
+        """It is lost, as far as is known now.
+
+        Returns:
+            As `received`.
+        """
+        packet = self._waiting.pop(sequence, None)
+        if packet is not None:
+            if len(self._lost) >= MOST_LOST:
+                self._lost.popitem(last=False)
+            self._lost[sequence] = packet
+        return packet
+
+    def forget(self, now: float) -> None:
+        """Let go of what is too old."""
+        for packets in (self._waiting, self._lost):
+            while packets and next(iter(packets.values())).sent_at < now - LONGEST:
+                packets.popitem(last=False)
