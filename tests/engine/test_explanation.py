@@ -247,9 +247,9 @@ def test_to_explain_changes_nothing():
     camera = joined(engine, 0, *CAMERA)
     engine.request(NOW, camera, HIGH)
     engine.drain()
-    before = (engine.wake_at, engine.tally.kept_back, camera.allocation)
+    before = (engine.wake_at, engine.settlement.tally.kept_back, camera.allocation)
     explain(engine)
-    assert (engine.wake_at, engine.tally.kept_back, camera.allocation) == before
+    assert (engine.wake_at, engine.settlement.tally.kept_back, camera.allocation) == before
     assert not engine.drain()
 
 

@@ -21,7 +21,6 @@ from .prober import Demand, Prober
 from .receiver import Receiver
 from .settings import NEVER, Settings
 from .settlement import Effect, RequestWithdrawn, Settlement
-from .tally import Tally
 
 
 class Engine:
@@ -38,7 +37,6 @@ class Engine:
     Attributes:
         cause: The event handled last.
         by_time: So many of the effects due now were brought by time, before that event.
-        tally: What has happened, counted.
     """
 
     def __init__(
@@ -54,8 +52,7 @@ class Engine:
         self.prober: Prober = Prober(settings, self.meter, now)
         self.estimates: Estimates = Estimates(settings.estimate_timeout)
         self.ledger: Ledger = Ledger()
-        self.tally: Tally = Tally()
-        self.settlement: Settlement = Settlement(settings, self.ledger, policy, self.tally)
+        self.settlement: Settlement = Settlement(settings, self.ledger, policy)
         self.cause: Cause = Cause.TIME
         self.by_time: int = 0
         self.answers: int = 0
@@ -111,7 +108,7 @@ class Engine:
     def request(self, now: float, receiver: Receiver, bitrate: int) -> None:
         """A receiver wants another allocation. Judged against what it holds (G9)."""
         self._begin(now, Cause.REQUEST)
-        self.tally.requests += 1
+        self.settlement.tally.requests += 1
         # To keep a promise is the second half of an answer, and to repeat it is nothing (G3).
         keeps_word = receiver.negotiation is Negotiation.PLEDGED
         repeats = self._awaiting and bitrate == receiver.claim

@@ -49,19 +49,16 @@ class Settlement:
         settings: How it behaves.
         ledger: The books.
         policy: A user's way to share, or None for the built-in one.
-        tally: Where it counts what it does.
     """
 
-    def __init__(
-        self, settings: Settings, ledger: Ledger, policy: Policy | None, tally: Tally | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, policy: Policy | None) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._tally = tally or Tally()
+        self.tally: Tally = Tally()
         self.negotiator: Negotiator = Negotiator(settings)
         self.caution: Caution = Caution(settings.hold)
         temper = IDEAL if settings.estimates == "ideal" else RAMPING
-        self.calm: Calm = CountedCalm(temper, settings.hold, self._restlessness, self._tally)
+        self.calm: Calm = CountedCalm(temper, settings.hold, self._restlessness, self.tally)
         self.sharing: Sharing = self._sharing_by(policy)
         self.effects: list[Effect] = []
         self.holds: OrderedDict[int, float] = OrderedDict()  # all last as long: ends ascend
@@ -167,7 +164,7 @@ class Settlement:
     def tell(self, receiver: Receiver, reason: GrantReason) -> None:
         """Let a receiver know what it holds."""
         self.effects.append(AllocationGranted(receiver.allocation, reason, receiver.id))
-        self._tally.grants[reason] += 1
+        self.tally.grants[reason] += 1
 
     def refresh(self, now: float, receiver: Receiver) -> None:
         """Bring what depends on claim, allocation and negotiation up to date."""
@@ -258,7 +255,7 @@ class Settlement:
         receiver.held_until = now + self._settings.hold
         self.lowered = True
         self.holds[receiver.id] = receiver.held_until
-        self._tally.held += 1
+        self.tally.held += 1
 
     def _drop_hold(self, receiver: Receiver) -> None:
         if receiver.held_until is not None:

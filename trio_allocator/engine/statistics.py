@@ -72,7 +72,7 @@ class AllocatorStatistics:
 
 def statistics(engine: Engine) -> AllocatorStatistics:
     """Read an engine's counters; costs the same for any number of receivers."""
-    tally = engine.tally
+    tally = engine.settlement.tally
     negotiator = engine.settlement.negotiator
     return AllocatorStatistics(
         estimates=engine.estimates.count,

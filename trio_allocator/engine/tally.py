@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..messages import GrantReason
 from .calm import Calm, Temper
-from .layered import Raising
+from .division import Raising
 
 
 class Tally:
