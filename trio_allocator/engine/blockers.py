@@ -181,7 +181,8 @@ def _own_limits(receiver: Receiver, next_step: int) -> Iterator[Blocker]:
     cap = receiver.options.max_bitrate
     if receiver.want > receiver.allocation:
         return
-    if receiver.claim <= receiver.allocation:
+    claims = receiver.claim > receiver.allocation
+    if not claims:
         yield Blocker.SENDER
-    if cap is not None and next_step > cap:
+    if claims or (cap is not None and next_step > cap):
         yield Blocker.CAP

@@ -66,8 +66,11 @@ def next_round(receiver: Receiver) -> int:
 
 
 def waits(receiver: Receiver) -> Iterator[tuple[int, int]]:
-    """What a receiver could be raised by if there were room: rounds, and bit/s in each."""
-    if receiver.held_until is not None or receiver.negotiation is Negotiation.PLEDGED:
+    """What a receiver could be raised by if there were room: rounds, and bit/s in each.
+
+    Who is on hold counts: by the time that others' holds are over, so may its own be.
+    """
+    if receiver.negotiation is Negotiation.PLEDGED:
         return
     level = receiver.allocation
     while level < receiver.want:
