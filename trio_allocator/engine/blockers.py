@@ -12,7 +12,8 @@ its next step. What lifting means, for each:
 * **network**: the estimate rises to what is enough.
 
 A raise that none of these stands against any more may be one that is not trusted at once (G9). Then
-it is blocked by a hold afterwards, with an end.
+it is blocked by a hold afterwards, with an end. And where it is due even more than its next step,
+at the cost of others, all of it comes at once when they have answered.
 """
 
 from __future__ import annotations
