@@ -237,7 +237,7 @@ class Herald:
         following: list[Effect | None] = [*effects, None][1:]
         for effect, after in zip(effects, following, strict=True):
             receiver_id = effect.receiver_id
-            if receiver_id not in self._held:
+            if receiver_id not in self._engine.ledger:
                 continue  # it leaves in this very event
             held = self._held[receiver_id]
             if isinstance(effect, AllocationGranted):

@@ -138,6 +138,18 @@ def test_negotiation_of_others_and_of_itself():
     assert screen.allocation == MEDIUM
 
 
+def test_who_promised_a_decrease_waits_for_nothing():
+    engine = opened(HIGH)
+    camera = joined(engine, HIGH, *CAMERA)
+    engine.update_estimate(NOW, 600_000)
+    engine.answer(NOW, camera, camera.request.id, accepted=True)
+    plain = joined(engine, 0)
+    engine.request(NOW, plain, 10_000)
+    engine.request(NOW, camera, HIGH + 5)
+    assert about(engine, plain).lacks == HIGH + 10_000 - 600_000
+    assert about(engine, camera).blockers == (Blocker.NEGOTIATION, Blocker.NETWORK)
+
+
 def test_a_hold_after_force():
     engine = opened(3_000_000)
     camera = joined(engine, 0, *CAMERA)

@@ -73,12 +73,22 @@ async def test_room_is_made_for_a_higher_class_and_the_need_may_go(allocator):
         screen.request_allocation(0)
         assert told(channel) == [
             (Cause.REQUEST, camera.id, Act.ASKED, HIGH, MEDIUM, R.MAKE_ROOM),
-            (Cause.REQUEST, camera.id, Act.WITHDRAWN, HIGH, HIGH, R.NO_NEED),
             (Cause.REQUEST, screen.id, Act.LOWERED, 0, 0, R.OWN_WISH),
+            (Cause.REQUEST, camera.id, Act.WITHDRAWN, HIGH, HIGH, R.NO_NEED),
         ]
 
 
-async def test_silence_and_then_force(allocator):
+async def test_what_concerns_only_who_leaves_is_not_told(allocator):
+    """Its request is withdrawn as it leaves: nobody is there any more to be concerned."""
+    allocator.update_bandwidth_estimation(3_000_000)
+    camera = allocator.register_track_receiver(CAMERA, HIGH)
+    with allocator.decisions() as channel:
+        allocator.update_bandwidth_estimation(600_000)
+        camera.close()
+        assert [d[2] for d in told(channel)] == [Act.ASKED, Act.LEFT]
+
+
+async def test_silence_and_then_force(allocator, autojump_clock):
     allocator.update_bandwidth_estimation(3_000_000)
     camera = allocator.register_track_receiver(CAMERA, HIGH)
     with allocator.decisions() as channel:
@@ -89,7 +99,7 @@ async def test_silence_and_then_force(allocator):
     assert (Cause.TIME, camera.id, Act.FORCED, HIGH, MEDIUM, R.NOBODY_LEFT) in decisions
 
 
-async def test_a_broken_promise(allocator):
+async def test_a_broken_promise(allocator, autojump_clock):
     allocator.update_bandwidth_estimation(3_000_000)
     camera = allocator.register_track_receiver(CAMERA, HIGH)
     with allocator.decisions() as channel:
@@ -146,7 +156,9 @@ async def test_estimates_that_stop(autojump_clock):
         assert decision == (Cause.TIME, camera.id, Act.WITHDRAWN, HIGH, HIGH, R.NO_ESTIMATE)
 
 
-async def test_what_time_had_brought_is_not_laid_to_the_event_that_came_after(allocator):
+async def test_what_time_had_brought_is_not_laid_to_the_event_that_came_after(
+    allocator, autojump_clock
+):
     """The hold has ended, and nobody has noticed before the next event comes."""
     allocator.update_bandwidth_estimation(HIGH)
     camera = allocator.register_track_receiver(CAMERA)
@@ -154,9 +166,20 @@ async def test_what_time_had_brought_is_not_laid_to_the_event_that_came_after(al
     allocator.force_allocation(camera, LOW)
     other = allocator.register_track_receiver(PLAIN)
     with allocator.decisions() as channel:
-        trio.lowlevel.current_clock().jump(20.0)
+        autojump_clock.jump(20.0)
         other.request_allocation(0)
         assert told(channel)[:1] == [(Cause.TIME, camera.id, Act.GRANTED, LOW, HIGH, R.FITS)]
+
+
+async def test_what_time_had_brought_to_one_that_leaves_dies_with_it(allocator, autojump_clock):
+    allocator.update_bandwidth_estimation(HIGH)
+    camera = allocator.register_track_receiver(CAMERA)
+    camera.request_allocation(HIGH)
+    allocator.force_allocation(camera, LOW)
+    with allocator.decisions() as channel:
+        autojump_clock.jump(20.0)
+        camera.close()
+        assert told(channel) == [(Cause.LEAVING, camera.id, Act.LEFT, LOW, 0, R.CLOSED)]
 
 
 async def test_a_slow_reader_loses_the_oldest_and_is_told_how_many(allocator):
@@ -196,8 +219,7 @@ async def test_who_waits_is_woken_and_it_ends_with_the_allocator(autojump_clock)
 
             async def listen() -> None:
                 async with channel:
-                    async for decision in channel:
-                        seen.append(str(decision))
+                    seen.extend([str(decision) async for decision in channel])
 
             nursery.start_soon(listen)
             await trio.testing.wait_all_tasks_blocked()
@@ -253,5 +275,7 @@ async def test_explain_and_status_need_a_live_allocator():
     async with open_allocator(initial_estimate=1_000_000) as allocator:
         receiver = allocator.register_track_receiver(Track("plain"))
         assert allocator.explain().of(receiver.id).track_id == "plain"
-    with pytest.raises(trio.ClosedResourceError):
-        allocator.explain()
+        assert allocator.status.committed == 0
+    for ask in (allocator.explain, lambda: allocator.status):
+        with pytest.raises(trio.ClosedResourceError):
+            ask()

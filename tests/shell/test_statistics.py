@@ -43,7 +43,7 @@ async def test_estimates_members_requests_and_grants(allocator):
     }
 
 
-async def test_decreases_of_every_ending(allocator):
+async def test_decreases_of_every_ending(allocator, autojump_clock):
     allocator.update_bandwidth_estimation(3_000_000)
     camera = allocator.register_track_receiver(CAMERA, HIGH, pausable=True)
     allocator.update_bandwidth_estimation(600_000)

@@ -44,6 +44,9 @@ class Ledger:
     def __iter__(self) -> Iterator[Receiver]:
         return iter(self._receivers.values())
 
+    def __contains__(self, receiver_id: int) -> bool:
+        return receiver_id in self._receivers
+
     def __getitem__(self, receiver_id: int) -> Receiver:
         return self._receivers[receiver_id]
 
