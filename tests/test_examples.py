@@ -60,5 +60,5 @@ def test_the_reasons_follow_each_other(run_example):
     camera = [line.partition("blocked by ")[2] for line in lines if "camera holds" in line]
     assert camera[0] == "unknown estimate"
     assert camera[1] == "network"
-    assert camera[3] == "cap"
+    assert camera[3] == "cap, priority"
     assert any("granted, 0 to 550000 bit/s, on estimate" in line for line in lines)
