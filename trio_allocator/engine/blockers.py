@@ -117,7 +117,7 @@ class BlockerFinder:
             blockers.insert(0, Blocker.UNKNOWN_ESTIMATE)
         planned = receiver.projected > level
         short = self._estimate is not None and enough > self._estimate
-        holds = self._holds(receiver, enough)
+        holds = {} if planned else self._holds(receiver, enough)  # a plan is within what is trusted
         if planned or receiver.negotiation is not Negotiation.IDLE:
             blockers.append(Blocker.NEGOTIATION)
             blocking.update(self._owing if planned else {receiver.id: receiver})
