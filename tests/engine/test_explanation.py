@@ -138,6 +138,21 @@ def test_negotiation_of_others_and_of_itself():
     assert screen.allocation == MEDIUM
 
 
+def test_what_is_planned_waits_for_answers_whatever_the_ceiling():
+    engine = opened(100_000)
+    other = joined(engine, 30_000)
+    joined(engine, 10_000)
+    engine.force(NOW, engine.ledger[2], 0)  # and now there is a ceiling, for a while
+    late = joined(engine, 0, min_bitrate=100_000, negotiable=False)
+    engine.request(NOW, late, 100_000)
+    engine.update_estimate(NOW, 130_000)
+    found = about(engine, late)
+    assert explain(engine).usable < found.enough <= 130_000
+    assert (found.blockers, found.blocking) == ((Blocker.NEGOTIATION,), (other.id,))
+    answer_all(engine, NOW)
+    assert late.allocation == 100_000
+
+
 def test_who_promised_a_decrease_waits_for_nothing():
     engine = opened(HIGH)
     camera = joined(engine, HIGH, *CAMERA)
