@@ -153,6 +153,20 @@ def test_what_is_planned_waits_for_answers_whatever_the_ceiling():
     assert late.allocation == 100_000
 
 
+def test_a_part_that_is_planned_is_the_next_step_of_who_can_use_any():
+    engine = opened(1_100_000)
+    big = joined(engine, 1_100_000, 200_000, 1_000_000)
+    part = joined(engine, 0, elastic=True)
+    engine.request(NOW, part, 100_000)
+    assert about(engine, part).next_step == 100_000
+    engine.update_estimate(NOW, 300_000)
+    found = about(engine, part)
+    assert (found.blockers, found.blocking) == ((Blocker.NEGOTIATION,), (big.id,))
+    assert found.next_step == 80_000
+    answer_all(engine, NOW)
+    assert part.allocation == 80_000
+
+
 def test_who_promised_a_decrease_waits_for_nothing():
     engine = opened(HIGH)
     camera = joined(engine, HIGH, *CAMERA)

@@ -166,7 +166,9 @@ def _next_step(receiver: Receiver) -> int | None:
     """The next allocation of use: claimed, beyond the cap, or not claimed at all."""
     level = receiver.allocation
     if receiver.want > level:
-        return receiver.step_above(level)
+        above = receiver.step_above(level)
+        # Who can use any part may be about to get one.
+        return min(above, receiver.projected) if receiver.projected > level else above
     most = receiver.claim if receiver.claim > level else None
     if level < receiver.minimum:
         following: int | None = receiver.minimum
