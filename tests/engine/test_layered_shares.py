@@ -315,12 +315,13 @@ def test_a_worth_that_fails_changes_nothing(desk):
 
 @pytest.mark.invariant("G9")
 def test_all_that_are_kept_back_are_named(desk):
-    desk.refused = lambda raising: raising.receiver_id != 10
+    desk.refused = lambda raising: raising.receiver_id < 10
     desk.calm.note(NOW, 0)
     for _ in range(10):
         desk.joined(110, 100, 300, wants=330)
-    desk.settle(1_100)
-    assert desk.settle(1_500) == []
+    desk.joined(0, 100, wants=100)
+    assert desk.settle(1_200) == [11]
+    assert desk.settle(1_600) == []
     judged = desk.judged.copy()
     assert desk.sharing.kept_back(NOW, 400).keys() == set(range(1, 10)), "but not what may rise"
     assert desk.sharing.kept_back(NOW, 200) == {}, "it does not fit"
