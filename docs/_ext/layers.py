@@ -67,6 +67,7 @@ LAYERS = (
             "reporting",
             "timekeeping",
             "probing",
+            "opening",
             "passthrough",
         ),
         frozenset({"vocabulary", "interface", "engine"}),

@@ -13,6 +13,9 @@ from trio_allocator.engine.status import AllocatorStatus, Allowance, snapshot
 
 QUIET = AllocatorStatus(
     estimate=None,
+    max_bitrate=None,
+    reserve=0,
+    usable=None,
     committed=0,
     free=0,
     allowances=(),
