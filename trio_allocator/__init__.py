@@ -4,6 +4,18 @@ Open an allocator with `open_allocator`, register a receiver for each track, del
 estimates, and obey the messages: see the README.
 """
 
+from .deciding import (
+    Act as Act,
+    Decision as Decision,
+    DecisionChannel as DecisionChannel,
+    DecisionReason as DecisionReason,
+)
+from .engine.blockers import Blocker as Blocker
+from .engine.causes import Cause as Cause
+from .engine.explanation import (
+    Explanation as Explanation,
+    ReceiverExplanation as ReceiverExplanation,
+)
 from .engine.layered import LayeredPolicy as LayeredPolicy
 from .engine.limits import LimitChanges as LimitChanges, Limits as Limits
 from .engine.policies import Claim as Claim, Policy as Policy, Shares as Shares
@@ -14,6 +26,7 @@ from .engine.settings import (
     SettingChanges as SettingChanges,
     Settings as Settings,
 )
+from .engine.statistics import AllocatorStatistics as AllocatorStatistics
 from .engine.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
 from .engine.water_filling import WaterFillingPolicy as WaterFillingPolicy
 from .interface import (

@@ -1,12 +1,21 @@
 """The layered sharing in an engine: its failures, holds and turns."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 
 import pytest
 
-from tests.engine.support import NOW, joined, opened
+from tests.engine.support import NOW, joined, opened, record
+from trio_allocator.engine.calm import IDEAL, Calm
+from trio_allocator.engine.division import Raising
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.layered import LayeredPolicy
+from trio_allocator.engine.layered_shares import WATCHED, LayeredShares
+from trio_allocator.engine.ledger import Ledger
+from trio_allocator.engine.negotiation import Refusal, RefusalKind
+from trio_allocator.engine.policies import PolicyError
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.status import snapshot
 
@@ -75,3 +84,194 @@ def test_what_is_held_for_one_that_was_passed_ends():
 def test_with_the_built_in_sharing_nothing_is_kept_back():
     engine = opened(1_000)
     assert engine.settlement.sharing.kept_back(NOW, 1_000) == {}
+
+
+# --- when it is asked, directly ----------------------------------------------------------------
+
+
+class ToldCalm(Calm):
+    """Refuses what it is told to refuse, and notes whom it was asked about."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(IDEAL, 5.0, lambda _id, _now: 0.0)
+        self._desk = desk
+
+    def allows(self, raising: Raising) -> bool:
+        self._desk.judged.append(raising.receiver_id)
+        return not self._desk.refused(raising)
+
+
+class Desk:
+    """Books, and the layered sharing over them; its judge is told what it refuses."""
+
+    def __init__(self, **settings) -> None:
+        self.ledger = Ledger()
+        self.judged: list[int] = []
+        self.refused: Callable[[Raising], bool] = lambda _: False
+        chosen = Settings(**settings)
+        self.calm = ToldCalm(self)
+        self.sharing = LayeredShares(self.ledger, LayeredPolicy(), self.calm, chosen)
+
+    def joined(self, held: int, *rates: int, wants: int | None = None, **options):
+        receiver = record(held, *rates, number=len(self.ledger) + 1, **options)
+        self.ledger.add(receiver)
+        if wants is not None:
+            receiver.set_claim(wants)
+            self.ledger.mark_waiting(receiver, NOW)
+        self.sharing.index(receiver)
+        return receiver
+
+    def settle(self, capacity: int, *, negotiate=True, force=True) -> list[int]:
+        """Who was touched, in order."""
+        self.judged.clear()
+        touched = self.sharing.settle(capacity, negotiate=negotiate, force=force, now=NOW)
+        return [receiver.id for receiver in touched]
+
+    @property
+    def levels(self) -> list[int]:
+        return [receiver.projected for receiver in self.ledger]
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+@pytest.mark.invariant("C2")
+def test_while_nobody_could_have_more_or_has_to_have_less_it_is_not_asked(desk, monkeypatch):
+    desk.joined(110, 100, 300, wants=330)
+    assert desk.settle(329) == []
+    monkeypatch.setattr(desk.sharing, "_ask", None)
+    assert desk.settle(200) == []
+    assert desk.settle(110) == []
+    assert desk.settle(109, negotiate=False) == []
+
+
+@pytest.mark.invariant("G8")
+def test_of_those_kept_back_eight_are_looked_at_and_besides_all_that_changed(desk):
+    desk.refused = lambda raising: raising.receiver_id <= 10
+    for number in range(10):  # of those who need no less than one that was refused none is judged
+        desk.joined(110, 100, 300 - 10 * number, wants=330 - 11 * number)
+    assert desk.settle(5_000) == []
+    assert desk.settle(5_001) == []
+    assert desk.judged == list(range(1, WATCHED + 1))
+    desk.joined(110, 100, 190, wants=209)
+    assert desk.settle(5_000) == [11]
+    assert desk.settle(5_000) == []
+    desk.refused = lambda raising: raising.receiver_id < 10
+    assert desk.settle(5_000) == [], "it did not change"
+    desk.sharing.index(desk.ledger[10])
+    assert desk.settle(5_000) == [10]
+
+
+@pytest.mark.invariant("G9")
+def test_when_something_is_given_up_those_kept_back_are_judged_by_what_is_left(desk):
+    desk.refused = lambda raising: raising.worth > 3.0
+    desk.joined(110, 100, 300, wants=330)
+    rich = desk.joined(550, 100, 300, 500)
+    assert desk.settle(2_000) == []
+    desk.ledger.remove(rich)
+    desk.sharing.drop(rich)
+    assert desk.settle(2_000) == [1]
+
+
+@pytest.mark.invariant("G2")
+def test_who_can_use_any_part_is_not_judged(desk):
+    desk.refused = lambda _: True
+    desk.joined(110, 100, 300, wants=330)
+    desk.joined(0, wants=500, elastic=True)
+    assert desk.settle(1_000) == [2]
+    assert desk.levels == [110, 500]
+    assert desk.settle(400, negotiate=False) == []
+    desk.joined(0, wants=600, elastic=True)
+    desk.settle(1_000)
+    assert desk.levels == [110, 500, 390]
+    assert desk.settle(1_100) == [3]
+    assert desk.levels == [110, 500, 490]
+
+
+@pytest.mark.invariant("N8")
+def test_in_overuse_a_refuser_is_forced_when_nobody_is_left_to_ask(desk):
+    refuser = desk.joined(300, pausable=True)
+    refuser.refusal = Refusal(RefusalKind.REJECTED, 0, math.inf)
+    other = desk.joined(300, pausable=True)
+    for receiver in (refuser, other):
+        desk.sharing.index(receiver)
+    assert desk.settle(200) == [2], "who can be asked comes first"
+    assert desk.levels == [300, 0]
+    desk.ledger.allocate(other, 0)
+    desk.sharing.index(other)
+    assert desk.settle(200, force=False) == []
+    assert desk.settle(200) == [1]
+    assert desk.levels == [200, 0]
+
+
+@pytest.mark.invariant("A6")
+def test_while_the_estimate_is_unknown_nobody_is_brought_down(desk):
+    desk.joined(330, 100, 300)
+    desk.joined(110, 100, 300, wants=330, priority=1)
+    assert desk.settle(440, negotiate=False) == []
+    assert desk.settle(440) == [1, 2]
+    assert desk.levels == [110, 330]
+
+
+@pytest.mark.invariant("N6")
+def test_who_may_keep_what_was_to_be_taken_needs_no_judgement(desk):
+    desk.refused = lambda _: True
+    desk.joined(330, 100, 300)
+    assert desk.settle(329) == [1]
+    assert desk.settle(329) == []
+    assert desk.settle(330) == [1]
+    assert desk.levels == [330]
+
+
+@pytest.mark.invariant("P4")
+def test_the_next_need_is_the_smallest_step_that_does_not_fit(desk):
+    desk.joined(110, 100, 300, wants=330)
+    desk.joined(330, 100, 300, 400, wants=440)
+    assert [desk.sharing.next_need(room) for room in (0, 109, 110, 219, 220)] == [
+        110, 110, 220, 220, None,
+    ]  # fmt: skip
+
+
+@pytest.mark.invariant("G9")
+def test_kept_back_is_who_would_fit_and_until_its_rate_needs_no_judgement(desk):
+    desk.refused = lambda _: True
+    desk.joined(110, 100, 300, wants=330)
+    assert desk.sharing.wake_at == math.inf
+    desk.calm.note(NOW, 200)
+    desk.calm.note(NOW + 1, 1_000)
+    desk.calm.begin(NOW + 1, 1_000, 0)
+    desk.settle(1_000)
+    assert desk.sharing.kept_back(NOW + 1, 220) == {1: NOW + 10}
+    assert desk.sharing.kept_back(NOW + 1, 219) == {}
+    assert desk.sharing.kept_back(NOW + 10, 220) == {}
+    assert desk.sharing.wake_at == NOW + 10
+
+
+@pytest.mark.invariant("G8")
+def test_who_waits_longest_is_passed_by_whoever_is_served_before_it():
+    desk = Desk(overtaken_limit=1)
+    senior = desk.joined(0, wants=900)
+    desk.joined(0, wants=400)
+    assert desk.settle(900) == [1]
+    desk = Desk(overtaken_limit=1)
+    senior = desk.joined(0, wants=900)
+    desk.joined(100)
+    desk.joined(0, wants=400)
+    desk.settle(900)
+    assert (desk.levels, senior.overtaken) == ([0, 100, 400], 1)
+    assert list(desk.sharing.favoured()) == [1]
+
+
+@pytest.mark.invariant("L3")
+def test_a_worth_that_fails_changes_nothing(desk):
+    def worth(bitrate: int) -> float:
+        raise KeyError(bitrate)
+
+    desk.joined(110, 100, 300, wants=330)
+    desk.sharing = LayeredShares(desk.ledger, LayeredPolicy(worth), desk.calm, Settings())
+    desk.sharing.index(desk.ledger[1])
+    with pytest.raises(PolicyError, match=r"LayeredPolicy.*failed: KeyError"):
+        desk.settle(1_000)
+    assert desk.levels == [110]

@@ -27,6 +27,11 @@ def test_who_needs_more_than_there_is_lets_pass():
     assert [made.first_fitting(room) for room in (0, 1, 2, 4, 5)] == [None, 2, 1, 1, 0]
 
 
+def test_all_who_fit_are_told_in_the_order_in_which_they_are_served():
+    made = line((1, 5, 0), (0, 7, 9), (0, 5, 3), (2, 9, 0))
+    assert [list(made.fitting(room)) for room in (4, 5, 7)] == [[], [2, 0], [2, 1, 0]]
+
+
 def test_nobody_is_first_in_an_empty_line():
     made = Line()
     assert made.first_fitting(10**9) is None
@@ -42,6 +47,11 @@ def test_the_smallest_need_above_is_of_any_rank_and_really_above():
 def test_what_a_member_needs_is_known_while_it_waits():
     made = line((0, 5, 0), (0, 7, 0))
     assert (made.need_of(0), made.need_of(1), made.need_of(2)) == (5, 7, None)
+    assert [made.holds_fitting(*asked) for asked in ((0, 5), (0, 4), (2, 9))] == [
+        True,
+        False,
+        False,
+    ]
     made.discard(0)
     assert made.need_of(0) is None
 

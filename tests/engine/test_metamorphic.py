@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import pytest
 from attrs import evolve
@@ -64,7 +65,7 @@ class Stage:
     cast: list = field(default_factory=list)
 
     @classmethod
-    def open(cls, estimate=None, policy=None, **settings) -> Stage:
+    def open(cls, estimate=None, policy=None, **settings) -> Self:
         # A hold as short as can be: the next moment is past it.
         changes = {"hold": 1e-9, "overtaken_limit": 1_000_000, "estimate_timeout": math.inf}
         settled = Settings(**{**changes, **settings})

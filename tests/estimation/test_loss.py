@@ -102,6 +102,18 @@ def test_a_judgement_is_about_two_periods():
     assert counted((20, 20), (40, 0), (40, 0)).loss == 0.0
 
 
+def test_what_arrives_after_all_was_not_lost():
+    assert counted((20, 20), (40, -20)).loss == 0.0
+    assert counted((20, 20), (40, -10)).loss == pytest.approx(10 / 70)
+
+
+def test_counts_that_make_no_sense_are_within_bounds():
+    assert counted((50, -30)).loss == 0.0
+    control = counted((40, -50), (0, 60))
+    assert 0 <= control.loss <= 1
+    assert counted((-10, 60)).loss == 1.0
+
+
 def test_what_a_decrease_has_answered_counts_no_more():
     control = counted((40, 0))
     control.count(10, 30)

@@ -16,7 +16,6 @@ waited for, so nothing moves while nothing changes (G3).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -101,7 +100,6 @@ class Division:
         self._capacity = capacity
         self._favoured = favoured
         self._held_back = False
-        self._settled = True
         judged = judge is not None and judge is not _REFUSER
         if judged and sum(claim.allocation for claim in claims) > capacity:
             # What has to go in any case is not at stake.
@@ -113,37 +111,14 @@ class Division:
         if judge is not None:
             self._worth = sum(self._value(seat.claim, seat.base) for seat in self.seats)
         if self.room > 0:
-            in_order = sorted(self.seats, key=lambda seat: -seat.claim.priority)
+            in_order = sorted(self.seats, key=_class_and_number)
             for _, members in groupby(in_order, key=lambda seat: seat.claim.priority):
                 self._serve(list(members))
             self._restore(in_order)
 
     def shares(self) -> Shares:
-        """The answer of a policy, with the capacities for which it is the same."""
-        levels = {seat.claim.receiver_id: seat.level for seat in self.seats}
-        if self.room < 0:
-            return Shares(levels, -math.inf, self._capacity)
-        if not self._settled:
-            return Shares(levels, self._capacity, self._capacity)
-        return Shares(levels, self._capacity - self.room, self._capacity + self.lacking() - 1)
-
-    def lacking(self) -> float:
-        """How much more capacity would serve somebody who waits, bit/s; infinite if nobody does."""
-        lacking = math.inf
-        below = 0
-        for _, members in groupby(
-            sorted(self.seats, key=lambda seat: seat.claim.priority),
-            key=lambda seat: seat.claim.priority,
-        ):
-            extra = 0
-            for seat in members:
-                claim = seat.claim
-                extra += max(0, seat.level - max(claim.lowest, claim.minimum))
-                if seat.level < claim.wanted and not seat.refused:
-                    need = 1 if claim.elastic and seat.level >= claim.minimum else seat.need
-                    lacking = min(lacking, need - self.room - below)
-            below += extra
-        return max(lacking, 1)
+        """The answer of a policy."""
+        return Shares({seat.claim.receiver_id: seat.level for seat in self.seats})
 
     def _value(self, claim: Claim, level: int) -> float:
         return claim.weight * self._of(level)
@@ -204,7 +179,6 @@ class Division:
             return
         divisible = [seat for seat in holders if not seat.claim.levels]
         if divisible:
-            self._settled = False
             self._pour(holders)
         climbing = [seat for seat in holders if seat.claim.levels]
         while climbing:
@@ -259,7 +233,6 @@ class Division:
             chosen = fitting
             needs = [seat.need for seat in fitting]
             if sum(needs) > self.room:
-                self._settled = False
                 gains = [self._gain(seat) for seat in fitting]
                 chosen = [fitting[position] for position in best_subset(needs, gains, self.room)]
             done = set(map(id, chosen))
@@ -284,6 +257,10 @@ class Division:
             return True
         return self._judge.allows(self.raising(seat, to))
 
+    def update(self, rate: int, capacity: int) -> None:
+        """What everybody has by now, and the capacity by now, bit/s: for `raising`."""
+        self.rate, self._capacity = rate, capacity
+
     def raising(self, seat: Seat, to: int) -> Raising:
         """What there is to judge of a raise."""
         claim = seat.claim
@@ -304,6 +281,11 @@ class Division:
         self.rate += to - seat.level
         self.room -= to - seat.level
         seat.level = to
+
+
+def _class_and_number(seat: Seat) -> tuple[int, int]:
+    """The highest class first; of equals the first registered, in whatever order they are told."""
+    return (-seat.claim.priority, seat.claim.receiver_id)
 
 
 def _best_step(claims: Sequence[Claim]) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..messages import GrantReason
 from ..options import ReceiverOptions
 from ..tracks import Track
-from .demand import demand_for_probes
+from .causes import Cause
 from .estimates import Estimates
 from .ledger import Ledger
 from .limits import Limits
@@ -18,6 +18,7 @@ from .negotiation import Negotiation, RefusalKind
 from .negotiator import AnswerError
 from .padding import Meter, PaddingAccount
 from .policies import Policy
+from .probe_demand import demand_for_probes
 from .prober import Prober
 from .receiver import Receiver
 from .settings import NEVER, Settings
@@ -35,6 +36,10 @@ class Engine:
         initial_estimate: An estimate known from the start, bit/s, or None.
         policy: A user's way to share, or None for the built-in one.
         limits: Of the connection.
+
+    Attributes:
+        cause: The event handled last.
+        by_time: So many of the effects due now were brought by time, before that event.
     """
 
     def __init__(
@@ -53,6 +58,8 @@ class Engine:
         self.limits: Limits = Limits() if limits is None else limits
         self.ledger: Ledger = Ledger()
         self.settlement: Settlement = Settlement(settings, self.ledger, policy)
+        self.cause: Cause = Cause.TIME
+        self.by_time: int = 0
         self.answers: int = 0
         self.breaches: int = 0
         self._now = now
@@ -76,7 +83,7 @@ class Engine:
         account: PaddingAccount,
     ) -> Receiver:
         """A receiver joins with what it already sends; that is allocated without question."""
-        self._begin(now)
+        self._begin(now, Cause.REGISTRATION)
         self._last_id += 1
         receiver = Receiver(self._last_id, track, options, bandwidth)
         self.ledger.add(receiver)
@@ -88,7 +95,7 @@ class Engine:
 
     def leave(self, now: float, receiver: Receiver) -> None:
         """A receiver is gone; what it held is free."""
-        self._begin(now)
+        self._begin(now, Cause.LEAVING)
         self.settlement.forget(receiver)
         self.prober.padding.leave(receiver.id)
         self.ledger.remove(receiver)
@@ -96,7 +103,7 @@ class Engine:
 
     def update_estimate(self, now: float, bitrate: int) -> None:
         """The newest estimate has come."""
-        self._begin(now)
+        self._begin(now, Cause.ESTIMATE)
         self.estimates.update(now, bitrate)
         self.settlement.caution.note(now, bitrate)
         self.settlement.calm.note(now, bitrate)
@@ -105,14 +112,15 @@ class Engine:
 
     def limit(self, now: float, limits: Limits) -> None:
         """The connection has other limits; effective in this call."""
-        self._begin(now)
+        self._begin(now, Cause.LIMIT)
         self.limits = limits
         self._pardon(now, self.usable)
         self._settle()
 
     def request(self, now: float, receiver: Receiver, bitrate: int) -> None:
         """A receiver wants another allocation. Judged against what it holds (G9)."""
-        self._begin(now)
+        self._begin(now, Cause.REQUEST)
+        self.settlement.tally.requests += 1
         # To keep a promise is the second half of an answer, and to repeat it is nothing (G3).
         keeps_word = receiver.negotiation is Negotiation.PLEDGED
         repeats = self._awaiting and bitrate == receiver.claim
@@ -136,7 +144,7 @@ class Engine:
         Raises:
             AnswerError: See `Negotiator.counts`; or `bitrate` is not below the allocation.
         """
-        self._begin(now)
+        self._begin(now, Cause.ANSWER)
         negotiator = self.settlement.negotiator
         if not negotiator.counts(receiver, request_id):
             return False
@@ -166,14 +174,14 @@ class Engine:
         account: PaddingAccount,
     ) -> None:
         """A ladder or options change; effective in this call."""
-        self._begin(now)
+        self._begin(now, Cause.CONFIGURE)
         if (track, options) != (receiver.track, receiver.options):
             self._configure(receiver, track, options, account)
         self._settle()
 
     def force(self, now: float, receiver: Receiver, bitrate: int) -> None:
         """The application lowers an allocation without negotiation; the claim stays."""
-        self._begin(now)
+        self._begin(now, Cause.FORCE)
         if bitrate < receiver.allocation:
             self.settlement.withdraw(receiver)
             self.settlement.force(now, receiver, bitrate, GrantReason.FORCED)
@@ -190,7 +198,7 @@ class Engine:
             heard_until: Whoever had to answer by then has had its turn; later deadlines are not
                 judged yet, even if they have passed.
         """
-        self._begin(now)
+        self._begin(now, Cause.TIME)
         expired = self.settlement.negotiator.expire(now, self.usable or 0, heard_until)
         for receiver, kind in expired:
             self.settlement.unplan(receiver)
@@ -231,17 +239,16 @@ class Engine:
 
     # --- one event ---------------------------------------------------------------------------
 
-    def _begin(self, now: float) -> None:
+    def _begin(self, now: float, cause: Cause) -> None:
         """Let happen what time alone has brought, but for negotiation deadlines."""
+        self.cause = cause
         self._now = now
         self._budget = self.ledger.committed
-        due = len(list(self.settlement.holds_over(now))) > 0
+        due = len(list(self.settlement.holds_over(now))) > 0 or self._calm_at <= now
         self._pardon(now, None)
         sharing = self.settlement.sharing
         if sharing.wake_at <= now:
             sharing.advance(now)
-            due = True
-        if self._calm_at <= now:
             due = True
         if self.estimates.stale_at <= now:
             self.estimates.forget()
@@ -250,6 +257,7 @@ class Engine:
         if due:
             self._settle()
             self._budget = self.ledger.committed
+        self.by_time = len(self.settlement.effects)
 
     def _pardon(self, now: float, estimate: int | None) -> None:
         for receiver in self.settlement.negotiator.lapsed(now, estimate):
@@ -264,7 +272,6 @@ class Engine:
         """
         known = self.estimates.value
         settlement = self.settlement
-        caution = settlement.caution
         self._awaiting = await_others and bool(settlement.negotiator.outstanding)
         negotiate = known is not None and not self._awaiting
         reached = max(self._budget, self.ledger.committed)
@@ -274,33 +281,28 @@ class Engine:
             self._awaiting = False  # what was outstanding was withdrawn: nobody owes an answer
             settlement.settle(self._now, self._capacity, negotiate=True)
         if settlement.lowered and known is not None:
-            caution.lowered(self._now, known)
+            settlement.caution.lowered(self._now, known)
         settlement.lowered = False
         self._calm_at = NEVER
         if known is not None and self.ledger.waiting:
-            self._calm_at = caution.rises_at(self._now, known)
+            self._calm_at = settlement.caution.rises_at(self._now, known)
         self._review_probe()
 
     @property
     def _capacity(self) -> int:
         """How far the allocations may reach now, bit/s."""
-        known = self.estimates.value
+        known, limits = self.estimates.value, self.limits
         # What an event frees may be handed on. While the estimate is unknown (A6) that is all.
         reached = max(self._budget, self.ledger.committed)
         if known is None:
-            return int(min(reached, self.limits.most))
-        ceiling = self.limits.usable(self.settlement.caution.ceiling(self._now, known))
-        return min(self.limits.usable(known), max(reached, ceiling))
+            return int(min(reached, limits.most))
+        ceiling = self.settlement.caution.ceiling(self._now, known)
+        return min(limits.usable(known), max(reached, limits.usable(ceiling)))
 
     def _review_probe(self) -> None:
         if self._probes:
             demand, self._steady_at = demand_for_probes(
-                self._now,
-                self.estimates,
-                self.limits,
-                self.ledger,
-                self.settlement.sharing,
-                negotiating=bool(self.settlement.negotiator.outstanding),
+                self._now, self.estimates, self.limits, self.ledger, self.settlement
             )
             self.prober.review(self._now, demand)
 

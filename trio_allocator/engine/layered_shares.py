@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from .calm import Calm
 from .division import Division
 from .layered import LayeredPolicy
 from .ledger import Ledger
+from .line import Line
 from .policies import Claim, PolicyError, Shares
 from .policy_shares import PolicyShares, claim_of
 from .receiver import Receiver
@@ -18,7 +19,8 @@ from .shelves import Shelves
 from .turns import Turns
 
 WATCHED = 8
-"""Of the raises that were kept back, so many are looked at again at each estimate."""
+"""Of the raises that were kept back, so many of each line are looked at again at each event;
+besides, all that changed."""
 
 
 class LayeredShares(PolicyShares):
@@ -46,18 +48,21 @@ class LayeredShares(PolicyShares):
         self._known_for = False
         self._division: Division | None = None
         self._refused: dict[int, Seat] = {}
+        self._changed: dict[int, None] = {}  # in order, which a set of numbers does not keep
 
     def index(self, receiver: Receiver) -> None:
         """A receiver is new, or anything of it changed."""
         self._places.note(receiver)
         self._claims_known.pop(receiver.id, None)
         self._refused.pop(receiver.id, None)
+        self._changed[receiver.id] = None
 
     def drop(self, receiver: Receiver) -> None:
         """A receiver is gone."""
         self._places.drop(receiver)
         self._claims_known.pop(receiver.id, None)
         self._refused.pop(receiver.id, None)
+        self._changed.pop(receiver.id, None)
 
     # --- one answer --------------------------------------------------------------------------
 
@@ -66,7 +71,9 @@ class LayeredShares(PolicyShares):
     ) -> Iterable[Receiver]:
         """See `Sharing.settle`."""
         self._places.flush()
-        if not self._may_change(capacity, negotiate=negotiate, force=force):
+        may_change = self._may_change(capacity, negotiate=negotiate, force=force)
+        self._changed.clear()
+        if not may_change:
             return []
         self._dirty = True
         touched = super().settle(capacity, negotiate=negotiate, force=force, now=now)
@@ -109,6 +116,8 @@ class LayeredShares(PolicyShares):
         """Whether anybody has to have less, or could have more."""
         slack = capacity - self._ledger.projected
         classes = self._places.classes.values()
+        if self._division is not None and self._ledger.projected < self._division.rate:
+            self._division = None  # something was given up: less is at stake than it knows
         if (
             negotiate
             and slack < 0
@@ -125,22 +134,25 @@ class LayeredShares(PolicyShares):
                 return True
             extra = shelf.extra if negotiate else 0
             for line, most in ((shelf.minimums, room + extra), (shelf.waiting, room)):
-                if self._anybody_may(line.fitting(most)):
+                if self._anybody_may(line, most, capacity):
                     return True
         return False
 
-    def _anybody_may(self, fitting: Iterable[int]) -> bool:
-        """Whether the raise of one of those who fit would be allowed."""
+    def _anybody_may(self, line: Line, room: int, capacity: int) -> bool:
+        """Whether the raise of one of those in a line who fit would be allowed."""
         division = self._division
         if division is None:
-            return next(iter(fitting), None) is not None
-        division.rate = self._ledger.projected
-        for receiver_id in islice(fitting, WATCHED):
+            return line.first_fitting(room) is not None
+        division.update(self._ledger.projected, capacity)
+        changed = (member for member in self._changed if line.holds_fitting(member, room))
+        for receiver_id in chain(changed, islice(line.fitting(room), WATCHED)):
             seat = self._refused.get(receiver_id)
-            if seat is None:  # it is new, or has changed
+            if seat is None:
                 seat = Seat(claim_of(self._ledger[receiver_id], negotiate=True, pinned=True))
                 seat.level = self._ledger[receiver_id].projected
-            if self._calm.allows(division.raising(seat, seat.level + seat.need)):
+            if seat.takes_any_part or self._calm.allows(
+                division.raising(seat, seat.level + seat.need)
+            ):
                 return True
             self._refused[receiver_id] = seat
         return False

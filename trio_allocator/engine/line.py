@@ -47,6 +47,11 @@ class Line:
         place = self._places.get(member)
         return None if place is None else place[1]
 
+    def holds_fitting(self, member: int, room: int) -> bool:
+        """Whether a member waits here, and needs no more than `room` bit/s."""
+        place = self._places.get(member)
+        return place is not None and place[1] <= room
+
     def put(self, member: int, place: Place) -> None:
         """Let somebody join the line, or change places in it."""
         old = self._places.get(member)

@@ -21,7 +21,7 @@ class Seat:
     __slots__ = ("base", "claim", "level", "refused")
 
     def __init__(self, claim: Claim) -> None:
-        self.claim = claim
+        self.claim: Claim = claim
         self.base: int = claim.allocation
         self.level: int = claim.lowest
         self.refused: bool = False
@@ -35,6 +35,11 @@ class Seat:
     def need(self) -> int:
         """bit/s to its next level."""
         return self.claim.level_above(self.level) - self.level
+
+    @property
+    def takes_any_part(self) -> bool:
+        """Has its minimum, and any part of what it waits for is of use: that is no switch."""
+        return self.claim.elastic and self.level >= self.claim.minimum
 
     @property
     def keeps_more(self) -> bool:

@@ -72,7 +72,7 @@ class LossControl:
             lost: Packets; below 0 if some were received after having been told lost.
         """
         self._total += max(received + lost, 0)
-        self._lost = min(max(self._lost + lost, 0), self._total)
+        self._lost += lost
 
     def answered(self, now: float) -> None:
         """The rate was lowered for other reasons: whatever was lost up to now is answered."""
@@ -91,7 +91,8 @@ class LossControl:
         if now - self._since < PERIOD or self._total < FEWEST:
             return
         lost, total = self._lost, self._total
-        self.follow((lost + self._old_lost) / (total + self._old_total), now, rate)
+        share = (lost + self._old_lost) / (total + self._old_total)
+        self.follow(min(max(share, 0.0), 1.0), now, rate)
         self._old_lost, self._old_total = lost, total
         self._lost = self._total = 0
         self._since = now

@@ -74,7 +74,7 @@ class _Probe:
     def owed(self, now: float) -> int:
         """Bytes of padding that the rate wants until the next burst."""
         until = now - self.started_at + PROBE_BURST
-        return max(math.ceil(until * self.cluster.bitrate / 8) - self.bytes, 1)
+        return math.ceil(until * self.cluster.bitrate / 8) - self.bytes
 
 
 class Pacer(Generic[T]):

@@ -24,7 +24,8 @@ START = 300_000.0
 """The closed loop's first estimate, bit/s (libwebrtc's)."""
 
 FLOOR = 150_000.0
-"""... and its least, bit/s (libwebrtc: 5 to 10 kbit/s)."""
+"""... and its least, bit/s: of 10k, 50k, 100k and 150k that with which both known policies, the baseline
+and the best one published, come closest to what is known of them."""
 
 GROWTH = 1.08
 """It grows by 8 % a second (GCC's multiplicative increase),"""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from .estimates import Estimates
 from .ledger import Ledger
 from .limits import Limits
-from .policies import Sharing
 from .prober import Demand
 from .settings import NEVER
+from .settlement import Settlement
 
 
 def demand_for_probes(
@@ -15,9 +15,7 @@ def demand_for_probes(
     estimates: Estimates,
     limits: Limits,
     ledger: Ledger,
-    sharing: Sharing,
-    *,
-    negotiating: bool,
+    settlement: Settlement,
 ) -> tuple[Demand, float]:
     """See what a probe would be good for.
 
@@ -26,13 +24,13 @@ def demand_for_probes(
         estimates: Of the connection.
         limits: Of the connection: no probe aims at what they do not allow.
         ledger: The books.
-        sharing: Knows who waits for what.
-        negotiating: Whether anybody owes an answer.
+        settlement: Knows who waits for what, and who owes an answer.
 
     Returns:
         The demand, and when it may change by time alone, s.
     """
-    estimate = estimates.value
+    estimate, sharing = estimates.value, settlement.sharing
+    negotiating = bool(settlement.negotiator.outstanding)
     reach = limits.most - ledger.committed
     need = None
     if ledger.waiting and estimate is not None:
