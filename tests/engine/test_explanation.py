@@ -530,8 +530,9 @@ def test_with_all_that_is_named_lifted_the_step_is_granted(
         if receiver.allocation >= found.next_step or (taken and after.lacks):
             assert (after.lacks or 0) <= taken or receiver.allocation >= found.next_step
             return
-        if after.blockers == (Blocker.NEGOTIATION,) and receiver.projected >= found.next_step:
-            answer_all(world.engine, world.now)  # it is due even more, which others have to give
+        if after.blockers == (Blocker.NEGOTIATION,) and receiver.projected > receiver.allocation:
+            # It is due even more, or a part of what it can use any part of; others have to give it.
+            answer_all(world.engine, world.now)
             continue
         assert after.blockers == (Blocker.HOLD,)
         assert after.held_until <= world.now + 120

@@ -64,7 +64,7 @@ class Blockage:
     Attributes:
         next_step: The next allocation of use; None if there is none.
         enough: The estimate that carries it, the reserve, and all that is served before, with
-            nobody brought down.
+            nobody brought down. Of a policy whose order is not known: all that everybody claims.
         blockers: What blocks it; what to look at first comes first.
         blocking: Ids of the receivers that are meant.
         held_until: When the hold ends at the latest; None without one.
@@ -107,7 +107,9 @@ class BlockerFinder:
         next_step = _next_step(receiver)
         if next_step is None:
             return Blockage(None, committed, (Blocker.SENDER,), (), None)
-        needed = committed + self._backlog.before(receiver) + next_step - level
+        # A policy of which nothing is known may keep a bar for it, somewhere up to its claim (G2).
+        sure = next_step if self._ordered else max(next_step, receiver.claim)
+        needed = committed + self._backlog.before(receiver) + sure - level
         enough = needed + self._limits.reserve
         blockers = list(_own_limits(receiver, next_step))
         free_to_rise = not blockers and self._estimate is not None
