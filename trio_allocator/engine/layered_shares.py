@@ -54,7 +54,6 @@ class LayeredShares(PolicyShares):
         """A receiver is new, or anything of it changed."""
         self._places.note(receiver)
         self._claims_known.pop(receiver.id, None)
-        self._refused.pop(receiver.id, None)
         self._changed[receiver.id] = None
 
     def drop(self, receiver: Receiver) -> None:
@@ -71,6 +70,9 @@ class LayeredShares(PolicyShares):
     ) -> Iterable[Receiver]:
         """See `Sharing.settle`."""
         self._places.flush()
+        for receiver_id in self._changed:
+            # Also by what came of the last answer, which knew of it: so it holds until now.
+            self._refused.pop(receiver_id, None)
         may_change = self._may_change(capacity, negotiate=negotiate, force=force)
         self._changed.clear()
         if not may_change:
@@ -201,11 +203,13 @@ class LayeredShares(PolicyShares):
 
     def favoured(self) -> dict[int, float]:
         """For whom what becomes free is held, and until when."""
+        self._places.flush()  # who waits no more
         return self._turns.favoured()
 
     @property
     def wake_at(self) -> float:
         """When a hold ends, or what was kept back may need no judgement any more."""
+        self._places.flush()
         held = self._turns.wake_at
         return min(held, self._calm.rises_at) if self._refused else held
 
