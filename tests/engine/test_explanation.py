@@ -534,8 +534,11 @@ def test_with_all_that_is_named_lifted_the_step_is_granted(
         if receiver.allocation >= found.next_step or (taken and after.lacks):
             assert (after.lacks or 0) <= taken + unsure or receiver.allocation >= found.next_step
             return
-        if after.blockers == (Blocker.NEGOTIATION,) and receiver.projected > receiver.allocation:
+        more = receiver.projected > receiver.allocation
+        if Blocker.NEGOTIATION in after.blockers and (more or policy in UNORDERED):
             # It is due even more, or a part of what it can use any part of; others have to give it.
+            # Where shares are levelled it may also have to give what others are due.
+            assert more is (after.blockers == (Blocker.NEGOTIATION,))
             answer_all(world.engine, world.now)
             continue
         assert after.blockers == (Blocker.HOLD,)
