@@ -176,7 +176,40 @@ def test_while_the_estimate_is_unknown_nobody_is_asked_and_what_is_freed_goes_no
     assert waiting.allocation == 0
 
 
+@pytest.mark.invariant("N5")
+def test_a_refusal_is_judged_by_what_may_be_used():
+    engine = opened(1_000, None, {"reserve": 100})
+    joined(engine, 550, 100, 500)
+    refuses = joined(engine, 550, 100, 500)
+    engine.answer(NOW, refuses, refuses.request.id, accepted=False)
+    assert refuses.refusal.estimate == 900
+
+
+@pytest.mark.invariant("N5")
+def test_so_is_silence():
+    engine = opened(1_000, None, {"reserve": 100})
+    joined(engine, 550, 100, 500)
+    silent = joined(engine, 550, 100, 500)
+    engine.advance(NOW + 0.05)
+    assert silent.refusal.estimate == 900
+
+
 # --- calm and probes ------------------------------------------------------------------------------
+
+
+@pytest.mark.invariant("G9")
+def test_a_ceiling_after_a_decrease_leaves_the_reserve_free():
+    engine = opened(10_500, limits={"reserve": 500})
+    camera = joined(engine, 10_000, 1_000)
+    engine.update_estimate(NOW, 9_500)
+    accept(engine, camera)
+    other = joined(engine, 0, now=NOW + 3)
+    engine.update_estimate(NOW + 3, 9_600)
+    assert (snapshot(engine).ceiling, snapshot(engine).usable) == (9_000, 9_100)
+    engine.request(NOW + 3, other, 9_000 - camera.allocation + 1)
+    assert other.allocation == 0
+    engine.request(NOW + 3, other, 9_000 - camera.allocation)
+    assert other.allocation == 9_000 - camera.allocation
 
 
 @pytest.mark.invariant("G9")
