@@ -160,4 +160,4 @@ async def test_a_decision_names_the_limit_as_its_cause():
 async def test_an_allocator_that_knows_no_capacity_takes_none():
     assert not hasattr(PassthroughAllocator, "set_limits")
     with pytest.raises(TypeError):
-        open_passthrough_allocator(max_bitrate=5)
+        open_passthrough_allocator(max_bitrate=5)  # type: ignore[call-arg]

@@ -13,7 +13,7 @@ from .receiver import Receiver
 
 @frozen
 class Allowance:
-    """A reason why more is allocated than the estimate allows (A2).
+    """A reason why more is allocated than is usable (A2).
 
     Attributes:
         name: ``"decrease under way"``, ``"not negotiable"`` or ``"minimum"``.
