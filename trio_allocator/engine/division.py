@@ -206,7 +206,7 @@ class Division:
         """Raise step by step, lowest steps first; who can use any part gets what is left."""
         room = self.room
         weights = sum(seat.claim.weight for seat in waiting)
-        for seat in [seat for seat in waiting if seat.claim.elastic]:
+        for seat in [seat for seat in waiting if seat.takes_any_part]:
             self._raise_by(seat, int(room * seat.claim.weight / weights))
         climbing = [seat for seat in waiting if seat.waits and not seat.claim.elastic]
         while climbing and self.room:
@@ -215,7 +215,7 @@ class Division:
             climbing = [seat for seat in climbing if seat.claim.rank(seat.level) > rank]
             climbing += [seat for seat in self._climb(batch) if seat.level < seat.claim.wanted]
         for seat in sorted(waiting, key=lambda seat: seat.turn):
-            if seat.claim.elastic:
+            if seat.takes_any_part:
                 self._raise_by(seat, self.room)
 
     def _raise_by(self, seat: Seat, share: int) -> None:
@@ -281,6 +281,7 @@ class Division:
         self.rate += to - seat.level
         self.room -= to - seat.level
         seat.level = to
+        seat.refused = False
 
 
 def _class_and_number(seat: Seat) -> tuple[int, int]:

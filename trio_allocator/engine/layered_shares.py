@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 
 from .calm import Calm
-from .division import Division
+from .division import Division, Raising
 from .layered import LayeredPolicy
 from .ledger import Ledger
 from .line import Line
@@ -148,16 +148,17 @@ class LayeredShares(PolicyShares):
         division.update(self._ledger.projected, capacity)
         changed = (member for member in self._changed if line.holds_fitting(member, room))
         for receiver_id in chain(changed, islice(line.fitting(room), WATCHED)):
-            seat = self._refused.get(receiver_id)
-            if seat is None:
-                seat = Seat(claim_of(self._ledger[receiver_id], negotiate=True, pinned=True))
-                seat.level = self._ledger[receiver_id].projected
-            if seat.takes_any_part or self._calm.allows(
-                division.raising(seat, seat.level + seat.need)
-            ):
+            seat = self._refused.get(receiver_id) or self._seat_of(receiver_id)
+            if seat.takes_any_part or self._calm.allows(_next_step(division, seat)):
                 return True
             self._refused[receiver_id] = seat
         return False
+
+    def _seat_of(self, receiver_id: int) -> Seat:
+        receiver = self._ledger[receiver_id]
+        seat = Seat(claim_of(receiver, negotiate=True, pinned=True))
+        seat.level = receiver.projected
+        return seat
 
     def next_need(self, room: int, most: float = NEVER) -> int | None:
         """See `Sharing.next_need`."""
@@ -171,12 +172,22 @@ class LayeredShares(PolicyShares):
             now: The time, s.
             free: What may be granted, bit/s.
         """
-        committed = self._ledger.projected
-        return {
-            receiver_id: until
-            for receiver_id, seat in self._refused.items()
-            if seat.need <= free and (until := self._calm.clear_at(committed + seat.need)) > now
+        division, committed = self._division, self._ledger.projected
+        kept = {i: seat.need for i, seat in self._refused.items() if seat.need <= free}
+        if division is not None:
+            division.update(committed, committed + free)
+            for shelf in self._places.classes.values():
+                for receiver_id in chain(shelf.minimums.fitting(free), shelf.waiting.fitting(free)):
+                    if receiver_id in kept:
+                        continue
+                    seat = self._seat_of(receiver_id)  # behind those that were looked at
+                    may = seat.takes_any_part or self._calm.finds_worth(_next_step(division, seat))
+                    if not may:
+                        kept[receiver_id] = seat.need
+        ends = {
+            receiver_id: self._calm.clear_at(committed + need) for receiver_id, need in kept.items()
         }
+        return {receiver_id: until for receiver_id, until in ends.items() if until > now}
 
     # --- turns -------------------------------------------------------------------------------
 
@@ -217,3 +228,7 @@ class LayeredShares(PolicyShares):
         """End the holds that are over."""
         for receiver in self._turns.advance(now):
             self.index(receiver)
+
+
+def _next_step(division: Division, seat: Seat) -> Raising:
+    return division.raising(seat, seat.level + seat.need)
