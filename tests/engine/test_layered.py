@@ -207,7 +207,7 @@ def test_what_becomes_free_is_held_for_the_favoured():
         claim_for(3, (100,), 0, 100, priority=-1),
     ]
     assert levels(cast, 500, favoured=[1]) == [0, 0, 0]
-    assert levels(cast, 1000, favoured=[1]) == [900, 0, 0]
+    assert levels(cast, 1100, favoured=[1]) == [900, 100, 100], "what it leaves is held for nobody"
     assert levels(cast, 500) == [0, 100, 100]
 
 

@@ -140,7 +140,10 @@ class Division:
         waiting = [] if self._held_back else [seat for seat in members if seat.waits]
         favoured = [seat for seat in waiting if seat.claim.receiver_id in self._favoured]
         self._climb_rounds(favoured or waiting)
-        self._held_back |= bool(favoured)
+        if any(seat.waits for seat in favoured):
+            self._held_back = True
+        elif favoured:  # it waits no more: nothing is held for it
+            self._climb_rounds([seat for seat in waiting if seat.waits])
 
     def _restore(self, members: Iterable[Seat]) -> None:
         """Who was asked keeps all, where nobody else has to be asked for it: so it ends (N6, N7)."""

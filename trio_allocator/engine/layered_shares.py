@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from .calm import Calm
@@ -69,13 +69,7 @@ class LayeredShares(PolicyShares):
         self, capacity: int, *, negotiate: bool, force: bool, now: float
     ) -> Iterable[Receiver]:
         """See `Sharing.settle`."""
-        self._places.flush()
-        for receiver_id in self._changed:
-            # Also by what came of the last answer, which knew of it: so it holds until now.
-            self._refused.pop(receiver_id, None)
-        may_change = self._may_change(capacity, negotiate=negotiate, force=force)
-        self._changed.clear()
-        if not may_change:
+        if not self._may_change(capacity, negotiate=negotiate, force=force):
             return []
         self._dirty = True
         touched = super().settle(capacity, negotiate=negotiate, force=force, now=now)
@@ -116,6 +110,11 @@ class LayeredShares(PolicyShares):
 
     def _may_change(self, capacity: int, *, negotiate: bool, force: bool) -> bool:
         """Whether anybody has to have less, or could have more."""
+        self._places.flush()
+        changed, self._changed = self._changed, {}
+        for receiver_id in changed:
+            # Also by what came of the last answer, which knew of it: so it holds until now.
+            self._refused.pop(receiver_id, None)
         slack = capacity - self._ledger.projected
         classes = self._places.classes.values()
         if self._division is not None and self._ledger.projected < self._division.rate:
@@ -126,28 +125,33 @@ class LayeredShares(PolicyShares):
             and any(shelf.askable or (force and shelf.cuttable) for shelf in classes)
         ):
             return True
-        below = askable = 0
+        askable = 0
         for shelf in classes:  # from the lowest up
-            room = slack + (below if negotiate else 0)
-            if negotiate:
-                below += shelf.cuttable
-                askable += shelf.askable
+            askable += shelf.askable if negotiate else 0
             if shelf.restorable.first_fitting(slack + askable) is not None:
                 return True
-            extra = shelf.extra if negotiate else 0
-            for line, most in ((shelf.minimums, room + extra), (shelf.waiting, room)):
-                if self._anybody_may(line, most, capacity):
-                    return True
-        return False
+        return any(
+            self._anybody_may(line, room, capacity, changed)
+            for line, room in self._within_reach(slack, negotiate=negotiate)
+        )
 
-    def _anybody_may(self, line: Line, room: int, capacity: int) -> bool:
+    def _within_reach(self, slack: int, *, negotiate: bool) -> Iterator[tuple[Line, int]]:
+        """All who wait for more, with what room there could be for them, bit/s."""
+        below = 0
+        for shelf in self._places.classes.values():  # from the lowest up
+            room = slack + below
+            yield shelf.minimums, room + (shelf.extra if negotiate else 0)
+            yield shelf.waiting, room
+            below += shelf.cuttable if negotiate else 0
+
+    def _anybody_may(self, line: Line, room: int, capacity: int, changed: Iterable[int]) -> bool:
         """Whether the raise of one of those in a line who fit would be allowed."""
         division = self._division
         if division is None:
             return line.first_fitting(room) is not None
         division.update(self._ledger.projected, capacity)
-        changed = (member for member in self._changed if line.holds_fitting(member, room))
-        for receiver_id in chain(changed, islice(line.fitting(room), WATCHED)):
+        anew = (member for member in changed if line.holds_fitting(member, room))
+        for receiver_id in chain(anew, islice(line.fitting(room), WATCHED)):
             seat = self._refused.get(receiver_id) or self._seat_of(receiver_id)
             if seat.takes_any_part or self._calm.allows(_next_step(division, seat)):
                 return True
@@ -172,22 +176,25 @@ class LayeredShares(PolicyShares):
             now: The time, s.
             free: What may be granted, bit/s.
         """
-        division, committed = self._division, self._ledger.projected
-        kept = {i: seat.need for i, seat in self._refused.items() if seat.need <= free}
-        if division is not None:
-            division.update(committed, committed + free)
-            for shelf in self._places.classes.values():
-                for receiver_id in chain(shelf.minimums.fitting(free), shelf.waiting.fitting(free)):
-                    if receiver_id in kept:
-                        continue
-                    seat = self._seat_of(receiver_id)  # behind those that were looked at
-                    may = seat.takes_any_part or self._calm.finds_worth(_next_step(division, seat))
-                    if not may:
-                        kept[receiver_id] = seat.need
-        ends = {
-            receiver_id: self._calm.clear_at(committed + need) for receiver_id, need in kept.items()
-        }
-        return {receiver_id: until for receiver_id, until in ends.items() if until > now}
+        committed = self._ledger.projected
+        if self._division is not None:
+            self._division.update(committed, committed + free)
+        kept = {}
+        for line, room in self._within_reach(free, negotiate=True):
+            for receiver_id in line.fitting(room):
+                seat = self._refused.get(receiver_id) or self._behind(receiver_id)
+                if seat is not None:
+                    until = self._calm.clear_at(committed + min(seat.need, free))
+                    if until > now:
+                        kept[receiver_id] = until
+        return kept
+
+    def _behind(self, receiver_id: int) -> Seat | None:
+        """One behind those that were looked at, if it would be refused as well."""
+        seat = self._seat_of(receiver_id)
+        if self._division is None or seat.takes_any_part:
+            return None
+        return None if self._calm.finds_worth(_next_step(self._division, seat)) else seat
 
     # --- turns -------------------------------------------------------------------------------
 
