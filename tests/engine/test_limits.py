@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tests.engine.support import NOW, asked, granted, joined, limit, opened
+from tests.engine.test_metamorphic import CASTS, Stage
 from trio_allocator.engine.layered import LayeredPolicy
 from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.probe_status import ProbeStatus
@@ -16,6 +17,7 @@ from trio_allocator.engine.water_filling import WaterFillingPolicy
 from trio_allocator.messages import GrantReason
 
 POLICIES = {"fair": None, "layered": LayeredPolicy(), "water-filling": WaterFillingPolicy()}
+RESERVES = st.integers(0, 2000)
 every_policy = pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 
 
@@ -192,6 +194,38 @@ def test_so_is_silence():
     silent = joined(engine, 550, 100, 500)
     engine.advance(NOW + 0.05)
     assert silent.refusal.estimate == 900
+
+
+LIMITS = st.builds(Limits, max_bitrate=st.none() | st.integers(0, 9000), reserve=RESERVES)
+
+
+@every_policy
+@pytest.mark.invariant("G5")
+@given(
+    cast=CASTS,
+    acts=st.lists(st.tuples(st.integers(0, 9000), LIMITS), min_size=1, max_size=4),
+)
+def test_what_is_usable_is_shared_as_an_estimate_as_large_would_be(policy, cast, acts):
+    limited, plain = Stage.open(0, policy), Stage.open(0, policy)
+    estimate, limits = acts[0]
+    limited.engine.limit(limited.now, limits)
+    limited.estimate(estimate)
+    plain.estimate(limits.usable(estimate))
+    for stage in (limited, plain):
+        stage.now += 60.0  # an estimate that has long been the same: nothing to be careful about
+        for member in cast:
+            stage.add(member)
+    assert limited.shares == plain.shares
+    for estimate, limits in acts[1:] if not isinstance(policy, LayeredPolicy) else ():
+        limited.engine.limit(limited.now, Limits(max_bitrate=0))
+        limited.settle()
+        limited.estimate(estimate)
+        limited.engine.limit(limited.now, limits)
+        limited.settle()
+        plain.estimate(0)
+        plain.estimate(limits.usable(estimate))
+        assert limited.shares == plain.shares
+    assert limited.engine.settlement.policy_fault is None
 
 
 # --- calm and probes ------------------------------------------------------------------------------

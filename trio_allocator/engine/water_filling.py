@@ -43,7 +43,8 @@ class WaterFillingPolicy:
     of it where its share reaches that far.
 
     Who may be paused and holds nothing is resumed only where somewhat more than its minimum fits,
-    or all that it wants; then it stays while the minimum does. That is a hold, bounded in size, and `AllocatorStatus.bars` shows it.
+    or all that it wants; from then on while the minimum does. That is a hold, bounded in size, and
+    `AllocatorStatus.bars` shows it.
 
     Args:
         over: What is shared by weight: the rates above the ``"minimums"``, or the whole rates,
