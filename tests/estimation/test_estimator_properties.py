@@ -198,10 +198,10 @@ class EstimatorMachine(RuleBasedStateMachine):
 
 TestEstimatorMachine = EstimatorMachine.TestCase
 # Each example sends some thousand packets.
-TestEstimatorMachine.settings = settings(max_examples=settings().max_examples // 3)
+TestEstimatorMachine.settings = settings(max_examples=settings().max_examples // 2)
 
 
-@settings(max_examples=settings().max_examples // 4)
+@settings(max_examples=settings().max_examples // 2)
 @given(
     st.lists(
         st.tuples(
