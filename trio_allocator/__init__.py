@@ -4,6 +4,11 @@ Open an allocator with `open_allocator`, register a receiver for each track, del
 estimates, and obey the messages: see the README.
 """
 
+from .connection_estimator import (
+    ConnectionEstimator as ConnectionEstimator,
+    EstimatorOptions as EstimatorOptions,
+    open_connection_estimator as open_connection_estimator,
+)
 from .engine.layered import LayeredPolicy as LayeredPolicy
 from .engine.policies import Claim as Claim, Policy as Policy, Shares as Shares
 from .engine.probe_status import ProbeStatus as ProbeStatus
