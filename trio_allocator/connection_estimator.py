@@ -249,8 +249,6 @@ class ConnectionEstimator:
         if self._send_padding is None:
             return
         wanted = None if self._wanted is None else self._wanted()
-        if wanted == 0:
-            return
         probe = self._estimator.next_probe(now, wanted)
         if probe is not None:
             self._pacer.start_probe(probe, now)
@@ -305,9 +303,11 @@ class ConnectionEstimator:
                 self.close()  # nobody is left to tell; whoever opened the allocator knows why
 
     def _send_due(self, now: float) -> None:
-        while not self._ended and (departure := self._pacer.pop(now)) is not None:
+        while (departure := self._pacer.pop(now)) is not None:
             departure.packet(self._count(self._next(), departure.size, departure.cluster))
-        due = 0 if self._ended else self._pacer.padding_due(now)
+            if self._ended:
+                return
+        due = self._pacer.padding_due(now)
         if due and self._send_padding is not None:
             self._send_padding(due)
 

@@ -233,7 +233,7 @@ async def test_packets_are_numbered_as_on_the_wire(allocator, autojump_clock):
 
 async def test_numbers_may_come_from_elsewhere_in_any_order(allocator, autojump_clock):
     async with open_connection_estimator(allocator) as estimator:
-        given = [65_534, 0, 65_535, 1]
+        given = [65_534, 1, 65_535, 0]
         assert [estimator.packet_sent(1_000, number) for number in given] == given
         assert estimator.packet_sent(1_000) == 2
         estimator.feedback_received(arrivals((65_534, 0.0), (65_535, 0.1), (1, 0.2), (2, 0.3)))
@@ -375,6 +375,12 @@ async def test_where_nothing_is_wanted_nothing_is_probed(probed, autojump_clock)
     assert await probed(wanted=lambda: 0) == (START, 0)
 
 
+async def test_what_is_wanted_later_is_probed_for_then(probed, autojump_clock):
+    later = trio.current_time() + 1
+    estimate, _ = await probed(wanted=lambda: 5_000_000 if trio.current_time() > later else 0)
+    assert estimate > 1_000_000
+
+
 async def test_a_probe_that_nobody_sends_ends(probed, autojump_clock):
     assert await probed(responds=False) == (START, 0)
 
@@ -498,6 +504,8 @@ async def test_while_the_body_cleans_up_it_still_works(allocator, autojump_clock
             try:
                 await trio.sleep_forever()
             finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(1)
                 numbers.append(estimator.packet_sent(1))
     assert numbers == [0]
 
@@ -545,6 +553,7 @@ async def test_what_waits_when_it_is_closed_is_not_sent(allocator, autojump_cloc
 
         for _ in range(5):
             estimator.pace(send, 1)
+        autojump_clock.jump(1)  # all of them are due at once
         await trio.sleep(1)
     assert sent == [0]
 
