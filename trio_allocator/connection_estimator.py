@@ -26,7 +26,7 @@ and then would grant nothing to whoever wants to send again after a pause."""
 SendCallback: TypeAlias = Callable[[int], object]
 """Called when a packet's turn has come, with its transport-wide sequence number: sends it, now."""
 
-PaddingCallback: TypeAlias = Callable[[int], object]
+ProbeCallback: TypeAlias = Callable[[int], object]
 """Called with bytes of padding that are due now: sends packets of at least so many bytes, and
 reports each by `ConnectionEstimator.packet_sent`."""
 
@@ -48,7 +48,7 @@ class EstimatorOptions(TypedDict, total=False):
     """
 
     estimator: SendSideEstimator | None
-    send_padding: PaddingCallback | None
+    send_padding: ProbeCallback | None
     wanted: Callable[[], float] | None
     first_sequence: int
 
