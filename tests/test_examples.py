@@ -67,3 +67,12 @@ def test_the_check_finds_what_smoothing_breaks(run_example):
         "open_smoothing_allocator breaks",
     ]
     assert {"A6", "L4"} <= {line.split(":")[0] for line in lines}
+
+
+def test_the_reasons_follow_each_other(run_example):
+    lines = run_example("why_is_it_low.py").splitlines()
+    camera = [line.partition("blocked by ")[2] for line in lines if "camera holds" in line]
+    assert camera[0] == "unknown estimate"
+    assert camera[1] == "network"
+    assert camera[3] == "cap, priority"
+    assert any("granted, 0 to 550000 bit/s, on estimate" in line for line in lines)

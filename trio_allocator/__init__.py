@@ -9,6 +9,18 @@ from .connection_estimator import (
     EstimatorOptions as EstimatorOptions,
     open_connection_estimator as open_connection_estimator,
 )
+from .deciding import (
+    Act as Act,
+    Decision as Decision,
+    DecisionChannel as DecisionChannel,
+    DecisionReason as DecisionReason,
+)
+from .engine.blockers import Blocker as Blocker
+from .engine.causes import Cause as Cause
+from .engine.explanation import (
+    Explanation as Explanation,
+    ReceiverExplanation as ReceiverExplanation,
+)
 from .engine.layered import LayeredPolicy as LayeredPolicy
 from .engine.policies import Claim as Claim, Policy as Policy, Shares as Shares
 from .engine.probe_status import ProbeStatus as ProbeStatus
@@ -18,6 +30,7 @@ from .engine.settings import (
     SettingChanges as SettingChanges,
     Settings as Settings,
 )
+from .engine.statistics import AllocatorStatistics as AllocatorStatistics
 from .engine.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
 from .engine.water_filling import WaterFillingPolicy as WaterFillingPolicy
 from .interface import (

@@ -10,6 +10,7 @@ import trio
 
 from . import quantities
 from .checks import Opening, check_opening, check_registration
+from .deciding import Herald
 from .engine.engine import Engine
 from .engine.negotiator import AnswerError
 from .engine.padding import PaddingAccount
@@ -17,7 +18,7 @@ from .engine.policies import Policy
 from .engine.registry import PolicyName
 from .engine.settings import SettingChanges
 from .engine.settlement import RequestRevised, RequestWithdrawn
-from .engine.status import AllocatorStatus, snapshot
+from .explaining import Explaining
 from .interface import ConnectionAllocator, ReceiverHandle
 from .lifetime import living
 from .mailbox import Mailbox, RegistrationEndedError
@@ -33,7 +34,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class ProbingAllocator(ConnectionAllocator):
+class ProbingAllocator(Explaining, ConnectionAllocator):
     """Divides the bandwidth of one connection, negotiates decreases, and probes with padding.
 
     Make one with `open_allocator`, or with `create` in a nursery of your own.
@@ -41,6 +42,7 @@ class ProbingAllocator(ConnectionAllocator):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._herald = Herald(engine)
         self._registrations: dict[int, Registration] = {}
         self._estimate: WatchedValue[int | None] = WatchedValue(engine.estimates.value)
         self._deciding = False
@@ -125,6 +127,7 @@ class ProbingAllocator(ConnectionAllocator):
             registration.end(self._ending)
         self._registrations.clear()
         self._estimate.end()
+        self._herald.end(None if self._failure is None else self._ending)
         self._time.stop()
 
     @property
@@ -157,16 +160,6 @@ class ProbingAllocator(ConnectionAllocator):
     def estimate(self) -> Watch[int | None]:
         """The estimate in force, bit/s; None before the first one and when they have stopped."""
         return Watch(self._estimate)
-
-    @property
-    def status(self) -> AllocatorStatus:
-        """A snapshot of what it does and why.
-
-        Raises:
-            trio.ClosedResourceError: The allocator has ended.
-        """
-        self._check_open()
-        return snapshot(self._engine)
 
     def register_track_receiver(
         self,
@@ -287,7 +280,10 @@ class ProbingAllocator(ConnectionAllocator):
     @trio.lowlevel.enable_ki_protection
     def _hand_out(self) -> None:
         registrations = self._registrations
-        for effect in self._engine.drain():
+        effects = self._engine.drain()
+        if self._herald.listeners:
+            self._herald.tell(effects)
+        for effect in effects:
             registration = registrations.get(effect.receiver_id)
             if registration is None:
                 continue  # it leaves in this very call: its messages die with it (L2)

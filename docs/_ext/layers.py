@@ -66,6 +66,8 @@ LAYERS = (
             "registration",
             "reporting",
             "timekeeping",
+            "deciding",
+            "explaining",
             "probing",
             "passthrough",
         ),

@@ -100,6 +100,7 @@ def test_more_is_worth_more_class_by_class_and_round_by_round(cast, capacity, mo
                 lambda c, level: min(level, c.minimum, c.allocation),
                 lambda c, level: min(level, c.minimum),
                 lambda c, level: min(level, max(c.minimum, c.allocation)),
+                lambda _, level: level,
             ):
                 for rank in range(4):
                     total = sum(
@@ -116,22 +117,29 @@ def test_more_is_worth_more_class_by_class_and_round_by_round(cast, capacity, mo
     assert measure(larger) >= measure(smaller)
 
 
-def brute_force(ladders, capacity, worth):
-    """The best that keeps turns: round by round, the best set of next steps."""
-    level = [0] * len(ladders)
+def best_that_keep_turns(ladders, capacity, worth):
+    """Round by round, the best set of next steps: all outcomes, where several are as good."""
+    outcomes = {(0,) * len(ladders)}
     for rank in range(3):
-        going = [i for i, own in enumerate(ladders) if len(own) > rank]
-        going = [i for i in going if rank == 0 or level[i] == ladders[i][rank - 1]]
-        best: tuple[float, int, list[int]] = (-1.0, 0, [])
-        for chosen in product((0, 1), repeat=len(going)):
-            new = [i for i, taken in zip(going, chosen, strict=True) if taken]
-            cost = sum(ladders[i][rank] - level[i] for i in new)
-            gain = sum(worth(ladders[i][rank]) - worth(level[i]) for i in new)
-            if sum(level) + cost <= capacity and (gain, -cost) > best[:2]:
-                best = (gain, -cost, new)
-        for i in best[2]:
-            level[i] = ladders[i][rank]
-    return sum(worth(own) for own in level)
+        outcomes = {
+            following
+            for levels in outcomes
+            for following in best_round(ladders, rank, levels, capacity, worth)
+        }
+    return outcomes
+
+
+def best_round(ladders, rank, levels, capacity, worth):
+    """All best outcomes of one round."""
+    going = [i for i, own in enumerate(ladders) if rank == 0 or levels[i] == own[rank - 1]]
+    best: dict[tuple[float, int], list[tuple[int, ...]]] = {}
+    for chosen in product((0, 1), repeat=len(going)):
+        new = {i for i, taken in zip(going, chosen, strict=True) if taken}
+        following = tuple(ladders[i][rank] if i in new else v for i, v in enumerate(levels))
+        gain = sum(worth(ladders[i][rank]) - worth(levels[i]) for i in new)
+        if sum(following) <= capacity:
+            best.setdefault((round(gain, 9), -sum(following)), []).append(following)
+    return best[max(best)]
 
 
 @given(
@@ -146,8 +154,7 @@ def test_from_nothing_it_is_the_best_that_keeps_turns(ladders, capacity):
     cast = [claim_for(i, ladder, 0, ladder[-1]) for i, ladder in enumerate(ladders, 1)]
     worth = log_worth(max(ladder[-1] for ladder in ladders))
     got = POLICY(cast, capacity).allocations
-    expected = brute_force(ladders, capacity, worth)
-    assert sum(worth(v) for v in got.values()) == pytest.approx(expected)
+    assert tuple(got.values()) in best_that_keep_turns(ladders, capacity, worth)
 
 
 def levels(cast, capacity, **changes):
@@ -200,7 +207,7 @@ def test_what_becomes_free_is_held_for_the_favoured():
         claim_for(3, (100,), 0, 100, priority=-1),
     ]
     assert levels(cast, 500, favoured=[1]) == [0, 0, 0]
-    assert levels(cast, 1000, favoured=[1]) == [900, 0, 0]
+    assert levels(cast, 1100, favoured=[1]) == [900, 100, 100], "what it leaves is held for nobody"
     assert levels(cast, 500) == [0, 100, 100]
 
 

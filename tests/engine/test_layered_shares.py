@@ -81,6 +81,39 @@ def test_what_is_held_for_one_that_was_passed_ends():
     assert small[0].allocation == 450_000
 
 
+@pytest.mark.invariant("G2", "G8")
+def test_when_who_was_passed_is_served_what_is_left_is_held_for_nobody():
+    engine = opened_layered(1_000_000)
+    small = [joined(engine, 0, negotiable=False) for _ in range(2)]
+    for receiver in small:
+        engine.request(NOW, receiver, 450_000)
+    big = joined(engine, 0, negotiable=False)
+    engine.request(NOW, big, 900_000)
+    for turn in (1, 2, 3, 4):
+        engine.request(NOW + turn, small[0], 0)
+        engine.request(NOW + turn, small[0], 450_000)
+    assert snapshot(engine).favoured == {big.id: NOW + 8}
+    assert small[0].allocation == 0
+    engine.update_estimate(NOW + 4, 2_000_000)
+    assert snapshot(engine).favoured == {}, "as soon as that is so"
+    assert [receiver.allocation for receiver in (*small, big)] == [450_000, 450_000, 900_000]
+
+
+@pytest.mark.invariant("G2", "G9")
+def test_a_step_kept_back_in_the_event_of_another_is_declared_and_wakes():
+    engine = opened_layered(0)
+    other = joined(engine, 110)
+    camera = joined(engine, 110, 150, 500, 2_500, negotiable=False)
+    engine.request(NOW, other, 416)
+    engine.update_estimate(NOW, 1_047)
+    engine.request(NOW, camera, 626)
+    assert camera.allocation == 550, "that much is worth the risk"
+    assert snapshot(engine).holds == {camera.id: NOW + 10}
+    assert engine.wake_at <= NOW + 10
+    engine.advance(NOW + 10)
+    assert camera.allocation == 626
+
+
 def test_with_the_built_in_sharing_nothing_is_kept_back():
     engine = opened(1_000)
     assert engine.settlement.sharing.kept_back(NOW, 1_000) == {}
@@ -98,6 +131,9 @@ class ToldCalm(Calm):
 
     def allows(self, raising: Raising) -> bool:
         self._desk.judged.append(raising.receiver_id)
+        return super().allows(raising)
+
+    def finds_worth(self, raising: Raising) -> bool:
         return not self._desk.refused(raising)
 
 
@@ -275,3 +311,39 @@ def test_a_worth_that_fails_changes_nothing(desk):
     with pytest.raises(PolicyError, match=r"LayeredPolicy.*failed: KeyError"):
         desk.settle(1_000)
     assert desk.levels == [110]
+
+
+@pytest.mark.invariant("G9")
+def test_all_that_are_kept_back_are_named(desk):
+    desk.refused = lambda raising: raising.receiver_id < 10
+    desk.calm.note(NOW, 0)
+    for _ in range(10):
+        desk.joined(110, 100, 300, wants=330)
+    desk.joined(0, 100, wants=100)
+    assert desk.settle(1_200) == [11]
+    assert desk.settle(1_600) == []
+    judged = desk.judged.copy()
+    assert desk.sharing.kept_back(NOW, 400).keys() == set(range(1, 10)), "but not what may rise"
+    assert desk.sharing.kept_back(NOW, 200) == {}, "it does not fit"
+    assert desk.sharing.kept_back(NOW + 10, 400) == {}
+    assert judged == desk.judged == list(range(1, WATCHED + 1)), "to look judges nobody"
+
+
+@pytest.mark.invariant("G8", "G9")
+def test_one_whose_minimum_others_would_make_room_for_is_named(desk):
+    desk.refused = lambda _: True
+    desk.calm.note(NOW, 0)
+    desk.joined(500, 100, 500)
+    desk.joined(0, 100, 500, wants=110)
+    desk.settle(500)
+    assert desk.sharing.kept_back(NOW, 0) == {2: NOW + 10}
+
+
+@pytest.mark.invariant("G9")
+def test_who_may_not_have_its_minimum_has_no_part_of_it(desk):
+    desk.refused = lambda _: True
+    desk.joined(0, wants=500, elastic=True, min_bitrate=60)
+    assert desk.settle(1_000) == []
+    desk.refused = lambda _: False
+    assert desk.settle(1_000) == [1]
+    assert desk.levels == [500]

@@ -129,6 +129,10 @@ class Calm:
         return max(min(low, self._estimate or low), self._budget)
 
     def allows(self, raising: Raising) -> bool:
+        """Whether a raise is worth its risk; that is a judgement which may be counted."""
+        return self.finds_worth(raising)
+
+    def finds_worth(self, raising: Raising) -> bool:
         """Whether a raise is worth its risk."""
         estimate = self._estimate
         if estimate is None or raising.rate <= self.floor:

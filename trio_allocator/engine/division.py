@@ -140,7 +140,10 @@ class Division:
         waiting = [] if self._held_back else [seat for seat in members if seat.waits]
         favoured = [seat for seat in waiting if seat.claim.receiver_id in self._favoured]
         self._climb_rounds(favoured or waiting)
-        self._held_back |= bool(favoured)
+        if any(seat.waits for seat in favoured):
+            self._held_back = True
+        elif favoured:  # it waits no more: nothing is held for it
+            self._climb_rounds([seat for seat in waiting if seat.waits])
 
     def _restore(self, members: Iterable[Seat]) -> None:
         """Who was asked keeps all, where nobody else has to be asked for it: so it ends (N6, N7)."""
@@ -206,7 +209,7 @@ class Division:
         """Raise step by step, lowest steps first; who can use any part gets what is left."""
         room = self.room
         weights = sum(seat.claim.weight for seat in waiting)
-        for seat in [seat for seat in waiting if seat.claim.elastic]:
+        for seat in [seat for seat in waiting if seat.takes_any_part]:
             self._raise_by(seat, int(room * seat.claim.weight / weights))
         climbing = [seat for seat in waiting if seat.waits and not seat.claim.elastic]
         while climbing and self.room:
@@ -215,7 +218,7 @@ class Division:
             climbing = [seat for seat in climbing if seat.claim.rank(seat.level) > rank]
             climbing += [seat for seat in self._climb(batch) if seat.level < seat.claim.wanted]
         for seat in sorted(waiting, key=lambda seat: seat.turn):
-            if seat.claim.elastic:
+            if seat.takes_any_part:
                 self._raise_by(seat, self.room)
 
     def _raise_by(self, seat: Seat, share: int) -> None:
@@ -281,6 +284,7 @@ class Division:
         self.rate += to - seat.level
         self.room -= to - seat.level
         seat.level = to
+        seat.refused = False
 
 
 def _class_and_number(seat: Seat) -> tuple[int, int]:

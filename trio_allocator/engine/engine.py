@@ -10,6 +10,7 @@ from __future__ import annotations
 from ..messages import GrantReason
 from ..options import ReceiverOptions
 from ..tracks import Track
+from .causes import Cause
 from .estimates import Estimates
 from .ledger import Ledger
 from .negotiation import Negotiation, RefusalKind
@@ -32,6 +33,10 @@ class Engine:
         now: When it starts, s.
         initial_estimate: An estimate known from the start, bit/s, or None.
         policy: A user's way to share, or None for the built-in one.
+
+    Attributes:
+        cause: The event handled last.
+        by_time: So many of the effects due now were brought by time, before that event.
     """
 
     def __init__(
@@ -48,6 +53,8 @@ class Engine:
         self.estimates: Estimates = Estimates(settings.estimate_timeout)
         self.ledger: Ledger = Ledger()
         self.settlement: Settlement = Settlement(settings, self.ledger, policy)
+        self.cause: Cause = Cause.TIME
+        self.by_time: int = 0
         self.answers: int = 0
         self.breaches: int = 0
         self._now = now
@@ -71,7 +78,7 @@ class Engine:
         account: PaddingAccount,
     ) -> Receiver:
         """A receiver joins with what it already sends; that is allocated without question."""
-        self._begin(now)
+        self._begin(now, Cause.REGISTRATION)
         self._last_id += 1
         receiver = Receiver(self._last_id, track, options, bandwidth)
         self.ledger.add(receiver)
@@ -83,7 +90,7 @@ class Engine:
 
     def leave(self, now: float, receiver: Receiver) -> None:
         """A receiver is gone; what it held is free."""
-        self._begin(now)
+        self._begin(now, Cause.LEAVING)
         self.settlement.forget(receiver)
         self.prober.padding.leave(receiver.id)
         self.ledger.remove(receiver)
@@ -91,7 +98,7 @@ class Engine:
 
     def update_estimate(self, now: float, bitrate: int) -> None:
         """The newest estimate has come."""
-        self._begin(now)
+        self._begin(now, Cause.ESTIMATE)
         self.estimates.update(now, bitrate)
         self.settlement.caution.note(now, bitrate)
         self.settlement.calm.note(now, bitrate)
@@ -100,7 +107,8 @@ class Engine:
 
     def request(self, now: float, receiver: Receiver, bitrate: int) -> None:
         """A receiver wants another allocation. Judged against what it holds (G9)."""
-        self._begin(now)
+        self._begin(now, Cause.REQUEST)
+        self.settlement.tally.requests += 1
         # To keep a promise is the second half of an answer, and to repeat it is nothing (G3).
         keeps_word = receiver.negotiation is Negotiation.PLEDGED
         repeats = self._awaiting and bitrate == receiver.claim
@@ -124,7 +132,7 @@ class Engine:
         Raises:
             AnswerError: See `Negotiator.counts`; or `bitrate` is not below the allocation.
         """
-        self._begin(now)
+        self._begin(now, Cause.ANSWER)
         negotiator = self.settlement.negotiator
         if not negotiator.counts(receiver, request_id):
             return False
@@ -154,14 +162,14 @@ class Engine:
         account: PaddingAccount,
     ) -> None:
         """A ladder or options change; effective in this call."""
-        self._begin(now)
+        self._begin(now, Cause.CONFIGURE)
         if (track, options) != (receiver.track, receiver.options):
             self._configure(receiver, track, options, account)
         self._settle()
 
     def force(self, now: float, receiver: Receiver, bitrate: int) -> None:
         """The application lowers an allocation without negotiation; the claim stays."""
-        self._begin(now)
+        self._begin(now, Cause.FORCE)
         if bitrate < receiver.allocation:
             self.settlement.withdraw(receiver)
             self.settlement.force(now, receiver, bitrate, GrantReason.FORCED)
@@ -178,7 +186,7 @@ class Engine:
             heard_until: Whoever had to answer by then has had its turn; later deadlines are not
                 judged yet, even if they have passed.
         """
-        self._begin(now)
+        self._begin(now, Cause.TIME)
         estimate = self.estimates.value or 0
         expired = self.settlement.negotiator.expire(now, estimate, heard_until)
         for receiver, kind in expired:
@@ -214,8 +222,9 @@ class Engine:
 
     # --- one event ---------------------------------------------------------------------------
 
-    def _begin(self, now: float) -> None:
+    def _begin(self, now: float, cause: Cause) -> None:
         """Let happen what time alone has brought, but for negotiation deadlines."""
+        self.cause = cause
         self._now = now
         self._budget = self.ledger.committed
         due = len(list(self.settlement.holds_over(now))) > 0
@@ -233,6 +242,7 @@ class Engine:
         if due:
             self._settle()
             self._budget = self.ledger.committed
+        self.by_time = len(self.settlement.effects)
 
     def _pardon(self, now: float, estimate: int | None) -> None:
         for receiver in self.settlement.negotiator.lapsed(now, estimate):

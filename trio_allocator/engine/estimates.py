@@ -28,13 +28,28 @@ class Estimates:
 
     Args:
         timeout: Seconds of silence after which the estimate is unknown, or None to learn it.
+
+    Attributes:
+        count: How many have come.
+        stopped: How often they have stopped coming.
     """
 
-    __slots__ = ("_highs", "_intervals", "_timeout", "_updated", "ever", "value")
+    __slots__ = (
+        "_highs",
+        "_intervals",
+        "_timeout",
+        "_updated",
+        "count",
+        "ever",
+        "stopped",
+        "value",
+    )
 
     def __init__(self, timeout: float | None) -> None:
         self.value: int | None = None
         self.ever: bool = False
+        self.count: int = 0
+        self.stopped: int = 0
         self._timeout = timeout
         self._updated = -NEVER
         # Short, and a deque of Python's takes 760 bytes even when it is empty.
@@ -48,6 +63,7 @@ class Estimates:
             del self._intervals[:-INTERVALS_REMEMBERED]
         self.value = bitrate
         self.ever = True
+        self.count += 1
         self._updated = now
         self._highs.add(now, -bitrate)
 
@@ -63,6 +79,7 @@ class Estimates:
 
     def forget(self) -> None:
         """It is no longer known."""
+        self.stopped += 1
         self.value = None
 
     def steady_at(self, now: float) -> float:

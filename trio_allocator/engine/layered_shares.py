@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from .calm import Calm
-from .division import Division
+from .division import Division, Raising
 from .layered import LayeredPolicy
 from .ledger import Ledger
 from .line import Line
@@ -54,7 +54,6 @@ class LayeredShares(PolicyShares):
         """A receiver is new, or anything of it changed."""
         self._places.note(receiver)
         self._claims_known.pop(receiver.id, None)
-        self._refused.pop(receiver.id, None)
         self._changed[receiver.id] = None
 
     def drop(self, receiver: Receiver) -> None:
@@ -70,10 +69,7 @@ class LayeredShares(PolicyShares):
         self, capacity: int, *, negotiate: bool, force: bool, now: float
     ) -> Iterable[Receiver]:
         """See `Sharing.settle`."""
-        self._places.flush()
-        may_change = self._may_change(capacity, negotiate=negotiate, force=force)
-        self._changed.clear()
-        if not may_change:
+        if not self._may_change(capacity, negotiate=negotiate, force=force):
             return []
         self._dirty = True
         touched = super().settle(capacity, negotiate=negotiate, force=force, now=now)
@@ -114,6 +110,11 @@ class LayeredShares(PolicyShares):
 
     def _may_change(self, capacity: int, *, negotiate: bool, force: bool) -> bool:
         """Whether anybody has to have less, or could have more."""
+        self._places.flush()
+        changed, self._changed = self._changed, {}
+        for receiver_id in changed:
+            # Also by what came of the last answer, which knew of it: so it holds until now.
+            self._refused.pop(receiver_id, None)
         slack = capacity - self._ledger.projected
         classes = self._places.classes.values()
         if self._division is not None and self._ledger.projected < self._division.rate:
@@ -124,38 +125,44 @@ class LayeredShares(PolicyShares):
             and any(shelf.askable or (force and shelf.cuttable) for shelf in classes)
         ):
             return True
-        below = askable = 0
+        askable = 0
         for shelf in classes:  # from the lowest up
-            room = slack + (below if negotiate else 0)
-            if negotiate:
-                below += shelf.cuttable
-                askable += shelf.askable
+            askable += shelf.askable if negotiate else 0
             if shelf.restorable.first_fitting(slack + askable) is not None:
                 return True
-            extra = shelf.extra if negotiate else 0
-            for line, most in ((shelf.minimums, room + extra), (shelf.waiting, room)):
-                if self._anybody_may(line, most, capacity):
-                    return True
-        return False
+        return any(
+            self._anybody_may(line, room, capacity, changed)
+            for line, room in self._within_reach(slack, negotiate=negotiate)
+        )
 
-    def _anybody_may(self, line: Line, room: int, capacity: int) -> bool:
+    def _within_reach(self, slack: int, *, negotiate: bool) -> Iterator[tuple[Line, int]]:
+        """All who wait for more, with what room there could be for them, bit/s."""
+        below = 0
+        for shelf in self._places.classes.values():  # from the lowest up
+            room = slack + below
+            yield shelf.minimums, room + (shelf.extra if negotiate else 0)
+            yield shelf.waiting, room
+            below += shelf.cuttable if negotiate else 0
+
+    def _anybody_may(self, line: Line, room: int, capacity: int, changed: Iterable[int]) -> bool:
         """Whether the raise of one of those in a line who fit would be allowed."""
         division = self._division
         if division is None:
             return line.first_fitting(room) is not None
         division.update(self._ledger.projected, capacity)
-        changed = (member for member in self._changed if line.holds_fitting(member, room))
-        for receiver_id in chain(changed, islice(line.fitting(room), WATCHED)):
-            seat = self._refused.get(receiver_id)
-            if seat is None:
-                seat = Seat(claim_of(self._ledger[receiver_id], negotiate=True, pinned=True))
-                seat.level = self._ledger[receiver_id].projected
-            if seat.takes_any_part or self._calm.allows(
-                division.raising(seat, seat.level + seat.need)
-            ):
+        anew = (member for member in changed if line.holds_fitting(member, room))
+        for receiver_id in chain(anew, islice(line.fitting(room), WATCHED)):
+            seat = self._refused.get(receiver_id) or self._seat_of(receiver_id)
+            if seat.takes_any_part or self._calm.allows(_next_step(division, seat)):
                 return True
             self._refused[receiver_id] = seat
         return False
+
+    def _seat_of(self, receiver_id: int) -> Seat:
+        receiver = self._ledger[receiver_id]
+        seat = Seat(claim_of(receiver, negotiate=True, pinned=True))
+        seat.level = receiver.projected
+        return seat
 
     def next_need(self, room: int) -> int | None:
         """See `Sharing.next_need`."""
@@ -170,11 +177,24 @@ class LayeredShares(PolicyShares):
             free: What may be granted, bit/s.
         """
         committed = self._ledger.projected
-        return {
-            receiver_id: until
-            for receiver_id, seat in self._refused.items()
-            if seat.need <= free and (until := self._calm.clear_at(committed + seat.need)) > now
-        }
+        if self._division is not None:
+            self._division.update(committed, committed + free)
+        kept = {}
+        for line, room in self._within_reach(free, negotiate=True):
+            for receiver_id in line.fitting(room):
+                seat = self._refused.get(receiver_id) or self._behind(receiver_id)
+                if seat is not None:
+                    until = self._calm.clear_at(committed + min(seat.need, free))
+                    if until > now:
+                        kept[receiver_id] = until
+        return kept
+
+    def _behind(self, receiver_id: int) -> Seat | None:
+        """One behind those that were looked at, if it would be refused as well."""
+        seat = self._seat_of(receiver_id)
+        if self._division is None or seat.takes_any_part:
+            return None
+        return None if self._calm.finds_worth(_next_step(self._division, seat)) else seat
 
     # --- turns -------------------------------------------------------------------------------
 
@@ -201,11 +221,13 @@ class LayeredShares(PolicyShares):
 
     def favoured(self) -> dict[int, float]:
         """For whom what becomes free is held, and until when."""
+        self._places.flush()  # who waits no more
         return self._turns.favoured()
 
     @property
     def wake_at(self) -> float:
         """When a hold ends, or what was kept back may need no judgement any more."""
+        self._places.flush()
         held = self._turns.wake_at
         return min(held, self._calm.rises_at) if self._refused else held
 
@@ -213,3 +235,7 @@ class LayeredShares(PolicyShares):
         """End the holds that are over."""
         for receiver in self._turns.advance(now):
             self.index(receiver)
+
+
+def _next_step(division: Division, seat: Seat) -> Raising:
+    return division.raising(seat, seat.level + seat.need)

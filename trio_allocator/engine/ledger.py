@@ -14,16 +14,25 @@ class Ledger:
     the projections: what everybody will hold when all that is under way is done.
 
     Attributes:
+        entered: How many receivers were ever entered; their ids count up to this.
         committed: Sum of the allocations, bit/s.
         projected: Sum of the projections, bit/s.
         waiting: How many receivers wait for more than they hold.
         waiting_with_allocation: How many of those hold anything at all.
     """
 
-    __slots__ = ("_receivers", "committed", "projected", "waiting", "waiting_with_allocation")
+    __slots__ = (
+        "_receivers",
+        "committed",
+        "entered",
+        "projected",
+        "waiting",
+        "waiting_with_allocation",
+    )
 
     def __init__(self) -> None:
         self._receivers: dict[int, Receiver] = {}
+        self.entered: int = 0
         self.committed: int = 0
         self.projected: int = 0
         self.waiting: int = 0
@@ -35,12 +44,16 @@ class Ledger:
     def __iter__(self) -> Iterator[Receiver]:
         return iter(self._receivers.values())
 
+    def __contains__(self, receiver_id: int) -> bool:
+        return receiver_id in self._receivers
+
     def __getitem__(self, receiver_id: int) -> Receiver:
         return self._receivers[receiver_id]
 
     def add(self, receiver: Receiver) -> None:
         """Enter a receiver with what it already holds."""
         self._receivers[receiver.id] = receiver
+        self.entered += 1
         self.committed += receiver.allocation
         self.projected += receiver.projected
 

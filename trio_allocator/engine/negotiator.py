@@ -27,10 +27,20 @@ class Negotiator:
 
     Args:
         settings: The deadline and the back-off.
+
+    Attributes:
+        asked: How many requests were made.
+        accepted: How many were accepted.
+        withdrawn: How many were taken back.
+        refusals: How many were refused, by kind.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.asked: int = 0
+        self.accepted: int = 0
+        self.withdrawn: int = 0
+        self.refusals: dict[RefusalKind, int] = dict.fromkeys(RefusalKind, 0)
         self._outstanding: OrderedDict[int, Receiver] = OrderedDict()
         self._refused: OrderedDict[int, Receiver] = OrderedDict()
         self._by_estimate: LazyHeap[tuple[float]] = LazyHeap()
@@ -54,6 +64,7 @@ class Negotiator:
     def ask(self, now: float, receiver: Receiver) -> DecreaseAllocation:
         """Ask a receiver to come down to its projection."""
         receiver.step(NegotiationEvent.ASK)
+        self.asked += 1
         request_id = (receiver.last_request or receiver.id) + _STRIDE
         held, limit = receiver.allocation, receiver.projected
         deadline = now + self._settings.negotiation_timeout
@@ -90,6 +101,7 @@ class Negotiator:
         """Take a promise."""
         self._note_answer(receiver)
         receiver.step(NegotiationEvent.ACCEPT)
+        self.accepted += 1
 
     def reject(self, now: float, receiver: Receiver, estimate: int) -> None:
         """Take a refusal."""
@@ -117,6 +129,7 @@ class Negotiator:
 
     def withdraw(self, receiver: Receiver) -> None:
         """Take back an outstanding request, answered or not."""
+        self.withdrawn += receiver.request is not None
         self._close(receiver, NegotiationEvent.WITHDRAW)
 
     def _close(self, receiver: Receiver, event: NegotiationEvent) -> None:
@@ -145,6 +158,7 @@ class Negotiator:
 
     def refuse(self, now: float, receiver: Receiver, kind: RefusalKind, estimate: int) -> None:
         """Note a refusal: not to be asked again for a while (N5)."""
+        self.refusals[kind] += 1
         receiver.refusal = Refusal(kind, estimate, now + self._settings.refusal_backoff)
         self._refused[receiver.id] = receiver
         self._by_estimate.put(receiver.id, (-estimate,))

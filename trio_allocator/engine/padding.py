@@ -67,6 +67,7 @@ class Padding:
         "_seen",
         "_since",
         "_unread",
+        "booked",
         "target",
         "tick",
     )
@@ -80,6 +81,7 @@ class Padding:
         self._debt = 0.0
         self._since = 0.0
         self._seen = 0
+        self.booked: int = 0
         self.target: int = 0
         self.tick: float = 0.0
 
@@ -177,6 +179,7 @@ class Padding:
             packets -= able
             booked = able * self._packet
             self._debt -= booked
+            self.booked += booked
             account.unread += booked
             self._unread[receiver_id] = account
             grown[receiver_id] = None

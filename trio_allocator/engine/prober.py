@@ -59,6 +59,8 @@ class Prober:
         self.padding: Padding = Padding(meter, settings.padding_packet)
         self.next_tick: float = NEVER
         self.fruitless: int = 0
+        self.started: int = 0
+        self.escapes: int = 0
         self._settings = settings
         self._meter = meter
         self._now = now
@@ -114,6 +116,7 @@ class Prober:
         if pause < self._settings.probe_pause and estimate <= MOVED * self._moved_from:
             self._moved_at += pause
         else:
+            self.started += 1
             self._moved_at, self._moved_from = now, estimate
 
     def _enter(self, event: ProbeEvent) -> bool:
@@ -127,6 +130,7 @@ class Prober:
             self._phase_until = self._now + self._settings.escape_pause
             self._media = self._meter.media
         elif following is ProbeStatus.ESCAPING:
+            self.escapes += 1
             self._phase_until = self._now + self._settings.escape_duration
             self._media = self._meter.media
         return True

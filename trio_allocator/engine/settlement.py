@@ -21,6 +21,7 @@ from .policies import Policy, PolicyError, Sharing
 from .policy_shares import PolicyShares
 from .receiver import Receiver
 from .settings import NEVER, Settings
+from .tally import CountedCalm, Tally
 
 
 @frozen
@@ -53,11 +54,11 @@ class Settlement:
     def __init__(self, settings: Settings, ledger: Ledger, policy: Policy | None) -> None:
         self._settings = settings
         self._ledger = ledger
+        self.tally: Tally = Tally()
         self.negotiator: Negotiator = Negotiator(settings)
         self.caution: Caution = Caution(settings.hold)
-        self.calm: Calm = Calm(
-            IDEAL if settings.estimates == "ideal" else RAMPING, settings.hold, self._restlessness
-        )
+        temper = IDEAL if settings.estimates == "ideal" else RAMPING
+        self.calm: Calm = CountedCalm(temper, settings.hold, self._restlessness, self.tally)
         self.sharing: Sharing = self._sharing_by(policy)
         self.effects: list[Effect] = []
         self.holds: OrderedDict[int, float] = OrderedDict()  # all last as long: ends ascend
@@ -163,6 +164,7 @@ class Settlement:
     def tell(self, receiver: Receiver, reason: GrantReason) -> None:
         """Let a receiver know what it holds."""
         self.effects.append(AllocationGranted(receiver.allocation, reason, receiver.id))
+        self.tally.grants[reason] += 1
 
     def refresh(self, now: float, receiver: Receiver) -> None:
         """Bring what depends on claim, allocation and negotiation up to date."""
@@ -253,6 +255,7 @@ class Settlement:
         receiver.held_until = now + self._settings.hold
         self.lowered = True
         self.holds[receiver.id] = receiver.held_until
+        self.tally.held += 1
 
     def _drop_hold(self, receiver: Receiver) -> None:
         if receiver.held_until is not None:

@@ -138,7 +138,8 @@ class AllocatorMachine(TrioStateMachine):
     @rule(behaviour=consumes(receivers), passes=st.integers(0, 5))
     async def cancel(self, behaviour: Behaviour, passes: int) -> None:
         """The task of a receiver is cancelled after some passes of the scheduler."""
-        self.allocator.update_bandwidth_estimation(self.observer.total // 2)
+        half = self.observer.total // 2
+        self.observer.call(None, self.allocator.update_bandwidth_estimation, half)
         for _ in range(passes):
             await trio.lowlevel.checkpoint()
         behaviour.scope.cancel()

@@ -7,6 +7,7 @@ needs it works out anew, from the contract.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from typing import ParamSpec, TypeVar
 
@@ -166,6 +167,9 @@ class Observer:
         known = self._estimate is not None or estimate is not None
         raised = False
         for member in self.members:
+            refusal = member.refusal
+            if refusal is not None and (self._estimate or 0) < (refusal.estimate or math.inf):
+                member.refusal = None  # whatever the estimate is when it hears that it is asked
             held = member.handle.allocation
             if held > member.held:
                 raised = True
@@ -248,10 +252,7 @@ class Observer:
         refusal = member.refusal
         if refusal is not None:
             lapsed = now >= refusal.until or handle.allocation > refusal.allocation
-            fallen = refusal.estimate is None or (self._estimate or 0) < refusal.estimate
-            self.demand(
-                lapsed or fallen, "N5", f"receiver {handle.id} had refused, and is asked: {request}"
-            )
+            self.demand(lapsed, "N5", f"receiver {handle.id} had refused, and is asked: {request}")
 
     def _heard_padding(self, member: Member) -> None:
         handle = member.handle
