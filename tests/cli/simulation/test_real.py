@@ -93,6 +93,12 @@ def test_estimates_come_with_the_feedback_and_with_the_noise_of_their_second(mon
     assert abs(factors - 1).max() <= 0.02
 
 
+def test_probes_go_as_far_as_all_cameras_could():
+    world = World(steady(50e6, 25), 1, Script({}), "real", 1, noise=0.0)
+    world.run()
+    assert 1e6 < max(estimate for _, estimate in world.estimates) <= 1.25 * 2_535_000
+
+
 @pytest.mark.parametrize("policy", ["fair", "layered", "reference"])
 def test_ample_capacity_ends_all_high(policy):
     world, subject = run(steady(20e6, 60), 2, policy, "real")
