@@ -139,7 +139,7 @@ class ConnectionEstimator:
 
     @property
     def failure(self) -> BaseException | None:
-        """What a callback raised; None as long as none has."""
+        """What a callback, or the allocator, raised in its task; None as long as neither has."""
         return self._failure
 
     def _check_open(self) -> None:
@@ -291,16 +291,20 @@ class ConnectionEstimator:
         now = trio.current_time()
         try:
             self._send_due(now)
+            if not self._ended and min(self._estimator.wake_at, self._told_at + REPEAT) <= now:
+                self._wait(now)
         except BaseException as error:
             self._failure = error
             self.close()
             raise
-        if not self._ended and min(self._estimator.wake_at, self._told_at + REPEAT) <= now:
-            self._estimator.advance(now)
-            try:
-                self._tell(now)
-            except (trio.ClosedResourceError, trio.BrokenResourceError):
-                self.close()  # nobody is left to tell; whoever opened the allocator knows why
+
+    def _wait(self, now: float) -> None:
+        """Nothing but time passed."""
+        self._estimator.advance(now)
+        try:
+            self._tell(now)
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            self.close()  # nobody is left to tell; whoever opened the allocator knows why
 
     def _send_due(self, now: float) -> None:
         while (departure := self._pacer.pop(now)) is not None:

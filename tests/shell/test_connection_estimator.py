@@ -462,6 +462,20 @@ async def test_what_padding_raises_does_so_too(allocator, autojump_clock):
             await talk(Peer(estimator), 3)
 
 
+async def test_what_an_allocator_of_ones_own_raises_does_so_too(autojump_clock):
+    class Picky(PassthroughAllocator):
+        told = False
+
+        def update_bandwidth_estimation(self, estimate):
+            if self.told:
+                raise YoursError
+            self.told = True
+
+    with pytest.raises(YoursError):
+        async with open_connection_estimator(Picky()):
+            await trio.sleep(5)
+
+
 async def test_what_the_wish_raises_is_raised_at_the_call(allocator, autojump_clock):
     def wish():
         raise YoursError
