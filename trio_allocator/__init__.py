@@ -22,6 +22,7 @@ from .engine.explanation import (
     ReceiverExplanation as ReceiverExplanation,
 )
 from .engine.layered import LayeredPolicy as LayeredPolicy
+from .engine.limits import LimitChanges as LimitChanges, Limits as Limits
 from .engine.policies import Claim as Claim, Policy as Policy, Shares as Shares
 from .engine.probe_status import ProbeStatus as ProbeStatus
 from .engine.registry import PolicyName as PolicyName
@@ -54,6 +55,7 @@ from .messages import (
     SetOptions as SetOptions,
     SetVariants as SetVariants,
 )
+from .opening import open_allocator as open_allocator
 from .options import (
     ReceiverOptionChanges as ReceiverOptionChanges,
     ReceiverOptions as ReceiverOptions,
@@ -62,7 +64,7 @@ from .passthrough import (
     PassthroughAllocator as PassthroughAllocator,
     open_passthrough_allocator as open_passthrough_allocator,
 )
-from .probing import ProbingAllocator as ProbingAllocator, open_allocator as open_allocator
+from .probing import ProbingAllocator as ProbingAllocator
 from .receiver import (
     RequestVariant as RequestVariant,
     SelectorAction as SelectorAction,

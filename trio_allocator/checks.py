@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from . import quantities
+from .engine.limits import Limits
 from .engine.policies import Policy
 from .engine.registry import chosen_policy
 from .engine.settings import SettingChanges, Settings
@@ -20,14 +21,22 @@ class Opening:
         settings: Complete.
         initial_estimate: Whole bit/s; None if nothing is known yet.
         policy: As the engine takes it.
+        limits: Of the connection.
     """
 
     settings: Settings
     initial_estimate: int | None
     policy: Policy | None
+    limits: Limits
 
 
-def check_opening(initial_estimate: object, policy: object, settings: SettingChanges) -> Opening:
+def check_opening(
+    initial_estimate: object,
+    policy: object,
+    max_bitrate: float | None,
+    reserve: float,
+    settings: SettingChanges,
+) -> Opening:
     """Check what an allocator is opened with.
 
     Raises:
@@ -38,7 +47,8 @@ def check_opening(initial_estimate: object, policy: object, settings: SettingCha
     if estimate is not None:
         estimate = quantities.bitrate("initial_estimate", estimate)
     quantities.known_names("setting", settings, SettingChanges.__annotations__)
-    return Opening(Settings(**settings), estimate, chosen)
+    limits = Limits(max_bitrate=max_bitrate, reserve=reserve)
+    return Opening(Settings(**settings), estimate, chosen, limits)
 
 
 def check_registration(

@@ -43,7 +43,7 @@ class DecisionReason(StrEnum):
     OWN_WISH = "it asked for less, or for what it holds"
     RECONFIGURED = "its ladder or its options changed"
     KEPT_WORD = "it had been asked to"
-    OVERUSE = "more is allocated than the estimate carries"
+    OVERUSE = "more is allocated than the estimate and the limits allow"
     MAKE_ROOM = "others, whose turn it is, wait for it"
     APPLICATION = "the application took it"
     NOBODY_LEFT = "it refused, and nobody was left to ask"
@@ -252,8 +252,7 @@ class Herald:
                 self._put(cause, receiver_id, Act.REVISED, limit, DecisionReason.RECONFIGURED)
             else:
                 self._asked.add(receiver_id)
-                estimate = self._engine.estimates.value or 0
-                over = self._engine.ledger.committed > estimate
+                over = self._engine.ledger.committed > (self._engine.usable or 0)
                 reason = DecisionReason.OVERUSE if over else DecisionReason.MAKE_ROOM
                 self._put(cause, receiver_id, Act.ASKED, effect.limit, reason)
 

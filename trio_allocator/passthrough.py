@@ -31,8 +31,8 @@ class PassthroughAllocator(ConnectionAllocator):
     What is forced down stays down until it is asked for again.
 
     For connections whose capacity is no concern, and for tests. It has no tasks. It knows no
-    capacity, so it does not claim A2, A5 and A6; and as it asks nobody and never probes, N2 to N6,
-    N8, P1 and P5 say nothing of it.
+    capacity, so it takes no limits of a connection and does not claim A2, A5 and A6; and as it asks
+    nobody and never probes, N2 to N6, N8, P1 and P5 say nothing of it.
     """
 
     def __init__(self) -> None:

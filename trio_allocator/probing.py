@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Concatenate, ParamSpec, TypeVar, Unpack
 
 import trio
@@ -12,6 +11,7 @@ from . import quantities
 from .checks import Opening, check_opening, check_registration
 from .deciding import Herald
 from .engine.engine import Engine
+from .engine.limits import LimitChanges, Limits
 from .engine.negotiator import AnswerError
 from .engine.padding import PaddingAccount
 from .engine.policies import Policy
@@ -20,7 +20,6 @@ from .engine.settings import SettingChanges
 from .engine.settlement import RequestRevised, RequestWithdrawn
 from .explaining import Explaining
 from .interface import ConnectionAllocator, ReceiverHandle
-from .lifetime import living
 from .mailbox import Mailbox, RegistrationEndedError
 from .messages import AllocationGranted
 from .options import ReceiverOptionChanges, ReceiverOptions
@@ -67,6 +66,8 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
         *,
         initial_estimate: float | None = None,
         policy: PolicyName | Policy | None = None,
+        max_bitrate: float | None = None,
+        reserve: float = 0,
         **settings: Unpack[SettingChanges],
     ) -> ProbingAllocator:
         """Start an allocator whose two tasks run in the caller's nursery, until `destroy`.
@@ -78,12 +79,15 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
             initial_estimate: An estimate known from the start, bit/s.
             policy: How to share: by name, or a way of your own; see `PolicyName` and `Policy`.
                 None for the default, ``"layered"``.
+            max_bitrate: What the connection may be used for at most, bit/s; see `Limits`.
+            reserve: Kept free for what is sent outside of allocations, bit/s; see `Limits`.
             **settings: See `Settings`.
 
         Raises:
             TypeError, ValueError: A setting is unknown, or its value is not usable.
         """
-        return cls._start(nursery, check_opening(initial_estimate, policy, settings))
+        opening = check_opening(initial_estimate, policy, max_bitrate, reserve, settings)
+        return cls._start(nursery, opening)
 
     @classmethod
     def _start(cls, nursery: trio.Nursery, opening: Opening) -> ProbingAllocator:
@@ -94,6 +98,7 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
             now=trio.current_time(),
             initial_estimate=opening.initial_estimate,
             policy=opening.policy,
+            limits=opening.limits,
         )
         self = cls(engine)
         self._time.start(nursery)
@@ -160,6 +165,27 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
     def estimate(self) -> Watch[int | None]:
         """The estimate in force, bit/s; None before the first one and when they have stopped."""
         return Watch(self._estimate)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the connection in force."""
+        return self._engine.limits
+
+    def set_limits(self, **changes: Unpack[LimitChanges]) -> None:
+        """Change limits of the connection; those not named stay. Effective in this call.
+
+        What is too much now is asked back at once; what becomes free is granted at once.
+
+        Args:
+            **changes: ``max_bitrate`` and ``reserve``, bit/s; see `Limits`.
+
+        Raises:
+            TypeError, ValueError: A limit is unknown, or its value is not usable.
+            trio.ClosedResourceError: The allocator has ended.
+        """
+        self._check_open()
+        self._decide(self._engine.limit, self._engine.limits.changed(changes))
+        self._deliver()
 
     def register_track_receiver(
         self,
@@ -316,28 +342,3 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
             return  # as above
         for receiver_id in due:
             self._registrations[receiver_id].mailbox.wake()
-
-
-def open_allocator(
-    *,
-    initial_estimate: float | None = None,
-    policy: PolicyName | Policy | None = None,
-    **settings: Unpack[SettingChanges],
-) -> AbstractAsyncContextManager[ProbingAllocator]:
-    """Open an allocator for one connection; it lives exactly inside its ``async with``.
-
-    Args:
-        initial_estimate: An estimate known from the start, bit/s. Without one nothing is granted
-            before the first `update_bandwidth_estimation`.
-        policy: How to share: by name, or a way of your own; see `PolicyName` and `Policy`.
-            None for the default, ``"layered"``.
-        **settings: See `Settings`.
-
-    Returns:
-        An asynchronous context manager. What its body raises leaves it unwrapped.
-
-    Raises:
-        TypeError, ValueError: A setting is unknown, or its value is not usable.
-    """
-    opening = check_opening(initial_estimate, policy, settings)
-    return living(lambda nursery: ProbingAllocator._start_in_block(nursery, opening))  # noqa: SLF001

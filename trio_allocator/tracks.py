@@ -77,7 +77,7 @@ class Track:
         id: What the application calls the track.
         kind: ``"audio"``, ``"video"`` or ``"screen"``.
         variants: Variant name to nominal rate in bit/s, ascending by rate. One variant or none
-            for audio and plain tracks.
+            for audio and plain tracks. Rates of SVC are cumulative: a layer with all below it.
 
     Raises:
         TypeError, ValueError: The kind is unknown, or a rate is not a positive number of bit/s.

@@ -69,6 +69,7 @@ LAYERS = (
             "deciding",
             "explaining",
             "probing",
+            "opening",
             "passthrough",
         ),
         frozenset({"vocabulary", "interface", "engine"}),

@@ -21,13 +21,36 @@ BUCKET = 0.1
 """P1: a maximum may be remembered for so long too long, s."""
 
 
+# --- what all of them may hold -----------------------------------------------------------------------
+
+
+def allowed(limits: Any, estimate: int | None) -> int | None:
+    """What the allocations may come to under an estimate and the limits of the connection."""
+    if estimate is None:
+        return None
+    capped = estimate if limits.max_bitrate is None else min(estimate, limits.max_bitrate)
+    return max(0, capped - limits.reserve)
+
+
+def usable(engine: Any) -> int | None:
+    return allowed(engine.limits, engine.estimates.value)
+
+
+def reach(engine: Any) -> float:
+    """What they could come to at best."""
+    return float("inf") if (most := allowed(engine.limits, 10**15)) == 10**15 else float(most or 0)
+
+
 # --- what one receiver could hold ----------------------------------------------------------------
 
 
 def lacks(r: Any) -> int:
     """What would be of use to it: a step, or all that it waits for if any part is of use."""
-    elastic = r.options.elastic and not steps(r)
-    return want(r) - r.projected if elastic else need(r, r.projected)
+    return want(r) - r.projected if elastic(r) else need(r, r.projected)
+
+
+def elastic(r: Any) -> bool:
+    return r.options.elastic and not steps(r)
 
 
 def lacking(engine: Any, r: Any, level: int) -> int:
@@ -170,7 +193,8 @@ def check_shares(engine: Any, witness: Witness, status: Any, event: str) -> None
     """
     assert engine.settlement.policy_fault is None, "L3: the policy failed"
     deferred = event == "answer" and bool(engine.settlement.negotiator.outstanding)
-    estimate = engine.estimates.value
+    estimate = usable(engine)
+    assert estimate == status.usable, "A2: another capacity"
     everyone = list(engine.ledger)
     committed = sum(r.allocation for r in everyone)
     for until in status.favoured.values():
@@ -223,7 +247,9 @@ def check_shares(engine: Any, witness: Witness, status: Any, event: str) -> None
         if r.id in kept:
             total = sum(o.projected for o in everyone) + need(r, r.projected)
             carried = witness.carried(engine._now)
-            assert total > carried, f"G9: a raise of {r.id} is kept back for too long"
+            assert total + engine.limits.reserve > carried, (
+                f"G9: a raise of {r.id} is kept back for too long"
+            )
     keepers = [r.options.priority for r in everyone if r.id in status.favoured]
     for r in everyone:
         if not waits(r) or r.projected >= want(r) or slack < 0 or r.id in kept:
@@ -260,19 +286,25 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
     assert padding._ring or not target, "P3: nobody can send it"
     caught_up = engine.wake_at > now
     steady = estimate is not None and not witness.falls(now, estimate)
-    allowed = steady and committed <= estimate and not engine.settlement.negotiator._outstanding
-    free = (estimate or 0) - committed
+    may = usable(engine) or 0
+    allowed = steady and committed <= may and not engine.settlement.negotiator._outstanding
+    free, most = may - committed, reach(engine) - committed
     useful = [
-        r for r in everyone if waits(r) and max(lacks(r), lacking(engine, r, r.projected)) > free
+        r
+        for r in everyone
+        if waits(r)
+        and max(lacks(r), lacking(engine, r, r.projected)) > free
+        and lacking(engine, r, r.projected) <= most
     ]
     if status == "PROBING":
         assert estimate is not None, "P1: without a live estimate"
         assert target <= max(2 * estimate, 200_000), "P4: above the cap"
+        assert target <= reach(engine), "P4: above what the connection may be used for"
         if caught_up:
             assert allowed, "P1: in overuse, while negotiating, or while the estimate falls"
             assert useful, "P1: all that waits would fit"
     elif status == "ESCAPING":
-        assert target == settings.escape_bitrate, "P5: another floor"
+        assert target == min(settings.escape_bitrate, reach(engine)), "P5: another floor"
         assert not any(r.allocation for r in waiting), "P5: though one who waits holds something"
     elif caught_up and status == "IDLE" and padding._ring:
         # A single bit/s is not worth a probe.
@@ -280,16 +312,18 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
         allowed &= estimate is not None and not witness.falls(now, estimate, 2.0 + BUCKET)
         assert not (allowed and needed), f"P1: {needed} wait, and nothing is probed"
     stuck = engine.estimates.ever and waiting and not any(r.allocation for r in waiting)
+    if engine.limits.max_bitrate is not None:
+        stuck = stuck and any(lacking(engine, r, 0) <= most for r in waiting if waits(r))
     if caught_up and stuck and padding._ring:
         assert status != "IDLE", "P5: everything waits, and nothing will ever change that"
-    most = max(2 * target / 8 * padding.tick, settings.padding_packet)
+    unread = max(2 * target / 8 * padding.tick, settings.padding_packet)
     for account in padding._ring.values():
-        assert account.unread <= (most if target else 0), "P2: unread padding"
+        assert account.unread <= (unread if target else 0), "P2: unread padding"
 
 
 def snapshot(engine: Any, status: Any) -> list[Any]:
     """All that a repeated event must not change."""
-    state: list[Any] = [status, engine.wake_at, engine.prober.next_tick]
+    state: list[Any] = [status, engine.limits, engine.wake_at, engine.prober.next_tick]
     state += [
         sorted(engine.settlement._planned),
         sorted(engine.settlement._pending),
@@ -331,18 +365,29 @@ class Witness:
     hold: float
     backoff: float
     agreed_hold: float | None = None
+    limits: Any = None
     known: int | None = None
     seen: dict[int, Seen] = field(default_factory=dict)
     estimates: list[tuple[float, int]] = field(default_factory=list)
 
-    def begin(self, now: float, estimate: int | None = None) -> None:
-        """Refusals lapse with time, or below the estimate they were made at (N5)."""
+    def begin(self, now: float, estimate: int | None = None, limits: Any = None) -> None:
+        """Refusals lapse with time, or below the estimate they were made at (N5).
+
+        What the connection is limited to counts as its estimate.
+        """
+        if limits is not None:
+            self.limits = limits
+        newest = estimate
+        if limits is not None and self.estimates:
+            newest = self.estimates[-1][1]
+        if newest is not None and self.limits is not None:
+            newest = allowed(self.limits, newest)
         for s in self.seen.values():
             s.wanted = want(s.record)
             refusal = s.refusal
             if refusal is None:
                 continue
-            if now >= refusal.until or (estimate is not None and estimate < refusal.estimate):
+            if now >= refusal.until or (newest is not None and newest < refusal.estimate):
                 s.refusal = None
         if estimate is not None:
             self.estimates = [(t, e) for t, e in self.estimates if now < t + LONGEST_WAIT]
@@ -362,7 +407,7 @@ class Witness:
 
     def hear(self, engine: Any, now: float, effects: list[Any], actor: int, event: str) -> None:
         """Judge the messages of one event; `actor` is the receiver whose event it was, or 0."""
-        estimate = engine.estimates.value
+        estimate = usable(engine)
         for effect in effects:
             s = self.seen[effect.receiver_id]
             by_itself = effect.receiver_id == actor
@@ -459,7 +504,7 @@ class Witness:
         if not hasattr(engine.settlement.sharing, "_shelves"):
             return  # what it was needed for, a policy may think better of
         total = sum(r.allocation for r in engine.ledger)
-        assert served or total + cut > engine.estimates.value, (
+        assert served or total + cut > (usable(engine) or 0), (
             "N4: a breach costs what is not needed"
         )
 

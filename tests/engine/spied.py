@@ -13,8 +13,10 @@ from trio_allocator.engine.status import snapshot
 class SpiedEngine(Engine):
     """As the engine, and complains of itself."""
 
-    def __init__(self, settings, *, now, initial_estimate=None, policy=None):
-        super().__init__(settings, now=now, initial_estimate=initial_estimate, policy=policy)
+    def __init__(self, settings, *, now, initial_estimate=None, policy=None, limits=None):
+        super().__init__(
+            settings, now=now, initial_estimate=initial_estimate, policy=policy, limits=limits
+        )
         self.witness = model.Witness(
             settings.negotiation_timeout,
             settings.hold,
@@ -22,6 +24,7 @@ class SpiedEngine(Engine):
             # Where raises are judged, who gave way is not kept down.
             agreed_hold=0.0 if isinstance(policy, LayeredPolicy) else None,
         )
+        self.witness.limits = self.limits
         if initial_estimate is not None:
             self.witness.begin(now, initial_estimate)
         self.last_event = "open"
@@ -60,6 +63,11 @@ class SpiedEngine(Engine):
         super().update_estimate(now, bitrate)
         self.judge(0, "estimate")
 
+    def limit(self, now, limits):
+        self.witness.begin(now, limits=limits)
+        super().limit(now, limits)
+        self.judge(0, "limit")
+
     def request(self, now, receiver, bitrate):
         self.witness.begin(now)
         keeps_word = receiver.negotiation is Negotiation.PLEDGED
@@ -69,7 +77,7 @@ class SpiedEngine(Engine):
 
     def answer(self, now, receiver, request_id, *, accepted, bitrate=None):
         self.witness.begin(now)
-        estimate = self.estimates.value
+        estimate = model.usable(self)
         counts = super().answer(now, receiver, request_id, accepted=accepted, bitrate=bitrate)
         if counts:
             request = receiver.request
@@ -91,7 +99,7 @@ class SpiedEngine(Engine):
         self.judge(receiver.id, "force")
 
     def advance(self, now, *, heard_until=NEVER):
-        estimate = self.estimates.value
+        estimate = model.usable(self)
         live = now < self.estimates.stale_at
         asked = [s for s in self.witness.seen.values() if s.request is not None]
         due = [(s, s.pledged) for s in asked if s.deadline <= min(now, heard_until)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from trio_allocator.engine.engine import Engine
+from trio_allocator.engine.limits import LimitChanges, Limits
 from trio_allocator.engine.padding import PaddingAccount
 from trio_allocator.engine.policies import Policy
 from trio_allocator.engine.receiver import Receiver
@@ -22,10 +23,21 @@ def ladder(*rates: int) -> Track:
     return Track("t", variants={f"v{rate}": rate for rate in rates})
 
 
-def opened(estimate: int | None = None, policy: Policy | None = None, **settings) -> Engine:
+def opened(
+    estimate: int | None = None,
+    policy: Policy | None = None,
+    limits: LimitChanges | None = None,
+    **settings,
+) -> Engine:
     """An engine at `NOW`, whose estimates last unless told otherwise."""
     chosen = Settings(**{"estimate_timeout": math.inf, **settings})
-    return Engine(chosen, now=NOW, initial_estimate=estimate, policy=policy)
+    known = Limits(**(limits or {}))
+    return Engine(chosen, now=NOW, initial_estimate=estimate, policy=policy, limits=known)
+
+
+def limit(engine: Engine, now: float = NOW, **changes) -> None:
+    """Change limits of the connection."""
+    engine.limit(now, engine.limits.changed(changes))
 
 
 def joined(engine: Engine, bandwidth: int, *rates: int, now: float = NOW, **options) -> Receiver:

@@ -41,6 +41,19 @@ def test_what_was_allocated_may_be_handed_on(calm, unrest):
     assert not calm.allows(raising(1_501))
 
 
+def test_what_is_sent_beside_the_allocations_counts_as_sent(calm, unrest):
+    full = raising(1_800, gain=0.35, worth=3.0, best=0.0)
+    assert calm.allows(full)
+    calm.begin(5.0, 2_000, 0, 600)
+    assert not calm.allows(full)
+    assert calm.floor == 400
+    assert calm.clear_at(1_400) == calm.clear_at(401) == LONGEST_WAIT
+    assert calm.clear_at(400) == -math.inf
+    unrest[1] = 1_000.0
+    assert calm.allows(raising(400))
+    assert not calm.allows(raising(401))
+
+
 def test_while_nothing_is_known_nothing_is_judged(calm, unrest):
     unrest[1] = 1_000.0
     calm.begin(5.0, None, 0)

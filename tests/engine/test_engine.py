@@ -238,6 +238,15 @@ def test_in_calm_too_a_broken_promise_is_told_as_such():
 
 
 @pytest.mark.invariant("N4", "N7")
+def test_a_broken_promise_that_is_not_needed_any_more_costs_nothing():
+    engine, receiver = pledging(219, 220, 100, 200)
+    engine.update_estimate(NOW + 0.01, 220)
+    engine.advance(NOW + 0.05)
+    assert granted(engine.drain()) == []
+    assert (engine.breaches, receiver.allocation) == (1, 220)
+
+
+@pytest.mark.invariant("N4", "N7")
 def test_without_steps_a_broken_promise_costs_no_more_than_is_needed():
     engine, receiver = pledging(990, 1_000)
     engine.advance(NOW + 0.05)

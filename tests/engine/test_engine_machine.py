@@ -11,6 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from tests.engine import model
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.layered import LayeredPolicy
+from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.padding import PaddingAccount
@@ -213,7 +214,19 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(less=st.integers(-1, 1))
     def estimate_what_is_held(self, less: int) -> None:
-        self.estimate(max(0, self.engine.ledger.committed + less))
+        reserve = self.engine.limits.reserve
+        self.estimate(max(0, self.engine.ledger.committed + reserve + less))
+
+    @rule(
+        cap=st.sampled_from([None, None, 0, 200, 1000, 3000]),
+        reserve=st.sampled_from([0, 0, 60, 500]),
+    )
+    def limit(self, cap: int | None, reserve: int) -> None:
+        limits = Limits(max_bitrate=cap, reserve=reserve)
+        self.witness.begin(self.now, limits=limits)
+        self.engine.limit(self.now, limits)
+        self.check(0, "limit")
+        self.repeat(self.engine.limit, limits)
 
     def estimate(self, estimate: int) -> None:
         self.witness.begin(self.now, estimate)
@@ -296,7 +309,7 @@ class EngineMachine(RuleBasedStateMachine):
         seen = self.witness.seen[record.id]
         asked = seen.request.request_id
         self.witness.begin(self.now)
-        estimate = self.engine.estimates.value
+        estimate = model.usable(self.engine)
         before = [(r.id, r.allocation) for r in self.engine.ledger]
         counts = self.engine.answer(self.now, record, asked, accepted=accepted, bitrate=bitrate)
         if not counts:  # time alone has withdrawn it
@@ -391,7 +404,7 @@ class EngineMachine(RuleBasedStateMachine):
     # --- time ------------------------------------------------------------------------------------
 
     def advance(self) -> None:
-        estimate = self.engine.estimates.value
+        estimate = model.usable(self.engine)
         asked = [s for s in self.witness.seen.values() if s.request is not None]
         due = [(s, s.pledged) for s in asked if s.deadline <= self.now]
         live = self.now < self.engine.estimates.stale_at
@@ -497,7 +510,7 @@ class EngineMachine(RuleBasedStateMachine):
                 self.advance()
         else:
             raise AssertionError("N6: it does not end")
-        excess = sum(r.allocation for r in engine.ledger) - engine.estimates.value
+        excess = sum(r.allocation for r in engine.ledger) - model.usable(engine)
         if excess > 0:
             able = [r.id for r in engine.ledger if r.allocation > levels.lowest(r)]
             assert not able, f"N6: {able} could still shrink"

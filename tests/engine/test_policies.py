@@ -206,6 +206,16 @@ def test_who_waits_out_a_hold_wants_no_more_for_now():
     assert (desk.claims[0].wanted, desk.claims[0].lowest) == (330, 110)
 
 
+@pytest.mark.invariant("G3")
+def test_it_is_told_who_may_be_paused_and_who_is_to_be_raised():
+    for projected, planned in ((0, False), (110, True)):
+        receiver = wanting(record(0, 100, 300, pausable=True), 330)
+        desk = Desk(receiver, choose=wanted)
+        desk.ledger.project(receiver, projected)
+        desk.settle(10_000)
+        assert (desk.claims[0].pausable, desk.claims[0].planned) == (True, planned)
+
+
 @pytest.mark.invariant("N2", "N7")
 @pytest.mark.parametrize("ladder", [(100, 300, 500), ()])
 @pytest.mark.parametrize("negotiate", [True, False])

@@ -13,6 +13,9 @@ from trio_allocator.engine.status import AllocatorStatus, Allowance, snapshot
 
 QUIET = AllocatorStatus(
     estimate=None,
+    max_bitrate=None,
+    reserve=0,
+    usable=None,
     committed=0,
     free=0,
     allowances=(),
@@ -37,6 +40,7 @@ QUIET = AllocatorStatus(
 
 def differs(engine, **expected) -> bool:
     """Whether anything but this differs from an allocator that nothing has happened to."""
+    expected.setdefault("usable", expected.get("estimate"))
     return asdict(snapshot(engine), recurse=False) != {
         **asdict(QUIET, recurse=False),
         **expected,

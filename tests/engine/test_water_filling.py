@@ -59,7 +59,7 @@ def oracle(claims, capacity: int, *, over="minimums", share=0.1, more=20_000):
             bar = bar_of(claim, Fraction(share), more) if goal == least(claim) else 0
             if need <= 0:
                 continue
-            if max(need, bar) <= room:
+            if need <= room and (claim.planned or bar <= room):
                 room -= need
                 level[claim.receiver_id] = goal
             elif bar > goal:
@@ -127,6 +127,7 @@ def claims(draw, *, rates=RATES, most=6) -> list[Claim]:
                 elastic=kind == "elastic",
                 waiting_since=draw(SINCE) if wanted > allocation else None,
                 pausable=pausable,
+                planned=wanted > allocation and draw(st.integers(0, 3)) == 0,
             )
         )
     return found
@@ -283,6 +284,7 @@ def claim(number: int, wanted: int, *, held=0, levels=(), elastic=True, **change
         elastic=elastic and not levels,
         waiting_since=changes.get("since", 1.0),
         pausable=changes.get("pausable", False),
+        planned=changes.get("planned", False),
     )
 
 
@@ -461,11 +463,20 @@ def test_the_bar_is_met_by_all_that_is_wanted():
     }
 
 
-@pytest.mark.parametrize("changes", [{"pausable": False}, {"held": 10}, {"minimum": 0}])
-def test_who_may_not_be_paused_or_is_not_meets_no_bar(changes):
+@pytest.mark.parametrize(
+    "changes", [{"pausable": False}, {"held": 10}, {"planned": True}, {"minimum": 0}]
+)
+def test_who_may_not_be_paused_or_is_not_or_is_to_be_resumed_meets_no_bar(changes):
     options = {"pausable": True, "minimum": 30_000, **changes}
     shares = FILL([claim(1, 10**6, **options)], 30_000)
     assert (shares.allocations, shares.bars) == ({1: 30_000}, {})
+
+
+@pytest.mark.invariant("G2", "G3")
+def test_who_is_to_be_resumed_meets_the_bar_again_where_that_fails():
+    planned = claim(1, 10**6, minimum=30_000, pausable=True, planned=True)
+    shares = FILL([planned], 29_999)
+    assert (shares.allocations, shares.bars) == ({1: 0}, {1: 50_000})
 
 
 @pytest.mark.invariant("G2", "G8")

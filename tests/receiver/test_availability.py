@@ -10,8 +10,8 @@ from trio_allocator.tracks import Track
 CAMERA = Track("camera", variants={"low": 100, "middle": 300, "high": 500})
 
 
-def available(target=None, active=None) -> Availability:
-    return Availability(CAMERA, target, active)
+def available(target=None, active=None, pin=None) -> Availability:
+    return Availability(CAMERA, target, active, pin)
 
 
 def test_at_first_the_whole_ladder_is_there_from_low_to_high():
@@ -44,6 +44,34 @@ def test_up_to_the_target_or_the_next_one_above_if_there_is_nothing_else(
     target, active, candidates
 ):
     assert available(target, active).candidates() == candidates
+
+
+@pytest.mark.parametrize(
+    ("pin", "active", "candidates"),
+    [
+        ("high", None, ["high"]),
+        ("middle", None, ["middle"]),
+        ("middle", ["low", "high"], []),
+    ],
+)
+@pytest.mark.parametrize("target", [None, "low", "middle", "high"])
+def test_one_that_is_pinned_or_nothing_whatever_the_target(target, pin, active, candidates):
+    availability = available(target, active, pin)
+    assert (availability.pin, availability.wanted()) == (pin, [pin])
+    assert availability.candidates() == candidates
+
+
+def test_without_a_pin_the_whole_ladder_is_of_use_whatever_is_there():
+    availability = available("low", ["high"])
+    assert (availability.pin, availability.wanted()) == (None, ["low", "middle", "high"])
+
+
+def test_a_pin_that_stays_is_still_the_pin_and_one_that_is_gone_is_none():
+    availability = available(pin="middle")
+    availability.set_variants({"middle": 200, "high": 500})
+    assert availability.wanted() == ["middle"]
+    availability.set_variants({"high": 500, "low": 100})
+    assert (availability.pin, availability.wanted()) == (None, ["low", "high"])
 
 
 def test_the_track_and_its_variants_are_muted_apart():

@@ -206,6 +206,76 @@ def test_a_lower_target_calls_off_a_raise_that_waits():
     assert selector.set_target("low", 1) == (RequestAllocation(LOW),)
 
 
+def test_a_pin_is_all_that_is_wanted_and_a_part_of_it_is_given_back():
+    selector = registered()
+    assert selector.set_pin("high", 1) == (
+        SetVariants({"high": 2_500_000}),
+        RequestAllocation(0),
+        RequestAllocation(HIGH),
+        RequestVariant(None, SwitchReason.LOW_BANDWIDTH),
+    )
+    assert (selector.pin, selector.allocation, selector.current) == ("high", 0, None)
+    assert selector.granted(HIGH, 2) == (RequestVariant("high", SwitchReason.RESUMED),)
+
+
+def test_what_flows_stays_until_the_key_frame_of_a_pinned_one_that_is_carried():
+    selector = registered(HIGH)
+    assert selector.set_pin("medium", 1) == (
+        SetVariants({"medium": 500_000}),
+        RequestAllocation(MEDIUM),
+        RequestVariant("medium", SwitchReason.TARGET_CHOSEN),
+    )
+    assert (selector.current, selector.queued) == ("high", "medium")
+
+
+def test_unpinned_it_is_led_by_the_target_again():
+    selector = registered(MEDIUM, target="medium", pin="medium")
+    assert selector.current == "medium"
+    assert selector.set_target("high", 1) == ()
+    assert selector.set_pin(None, 2) == (SetVariants(LADDER), RequestAllocation(HIGH))
+    assert selector.pin is None
+
+
+def test_with_a_pin_from_the_start_the_allocator_is_told_first():
+    selector = VariantSelector(CAMERA, pin="medium")
+    assert selector.set_pin("high", 0) == ()
+    assert selector.registered(0, 0) == (
+        SetVariants({"high": 2_500_000}),
+        RequestAllocation(HIGH),
+    )
+
+
+def test_a_pinned_one_that_is_dark_keeps_what_it_holds_and_nothing_else_is_sent():
+    selector = registered(MEDIUM, pin="medium")
+    assert selector.variant_inactive("medium", 1) == (RequestVariant(None, SwitchReason.INACTIVE),)
+    assert selector.allocation == MEDIUM
+    assert selector.variant_active("medium", 2) == (
+        RequestVariant("medium", SwitchReason.AUTOMATIC),
+    )
+
+
+def test_a_pinned_one_goes_to_nothing_if_it_may_and_to_nothing_else():
+    asked = request(MEDIUM, LOW)
+    assert registered(MEDIUM, pin="medium").answer(asked) == RejectDecrease(7, 3)
+    selector = registered(MEDIUM, pin="medium", pausable=True)
+    assert selector.answer(asked) == AcceptDecrease(7, 3, 0)
+
+
+def test_what_is_measured_on_a_pinned_one_is_told_as_its_ladder():
+    selector = registered(HIGH, pin="medium")
+    told = [action for action in send(selector, 800_000, 0, 8) if isinstance(action, SetVariants)]
+    assert [list(action.variants) for action in told] == [["medium"]] * len(told)
+    assert told
+
+
+def test_a_pin_that_is_gone_from_the_ladder_is_none():
+    selector = registered(MEDIUM, pin="medium")
+    assert selector.set_variants({"low": 100_000, "high": 400_000}, 1)[0] == SetVariants(
+        {"low": 100_000, "high": 400_000}
+    )
+    assert selector.pin is None
+
+
 def test_without_target_or_lower_the_next_one_above_is_sent():
     selector = registered(target="low")
     assert selector.variant_inactive("low", 1) == (
@@ -535,7 +605,7 @@ def test_a_switch_discards_the_window_it_falls_into():
         selector.rates.sent += 1_000_000
         selector.variant_switched("medium", second + 0.6)
     selector.evaluate(2.7)
-    assert selector.rates.believed() == LADDER
+    assert selector.rates.believed(selector.track.variants) == LADDER
 
 
 def test_a_measurement_outlives_the_flow_for_a_while():
@@ -611,7 +681,7 @@ def test_silence_is_no_measurement():
     selector = registered()
     for second in range(1, 20):
         assert selector.evaluate(second) == ()
-    assert selector.rates.believed() == LADDER
+    assert selector.rates.believed(selector.track.variants) == LADDER
 
 
 # Bad input
@@ -625,6 +695,7 @@ def test_silence_is_no_measurement():
         lambda s: s.mute("giant", 0),
         lambda s: s.unmute("giant", 0),
         lambda s: s.set_target("giant", 0),
+        lambda s: s.set_pin("giant", 0),
         lambda s: s.variant_switched("giant", 0),
         lambda s: s.granted(-1, 0),
         lambda s: s.lowered(math.nan, 0),
@@ -645,6 +716,7 @@ def test_bad_values_are_refused_and_change_nothing(bad):
         lambda s: s.variant_active(None, 0),
         lambda s: s.mute(3, 0),
         lambda s: s.set_target(b"low", 0),
+        lambda s: s.set_pin(b"low", 0),
         lambda s: s.granted("1", 0),
         lambda s: s.registered(True, 0),
         lambda s: s.answer("please"),
@@ -704,6 +776,7 @@ events = st.one_of(
     st.tuples(st.just("mute"), names | st.none()),
     st.tuples(st.just("unmute"), names | st.none()),
     st.tuples(st.just("set_target"), names | st.none()),
+    st.tuples(st.just("set_pin"), names | st.none()),
     st.tuples(
         st.just("set_variants"), st.dictionaries(names, st.integers(1, 4_000_000), min_size=1)
     ),
@@ -792,6 +865,7 @@ class Watched:
                 case RequestVariant(variant):
                     assert variant != self.told, "told twice"
                     assert self.sendable(variant), "cannot be sent"
+                    assert selector.pin in (None, variant), "another one is pinned"
                     if variant != selector.current:
                         assert selector.rates.cost(variant) <= selector.allocation
                     self.told = variant
@@ -799,7 +873,7 @@ class Watched:
             assert variant is None or self.sendable(variant)
         if selector.queued is not None:
             assert selector.rates.cost(selector.queued) <= selector.allocation
-        assert selector.rates.believed() == {
+        assert selector.rates.believed(selector.track.variants) == {
             name: selector.rates.rate(name) for name in selector.track.variants
         }
 

@@ -24,6 +24,7 @@ CAMERA = Track("camera", variants={"low": 150_000, "high": 2_500_000})
         ("mute", ("best", 0.0), "variant"),
         ("unmute", ("best", 0.0), "variant"),
         ("set_target", ("best", 0.0), "target"),
+        ("set_pin", ("best", 0.0), "pin"),
         ("set_pausable", (1,), "pausable"),
         ("set_variants", (3, 0.0), "variants"),
     ],

@@ -519,6 +519,7 @@ async def test_unless_told_otherwise_it_asks_for_bare_rates(autojump_clock):
         ({"bandwidth": "much"}, TypeError, "bandwidth"),
         ({"bandwidth": -1}, ValueError, "bandwidth"),
         ({"target": "giant"}, ValueError, "target"),
+        ({"pin": "giant"}, ValueError, "pin"),
         ({"active": ["giant"]}, ValueError, "active"),
         ({"priority": 256}, ValueError, "priority"),
         ({"can_pad": True}, ValueError, "can_pad"),
@@ -542,6 +543,7 @@ async def test_bad_input_changes_nothing(app, autojump_clock):
     for bad in (
         lambda: app.receiver.variant_switched("giant"),
         lambda: app.receiver.set_variants({"low": -1}),
+        lambda: app.receiver.set_pin("giant"),
         lambda: app.receiver.set_options(priority=-1),
         lambda: app.receiver.packet_sent(-1),
     ):
@@ -564,6 +566,7 @@ steps = st.one_of(
     st.tuples(st.just("mute"), st.none() | names),
     st.tuples(st.just("unmute"), st.none() | names),
     st.tuples(st.just("set_target"), st.none() | names),
+    st.tuples(st.just("set_pin"), st.none() | names),
 )
 
 
@@ -624,6 +627,53 @@ def test_whatever_happens_every_request_is_answered_and_nothing_asked_twice(
 
 
 # With the allocators of this package
+
+
+@pytest.mark.parametrize("policy", ["fair", "layered", "water-filling"])
+async def test_a_pinned_variant_or_none_is_sent(policy, autojump_clock):
+    async with (
+        open_allocator(initial_estimate=3 * LOW, policy=policy) as allocator,
+        trio.open_nursery() as nursery,
+    ):
+        app = Application(allocator=allocator, pin="medium")
+        receiver = app.receiver
+        await nursery.start(receiver.run)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (receiver.handle.allocation, receiver.handle.claim, app.told) == (0, MEDIUM, [])
+        allocator.update_bandwidth_estimation(2 * HIGH)
+        await trio.testing.wait_all_tasks_blocked()
+        assert receiver.handle.allocation == MEDIUM
+        app.confirm()
+        receiver.set_pin("low")
+        assert receiver.handle.allocation == LOW
+        assert receiver.queued_variant == "low"
+        app.confirm()
+        receiver.set_pin(None)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (receiver.handle.allocation, receiver.queued_variant) == (HIGH, "high")
+        assert receiver.handle.track.variants == LADDER
+        assert allocator.status.policy_fault is None
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("pausable", [False, True])
+async def test_short_of_capacity_a_pinned_one_is_kept_or_paused_whole(pausable, autojump_clock):
+    async with (
+        open_allocator(initial_estimate=HIGH) as allocator,
+        trio.open_nursery() as nursery,
+    ):
+        app = Application(allocator=allocator, pin="medium", pausable=pausable)
+        await nursery.start(app.receiver.run)
+        await trio.testing.wait_all_tasks_blocked()
+        app.confirm()
+        allocator.update_bandwidth_estimation(MEDIUM - 1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert app.receiver.handle.allocation == (0 if pausable else MEDIUM)
+        assert app.receiver.current_variant == (None if pausable else "medium")
+        allowances = {allowance.name for allowance in allocator.status.allowances}
+        assert allowances == (set() if pausable else {"minimum"})
+        assert allocator.status.forced == 0
+        nursery.cancel_scope.cancel()
 
 
 async def test_with_the_passthrough_allocator_it_goes_straight_to_the_best(autojump_clock):

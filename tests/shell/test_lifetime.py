@@ -148,6 +148,8 @@ async def test_an_error_while_being_cancelled_is_the_users_error(opener, autojum
         ({"initial_estimate": True}, TypeError),
         ({"policy": "unfair"}, ValueError),
         ({"policy": 7}, TypeError),
+        ({"max_bitrate": -1}, ValueError),
+        ({"reserve": None}, TypeError),
         ({"hold": -1}, ValueError),
         ({"negotiation_timeout": math.inf}, ValueError),
         ({"probe_tick": "often"}, TypeError),
@@ -324,6 +326,7 @@ async def test_a_receiver_that_fails_touches_no_other(autojump_clock):
 
 CALLS = {
     "estimate": ("update_estimate", lambda a, r: a.update_bandwidth_estimation(2_000_000)),
+    "limit": ("limit", lambda a, r: a.set_limits(reserve=2)),
     "register": ("register", lambda a, r: a.register_track_receiver(PLAIN)),
     "request": ("request", lambda a, r: r.request_allocation(2)),
     "configure": ("configure", lambda a, r: r.set_options(priority=2)),
@@ -516,6 +519,7 @@ async def test_a_policy_that_fails_is_replaced_and_reported(policy, autojump_clo
     "meddle",
     [
         lambda a, r: a.update_bandwidth_estimation(5),
+        lambda a, r: a.set_limits(max_bitrate=5),
         lambda a, r: a.register_track_receiver(PLAIN, 5),
         lambda a, r: a.force_allocation(r, 5),
         lambda a, r: a.close(),
@@ -548,6 +552,7 @@ async def test_a_policy_that_calls_its_allocator_changes_nothing(meddle, swallow
         assert meddled
         assert (allocator.status.policy_fault is None) == swallowed
         assert allocator.estimate.value == 1_000_000
+        assert allocator.limits.max_bitrate is None
         assert allocator.status.receivers == 2
         assert (receiver.allocation, receiver.options.priority) == (700_000, 0)
         other.request_allocation(200_000)

@@ -24,7 +24,7 @@ import trio
 import trio.testing
 
 from ..interface import ConnectionAllocator
-from ..probing import open_allocator
+from ..opening import open_allocator
 from ..receiver import SwitchReason, TrackReceiver
 from ..tracks import Track
 from .recording import Row, Source

@@ -9,6 +9,8 @@ its next step. What lifting means, for each:
 * **hold**: time passes until the hold ends, the estimate being repeated.
 * **negotiation**: those who owe an answer accept, and go to the limit at once.
 * **priority**: the receivers of higher classes leave. (A larger estimate would do as well.)
+* **connection cap**: `max_bitrate` of the connection is taken away.
+* **reserve**: that of the connection is set to 0.
 * **network**: the estimate rises to what is enough.
 
 A raise that none of these stands against any more may be one that is not trusted at once (G9). Then
@@ -21,9 +23,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from .demand import Demand
+from .backlog import Backlog
 from .engine import Engine
 from .fair import FairShares
 from .layered_shares import LayeredShares
@@ -47,6 +49,10 @@ class Blocker(StrEnum):
     held for one that was overtaken."""
     PRIORITY = "priority"
     """Higher classes hold and wait for so much that the rest does not do."""
+    CONNECTION_CAP = "connection cap"
+    """The connection's `max_bitrate`; see `Limits`."""
+    RESERVE = "reserve"
+    """The connection's `reserve`: without it the estimate would do; see `Limits`."""
     NETWORK = "network"
     """The estimate is too low."""
 
@@ -57,8 +63,8 @@ class Blockage:
 
     Attributes:
         next_step: The next allocation of use; None if there is none.
-        enough: The estimate that carries it and all that is served before, with nobody brought
-            down.
+        enough: The estimate that carries it, the reserve, and all that is served before, with
+            nobody brought down. Of a policy whose order is not known: all that everybody claims.
         blockers: What blocks it; what to look at first comes first.
         blocking: Ids of the receivers that are meant.
         held_until: When the hold ends at the latest; None without one.
@@ -69,15 +75,6 @@ class Blockage:
     blockers: tuple[Blocker, ...]
     blocking: tuple[int, ...]
     held_until: float | None
-
-
-def usable_capacity(engine: Engine) -> int | None:
-    """How far the sum of the allocations may grow now, bit/s; None while it is unknown."""
-    estimate = engine.estimates.value
-    if estimate is None:
-        return None
-    ceiling = engine.settlement.caution.ceiling(engine.now, estimate)
-    return min(estimate, max(engine.ledger.committed, ceiling))
 
 
 class BlockerFinder:
@@ -92,15 +89,16 @@ class BlockerFinder:
         sharing = settlement.sharing
         self._now = engine.now
         self._ledger = engine.ledger
+        self._limits = engine.limits
         self._estimate = engine.estimates.value
-        self._usable = usable_capacity(engine)
+        self._usable = engine.usable
         self._owing = settlement.negotiator.outstanding
         self._caution = settlement.caution
         self._calm = settlement.calm if isinstance(sharing, LayeredShares) else None
         self._ordered = isinstance(sharing, (FairShares, LayeredShares))
-        self._demand = Demand(engine.ledger, ordered=self._ordered)
+        self._backlog = Backlog(engine.ledger, ordered=self._ordered)
         self._favoured = sharing.favoured()
-        room = max(0, (self._estimate or 0) - engine.ledger.projected)
+        room = max(0, (self._usable or 0) - engine.ledger.projected)
         self._kept_back = sharing.kept_back(engine.now, room)
 
     def find(self, receiver: Receiver) -> Blockage:
@@ -109,42 +107,48 @@ class BlockerFinder:
         next_step = _next_step(receiver)
         if next_step is None:
             return Blockage(None, committed, (Blocker.SENDER,), (), None)
-        enough = committed + self._demand.before(receiver) + next_step - level
+        # A policy of which nothing is known may keep a bar for it, somewhere up to its claim (G2).
+        sure = next_step if self._ordered else max(next_step, receiver.claim)
+        needed = committed + self._backlog.before(receiver) + sure - level
+        enough = needed + self._limits.reserve
         blockers = list(_own_limits(receiver, next_step))
         free_to_rise = not blockers and self._estimate is not None
         blocking: set[int] = set()
         if self._estimate is None:
             blockers.insert(0, Blocker.UNKNOWN_ESTIMATE)
         planned = receiver.projected > level
-        short = self._estimate is not None and enough > self._estimate
-        holds = {} if planned else self._holds(receiver, enough)  # a plan is within what is trusted
+        outer: list[Blocker] = []
+        higher: set[int] = set()
+        holds: dict[int, float] = {}
+        if not planned:  # else it is within what there is, and what is trusted
+            outer, higher = self._outer(receiver, needed)
+            holds = self._holds(receiver, needed if Blocker.RESERVE in outer else enough)
         if planned or receiver.negotiation is not Negotiation.IDLE:
             blockers.append(Blocker.NEGOTIATION)
             blocking.update(self._owing if planned else {receiver.id: receiver})
-        elif free_to_rise and not short and not holds:
+        elif free_to_rise and not outer and not holds:
             # It would fit, nobody's turn is before it, and yet: it was judged.
             holds[receiver.id] = self._now
         if holds:
             blockers.append(Blocker.HOLD)
             blocking.update(holds.keys() - {receiver.id})
-        if short and not planned:
-            higher = self._higher(receiver, enough)
-            blockers.append(Blocker.PRIORITY if higher else Blocker.NETWORK)
-            blocking.update(higher)
+        blockers += outer
+        blocking |= higher
         held_until = max(holds.values()) if holds else None
-        if held_until is not None and self._calm is not None and self._estimate is not None:
+        if held_until is not None and self._calm is not None and self._usable is not None:
             # When that is over it may be judged, but for so long only.
-            held_until = max(held_until, self._calm.clear_at(min(enough, self._estimate)))
+            held_until = max(held_until, self._calm.clear_at(min(needed, self._usable)))
         return Blockage(next_step, enough, tuple(blockers), tuple(sorted(blocking)), held_until)
 
     def _holds(self, receiver: Receiver, enough: int) -> dict[int, float]:
         """For whom it is held back (mostly itself), and until when at the latest."""
+        estimate = self._estimate
         ends: list[tuple[int, float]] = []
         if receiver.held_until is not None:
             ends.append((receiver.id, receiver.held_until))
         if receiver.id in self._kept_back:
             ends.append((receiver.id, self._kept_back[receiver.id]))
-        if self._usable is not None and self._usable < enough <= (self._estimate or 0):
+        if estimate is not None and self._caution.ceiling(self._now, estimate) < enough <= estimate:
             ends.append((receiver.id, self._caution.until))
         above_minimum = receiver.allocation >= receiver.minimum
         for other, until in self._favoured.items():
@@ -153,11 +157,28 @@ class BlockerFinder:
                 ends.append((other, until))
         return {who: max(end for other, end in ends if other == who) for who, _ in ends}
 
-    def _higher(self, receiver: Receiver, enough: int) -> set[int]:
-        """The receivers of higher classes, if without them the estimate would do."""
+    def _outer(self, receiver: Receiver, needed: int) -> tuple[list[Blocker], set[int]]:
+        """What of the connection is in the way of so much in all, and whose higher priority."""
+        limits, estimate = self._limits, self._estimate
+        if self._usable is not None and needed <= self._usable:
+            return [], set()
+        higher = self._higher(receiver, needed)
+        if higher:
+            return [Blocker.PRIORITY], higher
+        enough = needed + limits.reserve
+        short = estimate is not None and enough > estimate
+        if short and needed <= evolve(limits, reserve=0).usable(estimate or 0):
+            return [Blocker.RESERVE], set()
+        found = [Blocker.CONNECTION_CAP] if needed > limits.most else []
+        if short:
+            found.append(Blocker.RESERVE if needed <= (estimate or 0) else Blocker.NETWORK)
+        return found, set()
+
+    def _higher(self, receiver: Receiver, needed: int) -> set[int]:
+        """The receivers of higher classes, if without them there would be enough."""
         priority = receiver.options.priority
-        above = self._demand.above(priority) if self._ordered else 0
-        if not above or enough - above > (self._estimate or 0):
+        above = self._backlog.above(priority) if self._ordered else 0
+        if not above or needed - above > (self._usable or 0):
             return set()
         return {other.id for other in self._ledger if other.options.priority > priority}
 

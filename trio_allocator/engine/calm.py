@@ -79,6 +79,7 @@ class Calm:
         "_falls",
         "_lows",
         "_now",
+        "_reserve",
         "_restlessness",
         "_sampled",
         "_sampled_at",
@@ -96,6 +97,7 @@ class Calm:
         self._now = 0.0
         self._estimate: int | None = None
         self._budget = 0
+        self._reserve = 0
         self._falls = 0.0
         self._sampled: int | None = None
         self._sampled_at = -NEVER
@@ -111,22 +113,24 @@ class Calm:
             self._falls = kept * self._falls + (1 - math.exp(-SAMPLE / FALLS_FOR)) * fall
             self._sampled, self._sampled_at = estimate, now
 
-    def begin(self, now: float, estimate: int | None, budget: int) -> None:
+    def begin(self, now: float, estimate: int | None, budget: int, reserve: int = 0) -> None:
         """A decision begins.
 
         Args:
             now: The time, s.
             estimate: bit/s; None while it is unknown.
             budget: What was allocated when the event came, bit/s: it may be handed on.
+            reserve: What else is sent, bit/s.
         """
-        self._now, self._estimate, self._budget = now, estimate, budget
+        self._now, self._estimate = now, estimate
+        self._budget, self._reserve = budget, reserve
         self._lows.prune(now)
 
     @property
     def floor(self) -> int:
         """What every estimate of late would have carried, bit/s: so much needs no judgement."""
         _, low = next(iter(self._lows), (0.0, self._estimate or 0))
-        return max(min(low, self._estimate or low), self._budget)
+        return max(min(low, self._estimate or low) - self._reserve, self._budget)
 
     def allows(self, raising: Raising) -> bool:
         """Whether a raise is worth its risk; that is a judgement which may be counted."""
@@ -148,12 +152,14 @@ class Calm:
     def _risk(self, rate: int, estimate: int) -> float:
         """The risk that a total rate will not fit."""
         temper = self._temper
+        rate += self._reserve
         spread = temper.spread + temper.unrest * self._falls
         excess = math.log(max(rate, 1) / max(estimate, 1)) - temper.slack
         return 1 / (1 + math.exp(min(-excess / spread, 700.0)))
 
     def clear_at(self, rate: int) -> float:
         """When a total rate will need no judgement any more, if the estimate stays, s."""
+        rate += self._reserve
         last = max((until for until, low in self._lows if low < rate), default=-NEVER)
         return last + self._wait
 

@@ -20,6 +20,8 @@ class Cause(StrEnum):
     """A receiver answered a decrease request."""
     CONFIGURE = "configure"
     """A ladder or options changed."""
+    LIMIT = "limit"
+    """A limit of the connection changed."""
     FORCE = "force"
     """The application lowered an allocation."""
     TIME = "time"

@@ -13,11 +13,13 @@ from ..tracks import Track
 from .causes import Cause
 from .estimates import Estimates
 from .ledger import Ledger
+from .limits import Limits
 from .negotiation import Negotiation, RefusalKind
 from .negotiator import AnswerError
 from .padding import Meter, PaddingAccount
 from .policies import Policy
-from .prober import Demand, Prober
+from .probe_demand import demand_for_probes
+from .prober import Prober
 from .receiver import Receiver
 from .settings import NEVER, Settings
 from .settlement import Effect, RequestWithdrawn, Settlement
@@ -33,6 +35,7 @@ class Engine:
         now: When it starts, s.
         initial_estimate: An estimate known from the start, bit/s, or None.
         policy: A user's way to share, or None for the built-in one.
+        limits: Of the connection.
 
     Attributes:
         cause: The event handled last.
@@ -46,11 +49,13 @@ class Engine:
         now: float,
         initial_estimate: int | None = None,
         policy: Policy | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._probes = settings.estimates == "ramping"
         self.meter: Meter = Meter()
         self.prober: Prober = Prober(settings, self.meter, now)
         self.estimates: Estimates = Estimates(settings.estimate_timeout)
+        self.limits: Limits = Limits() if limits is None else limits
         self.ledger: Ledger = Ledger()
         self.settlement: Settlement = Settlement(settings, self.ledger, policy)
         self.cause: Cause = Cause.TIME
@@ -102,7 +107,14 @@ class Engine:
         self.estimates.update(now, bitrate)
         self.settlement.caution.note(now, bitrate)
         self.settlement.calm.note(now, bitrate)
-        self._pardon(now, bitrate)
+        self._pardon(now, self.usable)
+        self._settle()
+
+    def limit(self, now: float, limits: Limits) -> None:
+        """The connection has other limits; effective in this call."""
+        self._begin(now, Cause.LIMIT)
+        self.limits = limits
+        self._pardon(now, self.usable)
         self._settle()
 
     def request(self, now: float, receiver: Receiver, bitrate: int) -> None:
@@ -148,7 +160,7 @@ class Engine:
             if bitrate is not None:
                 self._request(receiver, bitrate)
         else:
-            negotiator.reject(now, receiver, self.estimates.value or 0)
+            negotiator.reject(now, receiver, self.usable or 0)
             self.settlement.unplan(receiver)
         self._settle(await_others=True)
         return True
@@ -187,8 +199,7 @@ class Engine:
                 judged yet, even if they have passed.
         """
         self._begin(now, Cause.TIME)
-        estimate = self.estimates.value or 0
-        expired = self.settlement.negotiator.expire(now, estimate, heard_until)
+        expired = self.settlement.negotiator.expire(now, self.usable or 0, heard_until)
         for receiver, kind in expired:
             self.settlement.unplan(receiver)
             if kind is RefusalKind.SILENT:
@@ -203,6 +214,12 @@ class Engine:
     def now(self) -> float:
         """The time of the last event, s."""
         return self._now
+
+    @property
+    def usable(self) -> int | None:
+        """What all allocations may come to, bit/s; None while the estimate is unknown."""
+        known = self.estimates.value
+        return None if known is None else self.limits.usable(known)
 
     def drain(self) -> list[Effect]:
         """Take the messages due since the last call, in order."""
@@ -227,13 +244,11 @@ class Engine:
         self.cause = cause
         self._now = now
         self._budget = self.ledger.committed
-        due = len(list(self.settlement.holds_over(now))) > 0
+        due = len(list(self.settlement.holds_over(now))) > 0 or self._calm_at <= now
         self._pardon(now, None)
         sharing = self.settlement.sharing
         if sharing.wake_at <= now:
             sharing.advance(now)
-            due = True
-        if self._calm_at <= now:
             due = True
         if self.estimates.stale_at <= now:
             self.estimates.forget()
@@ -257,54 +272,39 @@ class Engine:
         """
         known = self.estimates.value
         settlement = self.settlement
-        caution = settlement.caution
         self._awaiting = await_others and bool(settlement.negotiator.outstanding)
         negotiate = known is not None and not self._awaiting
-        settlement.calm.begin(self._now, known, max(self._budget, self.ledger.committed))
+        reached = max(self._budget, self.ledger.committed)
+        settlement.calm.begin(self._now, known, reached, self.limits.reserve)
         settlement.settle(self._now, self._capacity, negotiate=negotiate)
         if self._awaiting and not settlement.negotiator.outstanding:
             self._awaiting = False  # what was outstanding was withdrawn: nobody owes an answer
             settlement.settle(self._now, self._capacity, negotiate=True)
         if settlement.lowered and known is not None:
-            caution.lowered(self._now, known)
+            settlement.caution.lowered(self._now, known)
         settlement.lowered = False
         self._calm_at = NEVER
         if known is not None and self.ledger.waiting:
-            self._calm_at = caution.rises_at(self._now, known)
+            self._calm_at = settlement.caution.rises_at(self._now, known)
         self._review_probe()
 
     @property
     def _capacity(self) -> int:
         """How far the allocations may reach now, bit/s."""
-        known = self.estimates.value
+        known, limits = self.estimates.value, self.limits
         # What an event frees may be handed on. While the estimate is unknown (A6) that is all.
         reached = max(self._budget, self.ledger.committed)
         if known is None:
-            return reached
-        return min(known, max(reached, self.settlement.caution.ceiling(self._now, known)))
+            return int(min(reached, limits.most))
+        ceiling = self.settlement.caution.ceiling(self._now, known)
+        return min(limits.usable(known), max(reached, limits.usable(ceiling)))
 
     def _review_probe(self) -> None:
-        estimate = self.estimates.value
-        ledger = self.ledger
-        need = None
-        if self._probes and ledger.waiting and estimate is not None:
-            need = self.settlement.sharing.next_need(estimate - ledger.committed)
-        allowed = False
-        self._steady_at = NEVER
-        if need is not None and estimate is not None:
-            steady_at = self.estimates.steady_at(self._now)
-            steady = steady_at <= self._now
-            self._steady_at = NEVER if steady else steady_at
-            negotiating = bool(self.settlement.negotiator.outstanding)
-            allowed = steady and not negotiating and ledger.committed <= estimate
-        stuck = (
-            self._probes
-            and self.estimates.ever
-            and ledger.waiting > 0
-            and ledger.waiting_with_allocation == 0
-        )
-        wanted = 0 if need is None else ledger.committed + need
-        self.prober.review(self._now, Demand(estimate, wanted, allowed, stuck))
+        if self._probes:
+            demand, self._steady_at = demand_for_probes(
+                self._now, self.estimates, self.limits, self.ledger, self.settlement
+            )
+            self.prober.review(self._now, demand)
 
     # --- single acts -------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from .blockers import Blocker, BlockerFinder, usable_capacity
+from .blockers import Blocker, BlockerFinder
 from .engine import Engine
 from .receiver import Receiver
 from .status import AllocatorStatus, snapshot
@@ -25,9 +25,9 @@ class ReceiverExplanation:
         allocation: What it holds.
         claim: What it asked for last.
         next_step: The next allocation that would be of use to it; None if there is none.
-        lacks: How much higher the estimate would have to be to carry the next step, and all that
-            is served before it or in the same round, with nobody brought down; 0 if it would do,
-            None if the estimate is unknown.
+        lacks: How much higher the estimate would have to be to carry the next step, the reserve
+            of the connection, and all that is served before it or in the same round, with nobody
+            brought down; 0 if it would do, None if the estimate is unknown.
         enough: The estimate that would carry them.
         blockers: What it is blocked by, what to look at first coming first. With all of them
             lifted, and nothing else, it is granted the next step; see `Blocker`.
@@ -71,8 +71,9 @@ class Explanation:
     Attributes:
         time: When, seconds of the allocator's clock: its last event.
         estimate: The estimate in force, bit/s; None while it is unknown.
-        usable: How far the sum of the allocations may grow now, bit/s: the estimate, or less
-            while `AllocatorStatus.ceiling` is in force. None while it is unknown.
+        usable: What the allocations may come to, bit/s: the estimate within the limits of the
+            connection; see `AllocatorStatus.ceiling` for how far they may grow now. None while it
+            is unknown.
         committed: Sum of all allocations, bit/s.
         status: All else: allowances, holds, the probe.
         receivers: One by one, in order of registration.
@@ -123,7 +124,7 @@ def explain(engine: Engine) -> Explanation:
     return Explanation(
         time=engine.now,
         estimate=engine.estimates.value,
-        usable=usable_capacity(engine),
+        usable=engine.usable,
         committed=engine.ledger.committed,
         status=snapshot(engine),
         receivers=tuple(_explained(engine, finder, receiver) for receiver in engine.ledger),

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 
 from .ledger import Ledger
 from .receiver import Receiver
-from .settings import Settings
+from .settings import NEVER, Settings
 from .shelves import HELD_EXTRA, Shelf, Shelves, restored
 from .turns import Turns
 
@@ -238,10 +238,10 @@ class FairShares:
         """End the holds that are over."""
         self._turns.advance(now)
 
-    def next_need(self, room: int) -> int | None:
+    def next_need(self, room: int, most: float = NEVER) -> int | None:
         """See `Sharing.next_need`."""
         self._shelves.flush()
-        return min(self._shelves.needs_above(max(room, 1)), default=None)
+        return min(self._shelves.needs_above(max(room, 1), most), default=None)
 
 
 def _lowest(receiver: Receiver, *, by_force: bool) -> int:

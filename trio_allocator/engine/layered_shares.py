@@ -14,7 +14,7 @@ from .policies import Claim, PolicyError, Shares
 from .policy_shares import PolicyShares, claim_of
 from .receiver import Receiver
 from .seats import Seat
-from .settings import Settings
+from .settings import NEVER, Settings
 from .shelves import Shelves
 from .turns import Turns
 
@@ -164,10 +164,10 @@ class LayeredShares(PolicyShares):
         seat.level = receiver.projected
         return seat
 
-    def next_need(self, room: int) -> int | None:
+    def next_need(self, room: int, most: float = NEVER) -> int | None:
         """See `Sharing.next_need`."""
         self._places.flush()
-        return min(self._places.needs_above(max(room, 1)), default=None)
+        return min(self._places.needs_above(max(room, 1), most), default=None)
 
     def kept_back(self, now: float, free: int) -> dict[int, float]:
         """Whose next step would fit and is not worth its risk, and until when at the latest.

@@ -35,6 +35,7 @@ class Claim:
         waiting_since: When it began to wait for more, s; None while it does not.
         steps: The steps of its ladder, ascending; empty without one.
         pausable: It may be brought down to nothing, and is paused when it holds nothing.
+        planned: It is to be raised as soon as somebody has made room for that.
         asked: It was asked to go down to `lowest` and has not answered: it keeps all, or goes there.
     """
 
@@ -50,6 +51,7 @@ class Claim:
     waiting_since: float | None
     steps: tuple[int, ...] = ()
     pausable: bool = False
+    planned: bool = False
     asked: bool = False
 
     def rank(self, level: int) -> int:
@@ -122,8 +124,11 @@ class Sharing(Protocol):
         """Bring the projections up to date; return the receivers whose projection changed."""
         ...
 
-    def next_need(self, room: int) -> int | None:
-        """The smallest increment waited for that `room` does not hold, bit/s."""
+    def next_need(self, room: int, most: float = NEVER) -> int | None:
+        """The smallest increment waited for that `room` does not hold, and `most` does, bit/s.
+
+        Who can use any part of what it waits for counts with all that `most` holds of it.
+        """
         ...
 
     def favoured(self) -> dict[int, float]:

@@ -111,17 +111,18 @@ class PolicyShares:
         self._ledger.project(receiver, level)
         return True
 
-    def next_need(self, room: int) -> int | None:
+    def next_need(self, room: int, most: float = NEVER) -> int | None:
         """See `Sharing.next_need`."""
-        needs = (
-            max(receiver.step_above(receiver.projected), self._bars.get(receiver.id, 0))
-            - receiver.projected
-            for receiver in self._ledger
-            if receiver.waiting_since is not None
-            and receiver.held_until is None
-            and receiver.projected < receiver.want
-        )
-        return min((need for need in needs if need > max(room, 0)), default=None)
+        needs = (self._need(receiver, most) for receiver in self._ledger if _waits(receiver))
+        return min((need for need in needs if max(room, 0) < need <= most), default=None)
+
+    def _need(self, receiver: Receiver, most: float) -> int:
+        """What is worth probing for, for one that waits, bit/s."""
+        level = receiver.projected
+        following = max(receiver.step_above(level), self._bars.get(receiver.id, 0))
+        if receiver.options.elastic and not receiver.steps and level >= receiver.minimum:
+            return int(min(following - level, most))
+        return following - level
 
     def favoured(self) -> dict[int, float]:
         """Nobody: the order is the policy's own affair."""
@@ -184,6 +185,7 @@ def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
         receiver.waiting_since,
         receiver.steps,
         receiver.options.pausable,
+        receiver.projected > receiver.allocation,
         asked,
     )
 
@@ -195,3 +197,9 @@ def _refusers_needed(claims: Sequence[Claim], capacity: int, shares: Shares) -> 
         rule != "G2" and shares.allocations[claim.receiver_id] >= claim.allocation
         for rule, claim, _ in unserved(claims, capacity, shares, down_to_lowest=True)
     )
+
+
+def _waits(receiver: Receiver) -> bool:
+    """Whether somebody waits for more than is planned for it, and no hold keeps it back."""
+    waits = receiver.waiting_since is not None and receiver.held_until is None
+    return waits and receiver.projected < receiver.want

@@ -37,12 +37,14 @@ class Demand:
             for more than is free.
         allowed: Not in overuse, nothing being negotiated, the estimate live and not falling.
         stuck: An estimate has come once, a claim waits, and nobody who waits holds anything.
+        most: No target is above this, bit/s.
     """
 
     estimate: int | None
     wanted: int
     allowed: bool
     stuck: bool
+    most: float = NEVER
 
 
 class Prober:
@@ -174,9 +176,10 @@ class Prober:
             increment = self._settings.probe_increment
             reach = max(int(self._settings.probe_reach * estimate), TARGET_FLOOR)
             target = min(demand.wanted, reach) if increment is None else estimate + increment
-            self._follow(min(target, max(TARGET_FACTOR * estimate, TARGET_FLOOR)))
+            highest = min(max(TARGET_FACTOR * estimate, TARGET_FLOOR), demand.most)
+            self._follow(int(min(target, highest)))
         elif self.status is ProbeStatus.ESCAPING:
-            self._follow(self._settings.escape_bitrate)
+            self._follow(int(min(self._settings.escape_bitrate, demand.most)))
         elif self.target:
             self._stop()
 

@@ -154,20 +154,20 @@ class Shelves:
         entry = self._entries.get(receiver_id)
         return None if entry is None else entry.senior
 
-    def needs_above(self, room: int) -> Iterator[int]:
-        """Increments waited for that `room` does not hold, the smallest of each class among them.
+    def needs_above(self, room: int, most: float) -> Iterator[int]:
+        """Increments waited for that `room` does not hold, and `most` does, bit/s.
 
-        Who can use any part of what it waits for counts with all of it: a bit is no step worth
-        probing for.
+        The smallest of each class are among them. Who can use any part of what it waits for counts
+        with all of it, or as much as `most` holds: a bit is no step worth probing for.
         """
         for shelf in self.classes.values():
             for line in (shelf.minimums, shelf.waiting):
                 need = line.smallest_need_above(room)
-                if need is not None:
+                if need is not None and need <= most:
                     yield need
             first = shelf.elastic.first()
-            if first is not None and first[0][0] > room:
-                yield int(first[0][0])
+            if first is not None and min(first[0][0], most) > room:
+                yield int(min(first[0][0], most))
 
     # --- placing -----------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from .receiver import Receiver
 
 @frozen
 class Allowance:
-    """A reason why more is allocated than the estimate allows (A2).
+    """A reason why more is allocated than is usable (A2).
 
     Attributes:
         name: ``"decrease under way"``, ``"not negotiable"`` or ``"minimum"``.
@@ -30,9 +30,13 @@ class AllocatorStatus:
 
     Attributes:
         estimate: The estimate in force; None while it is unknown.
+        max_bitrate: What the connection may be used for at most; None for no cap.
+        reserve: What is kept free for what is sent outside of allocations.
+        usable: What the allocations may come to: the estimate within the cap, less the reserve; None
+            while the estimate is unknown.
         committed: Sum of all allocations.
         free: What may still be granted; 0 in overuse and while the estimate is unknown.
-        allowances: Why more than the estimate is allocated, by name and size; empty if it is not.
+        allowances: Why more than is usable is allocated, by name and size; empty if it is not.
         unrelieved: The excess that nobody can give up any more.
         receivers: How many are registered.
         waiting: How many of them wait for more than they hold.
@@ -56,6 +60,9 @@ class AllocatorStatus:
     """
 
     estimate: int | None
+    max_bitrate: int | None
+    reserve: int
+    usable: int | None
     committed: int
     free: int
     allowances: tuple[Allowance, ...]
@@ -79,21 +86,25 @@ class AllocatorStatus:
 
 def snapshot(engine: Engine) -> AllocatorStatus:
     """Say how an engine stands; costs in proportion to its receivers."""
-    estimate = engine.estimates.value
+    usable = engine.usable
     committed = engine.ledger.committed
-    excess = 0 if estimate is None else max(0, committed - estimate)
+    excess = 0 if usable is None else max(0, committed - usable)
     under_way = sum(max(0, r.allocation - _expected(r, engine)) for r in engine.ledger)
     fixed = sum(r.allocation for r in engine.ledger if not r.options.negotiable)
-    free = 0 if estimate is None else max(0, estimate - committed)
-    room = 0 if estimate is None else max(0, estimate - engine.ledger.projected)
+    free = 0 if usable is None else max(0, usable - committed)
+    room = 0 if usable is None else max(0, usable - engine.ledger.projected)
     settlement = engine.settlement
     fault = settlement.policy_fault
+    limits, estimate = engine.limits, engine.estimates.value
     ceiling = None
     if estimate is not None:
-        ceiling = settlement.caution.ceiling(engine.now, estimate)
-        ceiling = None if ceiling == estimate else ceiling
+        ceiling = limits.usable(settlement.caution.ceiling(engine.now, estimate))
+        ceiling = None if ceiling == usable else ceiling
     return AllocatorStatus(
         estimate=estimate,
+        max_bitrate=limits.max_bitrate,
+        reserve=limits.reserve,
+        usable=usable,
         committed=committed,
         free=free,
         allowances=tuple(_allowances(excess, under_way, fixed)),

@@ -43,7 +43,8 @@ class WaterFillingPolicy:
     of it where its share reaches that far.
 
     Who may be paused and holds nothing is resumed only where somewhat more than its minimum fits,
-    or all that it wants. That is a hold, bounded in size, and `AllocatorStatus.bars` shows it.
+    or all that it wants; from then on while the minimum does. That is a hold, bounded in size, and
+    `AllocatorStatus.bars` shows it.
 
     Args:
         over: What is shared by weight: the rates above the ``"minimums"``, or the whole rates,
@@ -86,7 +87,8 @@ class WaterFillingPolicy:
     ) -> None:
         for level, claim in _minimums(members):
             bar = max(level, self._bar(claim))
-            if room.take(level - levels[claim.receiver_id], beside=bar - level):
+            beside = 0 if claim.planned else bar - level
+            if room.take(level - levels[claim.receiver_id], beside=beside):
                 levels[claim.receiver_id] = level
             elif bar > level:
                 bars[claim.receiver_id] = bar

@@ -25,7 +25,7 @@ class SwitchReason(Enum):
     GRANTED = "granted"
     """A larger allocation carries a better one."""
     TARGET_CHOSEN = "target_chosen"
-    """The application chose another target."""
+    """The application chose another target, or pinned or unpinned a variant."""
     AUTOMATIC = "automatic"
     """The best of what can be sent: at the start, when a variant or the ladder came or changed."""
 

@@ -8,7 +8,7 @@ from ..tracks import Track
 
 
 class Availability:
-    """Active, muted and target variants of one track.
+    """Active, muted, target and pinned variants of one track.
 
     Muting the track and muting a variant are two things: a track that is unmuted still has the
     variants muted that were.
@@ -16,6 +16,7 @@ class Availability:
     Attributes:
         track: The track, with the ladder as declared.
         target: The best variant wanted; None for the best there is.
+        pin: The only variant wanted, whatever the target; None for no pin.
         active: What the source sends.
         muted: What the application does not want sent, variant by variant.
         track_muted: Whether it wants none sent.
@@ -23,21 +24,29 @@ class Availability:
     Args:
         track: The track.
         target: See above.
+        pin: See above.
         active: None for the whole ladder.
 
     Raises:
         TypeError, ValueError: An argument is not usable.
     """
 
-    __slots__ = ("active", "muted", "target", "track", "track_muted")
+    __slots__ = ("active", "muted", "pin", "target", "track", "track_muted")
 
-    def __init__(self, track: Track, target: str | None, active: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        track: Track,
+        target: str | None,
+        active: Collection[str] | None,
+        pin: str | None = None,
+    ) -> None:
         if not isinstance(track, Track):
             raise TypeError(f"track must be a Track, not {track!r}")
         if isinstance(active, str):
             raise TypeError(f"active must be a collection of names, not {active!r}: use a list")
         self.track: Track = track
         self.target = None if target is None else self.known("target", target)
+        self.pin = None if pin is None else self.known("pin", pin)
         names = track.variants if active is None else active
         self.active: set[str] = {self.known("active", variant) for variant in names}
         self.muted: set[str] = set()
@@ -72,19 +81,17 @@ class Availability:
         """What could be sent if bandwidth were without end, ascending.
 
         While neither the target nor any variant below it is there, the next one above is better
-        than no picture.
+        than no picture. In place of one that is pinned, nothing is.
         """
-        if self.track_muted:
-            return []
-        available = [
-            variant
-            for variant in self.track.variants
-            if variant in self.active and variant not in self.muted
-        ]
-        if self.target is None:
+        available = [variant for variant in self.wanted() if self.sendable(variant)]
+        if self.target is None or self.pin is not None:
             return available
         top = self.rank(self.target)
         return [variant for variant in available if self.rank(variant) <= top] or available[:1]
+
+    def wanted(self) -> list[str]:
+        """What is of use at all, ascending: the one that is pinned, or the whole ladder."""
+        return list(self.track.variants) if self.pin is None else [self.pin]
 
     def sendable(self, variant: str) -> bool:
         """Whether its source sends it and nobody muted it."""
@@ -104,7 +111,7 @@ class Availability:
             self.muted.discard(self.known("variant", variant))
 
     def set_variants(self, variants: Mapping[str, float]) -> None:
-        """Replace the ladder. New variants count as active; a target that is gone is none.
+        """Replace the ladder. New variants count as active; a target or pin that is gone is none.
 
         Raises:
             TypeError, ValueError: A rate is not a positive number of bit/s.
@@ -116,3 +123,5 @@ class Availability:
         self.muted &= track.variants.keys()
         if self.target not in track.variants:
             self.target = None
+        if self.pin not in track.variants:
+            self.pin = None

@@ -10,7 +10,7 @@ that median leaves the band in which an allocation counts as fitting.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..tracks import HEADROOM_TENTHS, with_headroom
 
@@ -124,9 +124,13 @@ class LadderRates:
         """The allocation that carries a variant, bit/s."""
         return self._by_name[variant].cost
 
-    def believed(self) -> dict[str, int]:
-        """The ladder as it is believed to be: name to bit/s."""
-        return {name: rate.believed for name, rate in self._by_name.items()}
+    def believed(self, variants: Iterable[str]) -> dict[str, int]:
+        """The ladder of these as it is believed to be: name to bit/s."""
+        return {name: self.rate(name) for name in variants}
+
+    def least(self, variants: Iterable[str]) -> tuple[int, int]:
+        """Rate and cost of the cheapest of these, bit/s; zeros if there is none."""
+        return min(((self.rate(name), self.cost(name)) for name in variants), default=(0, 0))
 
     def redeclare(self, declared: Mapping[str, int]) -> None:
         """Change the ladder. What was measured on a variant survives if its declaration does."""

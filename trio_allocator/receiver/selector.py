@@ -42,6 +42,8 @@ class VariantSelector:
         track: The track; its ladder declares the variants and their rates.
         target: The best variant wanted; None for the best there is. While neither it nor any
             below can be sent, the next one above is taken rather than none.
+        pin: The only variant wanted, whatever the target: while it cannot be sent, or does not
+            fit, nothing is. The allocator is told that the ladder consists of it. None: no pin.
         active: The variants that the source sends at first; None for the whole ladder.
         pausable: May give up its lowest variant when asked to decrease.
         bare_steps: Ask for bare rates, without headroom; bursts are the link's affair.
@@ -67,12 +69,13 @@ class VariantSelector:
         track: Track,
         *,
         target: str | None = None,
+        pin: str | None = None,
         active: Collection[str] | None = None,
         pausable: bool = False,
         bare_steps: bool = False,
     ) -> None:
         self._tenths = 10 if quantities.flag("bare_steps", bare_steps) else HEADROOM_TENTHS
-        self._available = Availability(track, target, active)
+        self._available = Availability(track, target, active, pin)
         self._pausable = quantities.flag("pausable", pausable)
         self._claims = Claims()
         self._current: str | None = None
@@ -91,6 +94,11 @@ class VariantSelector:
     def target(self) -> str | None:
         """The best variant wanted; None for the best there is."""
         return self._available.target
+
+    @property
+    def pin(self) -> str | None:
+        """The only variant wanted; None for no pin."""
+        return self._available.pin
 
     @property
     def current(self) -> str | None:
@@ -130,7 +138,8 @@ class VariantSelector:
         self._starved = False
         self.rates.flow(None, now)
         self.rates.flow(self._current, now)
-        return self._react(now, SwitchReason.AUTOMATIC, comply=True)
+        actions = self._react(now, SwitchReason.AUTOMATIC, comply=True)
+        return actions if self.pin is None else self._with_ladder(actions)
 
     def granted(self, allocation: float, now: float) -> tuple[SelectorAction, ...]:
         """The allocation is another one from now on, for whatever reason: comply."""
@@ -162,8 +171,7 @@ class VariantSelector:
         lower = [choice for choice in choices if choice < held]
         if not lower:
             return RejectDecrease(request.request_id, request.receiver_id)
-        fitting = [choice for choice in lower if choice <= request.limit]
-        bitrate = max(fitting) if fitting else min(lower)
+        bitrate = max((rate for rate in lower if rate <= request.limit), default=min(lower))
         return AcceptDecrease(request.request_id, request.receiver_id, bitrate)
 
     def lowered(self, allocation: float, now: float) -> tuple[SelectorAction, ...]:
@@ -185,8 +193,8 @@ class VariantSelector:
         if self._claims.allocation is None:
             return ()
         changed = self.rates.evaluate(now)
-        ladder = (SetVariants(self.rates.believed()),) if changed else ()
-        return (*ladder, *self._react(now, None))
+        actions = self._react(now, None)
+        return self._with_ladder(actions) if changed else actions
 
     def variant_switched(self, variant: str | None, now: float) -> tuple[SelectorAction, ...]:
         """This variant flows from now on (None: nothing does), asked for or not."""
@@ -225,6 +233,11 @@ class VariantSelector:
         self._available.target = None if target is None else self._available.known("target", target)
         return self._changed(now, SwitchReason.TARGET_CHOSEN)
 
+    def set_pin(self, pin: str | None, now: float) -> tuple[SelectorAction, ...]:
+        """Want this variant and nothing else from now on, whatever the target; None to unpin."""
+        self._available.pin = None if pin is None else self._available.known("pin", pin)
+        return self._with_ladder(self._changed(now, SwitchReason.TARGET_CHOSEN))
+
     def set_pausable(self, pausable: bool) -> None:
         """Allow or forbid giving up the lowest variant when asked to decrease.
 
@@ -236,7 +249,7 @@ class VariantSelector:
     def set_variants(self, variants: Mapping[str, float], now: float) -> tuple[SelectorAction, ...]:
         """Replace the ladder: variant name to declared rate, bit/s.
 
-        New variants count as active. A target that is gone is no target.
+        New variants count as active. A target or pin that is gone is none.
 
         Raises:
             TypeError, ValueError: A rate is not a positive number of bit/s.
@@ -244,10 +257,14 @@ class VariantSelector:
         self._available.set_variants(variants)
         gone = self._wanted is not None and self._wanted not in self.track.variants
         self.rates.redeclare(self.track.variants)
-        actions = self._changed(now, SwitchReason.INACTIVE if gone else SwitchReason.AUTOMATIC)
+        cause = SwitchReason.INACTIVE if gone else SwitchReason.AUTOMATIC
+        return self._with_ladder(self._changed(now, cause))
+
+    def _with_ladder(self, actions: tuple[SelectorAction, ...]) -> tuple[SelectorAction, ...]:
+        """Say first which variants are of use, and their rates as measured."""
         if self._claims.allocation is None:
             return ()
-        return (SetVariants(self.rates.believed()), *actions)
+        return (SetVariants(self.rates.believed(self._available.wanted())), *actions)
 
     def _changed(self, now: float, cause: SwitchReason) -> tuple[SelectorAction, ...]:
         """What can be sent has changed, so that an earlier disappointment says nothing."""
@@ -279,6 +296,8 @@ class VariantSelector:
             rate, need = self._reserve()
             if not candidates:  # keep what there is of it, but make nobody wait for a dark track
                 rate, need = min(rate, held), min(need, held)
+            elif self.pin is not None:  # a part of it is of no use
+                rate = need = 0
         climb = None
         if candidates and candidates[-1] != choice:
             climb = self.rates.cost(candidates[-1])
@@ -286,8 +305,7 @@ class VariantSelector:
         return (*self._claims.requests(held, rate, need, climb, now), *switch)
 
     def _choice(self, candidates: list[str], held: int, now: float, *, comply: bool) -> str | None:
-        fitting = [variant for variant in candidates if self.rates.cost(variant) <= held]
-        best = fitting[-1] if fitting else None
+        best = next((v for v in reversed(candidates) if self.rates.cost(v) <= held), None)
         outgrown_since, self._outgrown_since = self._outgrown_since, None
         current = self._current
         if current not in candidates:
@@ -319,22 +337,13 @@ class VariantSelector:
             return SwitchReason.RESUMED
         if cause not in (None, SwitchReason.GRANTED, SwitchReason.AUTOMATIC):
             return cause
-        place = candidates.index
-        if self._wanted in candidates and place(choice) < place(self._wanted):
+        if self._wanted in candidates[candidates.index(choice) + 1 :]:
             return SwitchReason.LOW_BANDWIDTH
         return cause or SwitchReason.AUTOMATIC
 
     def _reserve(self) -> tuple[int, int]:
         """Rate and allocation kept while nothing is sent: a return should need nobody's leave."""
-        if self._pausable:
-            return 0, 0
-        return min(
-            (
-                (self.rates.rate(variant), self.rates.cost(variant))
-                for variant in self.track.variants
-            ),
-            default=(0, 0),
-        )
+        return (0, 0) if self._pausable else self.rates.least(self._available.wanted())
 
     def _set_current(self, variant: str | None, now: float) -> None:
         self._current = variant

@@ -59,10 +59,10 @@ class TrackReceiver:
         request_variant: Told which variant to send. The application confirms a switch by
             `variant_switched`, and asks again by itself for a key frame that was lost.
         send_padding: Told how many bytes of padding to send now. None: cannot pad.
-        bandwidth: What to register with, bit/s. Default: the allocation of the lowest variant, so
-            that a newcomer takes little unasked (the reference starts with its highest:
-            ``track.allocation("high")``).
+        bandwidth: What to register with, bit/s. Default: that of the lowest variant (nothing with a
+            pin): a newcomer takes little unasked. The reference takes ``track.allocation("high")``.
         target: The best variant wanted; None for the best there is.
+        pin: The only variant wanted, whatever the target; see `set_pin`.
         active: The variants that the source sends at first; None for the whole ladder.
         options: Of the registration; see `ReceiverOptions`. `bare_steps` is on unless it is turned
             off: a variant is asked for at its bare rate, and bursts share what the link has to spare.
@@ -94,6 +94,7 @@ class TrackReceiver:
         send_padding: PaddingCallback | None = None,
         bandwidth: float | None = None,
         target: str | None = None,
+        pin: str | None = None,
         active: Collection[str] | None = None,
         **options: Unpack[ReceiverOptionChanges],
     ) -> None:
@@ -103,7 +104,9 @@ class TrackReceiver:
         self._handle: ReceiverHandle | None = None
         self._send_padding = send_padding
         self._bare = options.setdefault("bare_steps", True)
-        self._selector = VariantSelector(track, target=target, active=active, bare_steps=self._bare)
+        self._selector = VariantSelector(
+            track, target=target, pin=pin, active=active, bare_steps=self._bare
+        )
         self._options: ReceiverOptionChanges = (
             {} if send_padding is not None else {"can_pad": False}
         )
@@ -262,6 +265,14 @@ class TrackReceiver:
         """Choose the best variant wanted; None for the best there is."""
         self._perform(self._selector.set_target(target, self._now()))
 
+    def set_pin(self, pin: str | None) -> None:
+        """Send this variant or nothing, whatever the target; None to unpin.
+
+        The allocator is told that the ladder consists of it. So, unless the receiver is
+        `pausable`, it is not brought below that.
+        """
+        self._perform(self._selector.set_pin(pin, self._now()))
+
     def set_variants(self, variants: Mapping[str, float]) -> None:
         """Replace the ladder: variant name to declared rate, bit/s. New ones count as active.
 
@@ -292,8 +303,8 @@ class TrackReceiver:
         return ReceiverOptions.for_track(self.track, {**self._options, **changes})
 
     def _initial_bandwidth(self) -> int:
-        if self._bandwidth is not None:
-            return self._bandwidth
+        if self._bandwidth is not None or self._selector.pin is not None:
+            return self._bandwidth or 0
         return min(self.track.bare_steps if self._bare else self.track.steps, default=0)
 
     def _perform(self, actions: tuple[SelectorAction, ...]) -> None:

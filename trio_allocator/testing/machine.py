@@ -114,13 +114,8 @@ class AllocatorMachine(TrioStateMachine):
         for _ in range(min(count, MOST_RECEIVERS - len(self.alive))):
             track = Track("track", kind=kind, variants={f"v{rate}": rate for rate in rates})
             observer = self.observer
-            handle = observer.call(
-                None,
-                self.allocator.register_track_receiver,
-                track,
-                bandwidth,
-                **options,
-            )
+            register = self.allocator.register_track_receiver
+            handle = observer.call(None, register, track, bandwidth, **options)
             member = observer.join(handle, bandwidth, honest=manner in HONEST)
             behaviour = Behaviour(observer, member, manner, self.terms)
             self.alive.append(behaviour)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from ...probing import open_allocator
+from ...opening import open_allocator
 from ...tracks import Track
 from .child import open_child
 from .datagrams import clock_offset

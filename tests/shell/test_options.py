@@ -1,0 +1,154 @@
+"""The options of a registration: each may change while it lives, and counts in that call."""
+
+import pytest
+import trio
+import trio.testing
+
+from tests.shell.support import CAMERA, HIGH, LOW, MEDIUM, PLAIN, asked, granted, obey, unread
+from trio_allocator import GrantReason, open_allocator
+
+
+@pytest.fixture(params=["fair", "layered", "water-filling"])
+async def allocator(request):
+    # An estimate that sees the capacity: what is there is trusted.
+    async with open_allocator(policy=request.param, estimates="ideal") as allocator:
+        yield allocator
+        assert allocator.status.policy_fault is None
+
+
+def camera(allocator, holds, **options):
+    """A camera that holds so much, and claims the best."""
+    receiver = allocator.register_track_receiver(CAMERA, holds, **options)
+    receiver.request_allocation(HIGH)
+    return receiver
+
+
+def two_cameras(allocator):
+    """Two that hold the same, and not both can have more."""
+    cameras = [camera(allocator, MEDIUM) for _ in range(2)]
+    allocator.update_bandwidth_estimation(HIGH + LOW)
+    assert [unread(receiver) for receiver in cameras] == [[], []]
+    return cameras
+
+
+@pytest.mark.invariant("G6")
+async def test_a_higher_priority_takes_and_a_lower_one_gives_in_that_call(allocator):
+    first, second = two_cameras(allocator)
+    second.set_options(priority=1)
+    assert asked(first).limit == LOW
+    second.set_options(priority=0)
+    assert unread(first) == []
+    first.set_options(priority=3)
+    second.set_options(priority=255)
+    first.accept_decrease(asked(first), LOW)
+    assert granted(second).allocation == HIGH
+
+
+async def test_a_larger_weight_counts_from_that_call_on(allocator):
+    first = allocator.register_track_receiver(CAMERA, MEDIUM)
+    second = allocator.register_track_receiver(CAMERA, MEDIUM)
+    allocator.update_bandwidth_estimation(MEDIUM + LOW)
+    assert (unread(first), asked(second).limit) == ([], LOW)
+    allocator.update_bandwidth_estimation(2 * MEDIUM)
+    assert unread(second) == []
+    second.set_options(weight=10.0)
+    allocator.update_bandwidth_estimation(MEDIUM + LOW)
+    assert (asked(first).limit, unread(second)) == (LOW, [])
+
+
+@pytest.mark.invariant("G8")
+async def test_a_minimum_comes_before_what_others_have_above_theirs(allocator):
+    first, second = two_cameras(allocator)
+    second.set_options(min_bitrate=MEDIUM + 1)
+    assert asked(first).limit == LOW
+    second.set_options(min_bitrate=0)
+    assert unread(first) == []
+    second.set_options(min_bitrate=MEDIUM + 1)
+    first.accept_decrease(asked(first), LOW)
+    assert granted(second).allocation == HIGH
+
+
+async def test_a_minimum_is_kept_from_that_call_on(allocator):
+    receiver = camera(allocator, MEDIUM, min_bitrate=MEDIUM)
+    allocator.update_bandwidth_estimation(LOW)
+    assert unread(receiver) == []
+    assert [allowance.name for allowance in allocator.status.allowances] == ["minimum"]
+    receiver.set_options(min_bitrate=0)
+    assert asked(receiver).limit == LOW
+    receiver.set_options(min_bitrate=MEDIUM)
+    assert unread(receiver) == []
+
+
+async def test_a_cap_gives_back_in_that_call_and_what_is_free_is_granted_without_one(allocator):
+    first, second = two_cameras(allocator)
+    first.set_options(max_bitrate=MEDIUM - 1)
+    lowered = granted(first)
+    assert (lowered.allocation, lowered.reason) == (LOW, GrantReason.LOWERED)
+    assert granted(second).allocation == HIGH
+    assert first.claim == HIGH
+    first.set_options(max_bitrate=None)
+    second.set_options(max_bitrate=MEDIUM)
+    assert granted(second).allocation == MEDIUM
+    assert granted(first).allocation in (MEDIUM, HIGH)
+    second.set_options(max_bitrate=None)
+    assert allocator.status.committed <= HIGH + LOW
+
+
+async def test_who_may_be_paused_is_asked_for_all_in_that_call(allocator):
+    receiver = camera(allocator, LOW)
+    allocator.update_bandwidth_estimation(LOW - 1)
+    assert unread(receiver) == []
+    receiver.set_options(pausable=True)
+    assert asked(receiver).limit == 0
+    receiver.set_options(pausable=False)
+    assert unread(receiver) == []
+    receiver.set_options(pausable=True)
+    receiver.accept_decrease(asked(receiver), 0)
+    assert allocator.status.allowances == ()
+
+
+async def test_who_is_no_longer_negotiable_is_left_alone_in_that_call(allocator):
+    receiver = camera(allocator, HIGH)
+    allocator.update_bandwidth_estimation(MEDIUM)
+    receiver.set_options(negotiable=False)
+    assert unread(receiver) == []
+    assert [allowance.name for allowance in allocator.status.allowances] == ["not negotiable"]
+    receiver.set_options(negotiable=True)
+    assert asked(receiver).limit == MEDIUM
+
+
+async def test_part_of_a_request_is_of_use_from_that_call_on(allocator):
+    receiver = allocator.register_track_receiver(PLAIN)
+    allocator.update_bandwidth_estimation(1_000)
+    receiver.request_allocation(5_000)
+    assert unread(receiver) == []
+    receiver.set_options(elastic=True)
+    assert granted(receiver).allocation == 1_000
+
+
+@pytest.mark.invariant("N8")
+async def test_honest_receivers_carry_any_change_out_before_time_moves(allocator, autojump_clock):
+    async with trio.open_nursery() as nursery:
+        receivers = [camera(allocator, LOW) for _ in range(3)]
+        for receiver in receivers:
+            nursery.start_soon(obey, receiver)
+        allocator.update_bandwidth_estimation(HIGH + 2 * LOW)
+        await trio.testing.wait_all_tasks_blocked()
+        for change in (
+            {"priority": 9},
+            {"min_bitrate": MEDIUM},
+            {"max_bitrate": MEDIUM},
+            {"weight": 4.0},
+            {"pausable": True},
+            {"priority": 0},
+            {"max_bitrate": None, "min_bitrate": 0},
+        ):
+            for receiver in receivers:
+                now = trio.current_time()
+                receiver.set_options(**change)
+                await trio.testing.wait_all_tasks_blocked()
+                assert trio.current_time() == now
+                status = allocator.status
+                assert status.committed <= status.usable
+                assert (status.asked, status.forced) == (0, 0)
+        nursery.cancel_scope.cancel()
