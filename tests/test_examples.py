@@ -46,6 +46,20 @@ def test_the_custom_receiver_follows_the_estimate(run_example):
     assert lines[-1] == "in the end it holds 600000 bit/s"
 
 
+def test_the_transport_tells_what_it_carries(run_example):
+    lines = run_example("feed_from_transport.py").splitlines()
+    estimates = [int(line.split()[3]) for line in lines if "estimate:" in line]
+    assert estimates[0] == 300_000
+    # 3 Mbit/s up to 8 s, 0.7 up to 16 s, and 3 again.
+    assert min(estimates[5:8]) > 1_500_000
+    assert max(estimates[11:16]) < 750_000
+    assert estimates[-1] > 1_500_000
+    switches = [line.split()[3] for line in lines if "camera:" in line]
+    assert switches[:3] == ["low", "medium", "high"]
+    assert switches[-2:] == ["medium", "high"]
+    assert len(switches) >= 5, "and down in between"
+
+
 def test_the_check_finds_what_smoothing_breaks(run_example):
     lines = [line.strip() for line in run_example("check_my_allocator.py").splitlines()]
     assert lines[:2] == [

@@ -4,6 +4,11 @@ Open an allocator with `open_allocator`, register a receiver for each track, del
 estimates, and obey the messages: see the README.
 """
 
+from .connection_estimator import (
+    ConnectionEstimator as ConnectionEstimator,
+    EstimatorOptions as EstimatorOptions,
+    open_connection_estimator as open_connection_estimator,
+)
 from .deciding import (
     Act as Act,
     Decision as Decision,

@@ -19,7 +19,7 @@ class Living(Protocol):
     """Something with tasks in a nursery."""
 
     @property
-    def failure(self) -> Exception | None:
+    def failure(self) -> BaseException | None:
         """Why it failed, if it did."""
         ...
 

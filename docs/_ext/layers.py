@@ -82,16 +82,31 @@ LAYERS = (
         "the other side of the conversation, ready-made",
     ),
     Layer(
+        "connection",
+        ("connection_estimator",),
+        frozenset({"vocabulary", "interface", "estimation", "shell", "receiver"}),
+        "an estimator beside an allocator: time, a task and the numbers of packets",
+    ),
+    Layer(
         "public names",
         ("",),
-        frozenset({"vocabulary", "interface", "engine", "shell", "receiver"}),
+        frozenset({"vocabulary", "interface", "engine", "shell", "receiver", "connection"}),
         "re-exported, nothing else",
     ),
     Layer(
         "testing",
         ("testing",),
         frozenset(
-            {"vocabulary", "engine", "interface", "shell", "receiver", "public names", "estimation"}
+            {
+                "vocabulary",
+                "engine",
+                "interface",
+                "shell",
+                "receiver",
+                "public names",
+                "estimation",
+                "connection",
+            }
         ),
         "the public kit for those who test an allocator or a receiver",
     ),
@@ -107,6 +122,7 @@ LAYERS = (
                 "receiver",
                 "public names",
                 "estimation",
+                "connection",
                 "testing",
             }
         ),

@@ -10,7 +10,7 @@ from trio_allocator.cli.app import app
 from trio_allocator.cli.estimating import read_feedback
 from trio_allocator.cli.linktest.feedback_log import FeedbackLog
 from trio_allocator.cli.recording import RecordingError
-from trio_allocator.estimation import FeedbackRecorder
+from trio_allocator.estimation import FeedbackRecorder, Remb
 
 TRACKS = {"camera": {"high": 500_000, "low": 150_000}, "audio": {"full": 35_000}}
 HEADER = {"log": "trio-allocator feedback", "version": 1, "tracks": {}, "start_bitrate": 300_000}
@@ -28,7 +28,8 @@ def log_of_a_clean_link(seconds=4.0, rate=1_000_000, size=1_000):
         if now >= report_at:
             report_at += 0.05
             for feedback in recorder.build_feedback():
-                log.received(now, feedback.build(), 0)
+                log.received(now, feedback.build())
+                log.estimated(now, 0)
         log.packet_sent(now, 65_000 + number, size, None)
         recorder.received((65_000 + number) % 65_536, 100 + now + 0.02)
     return file.getvalue()
@@ -46,6 +47,27 @@ def write(tmp_path):
 
 def lines(*contents, header=HEADER):
     return "".join(json.dumps(line) + "\n" for line in (header, *contents))
+
+
+def test_numbers_may_come_out_of_order(write):
+    recorder = FeedbackRecorder(1, 1)
+    for number in range(20):
+        recorder.received(number, number / 100)
+    (feedback,) = recorder.build_feedback()
+    sent = [
+        {"t": index / 100, "sent": [number, 1000, None]} for index, number in enumerate(range(20))
+    ]
+    sent[18], sent[19] = (
+        {**row, "sent": other["sent"]}
+        for row, other in ((sent[18], sent[19]), (sent[19], sent[18]))
+    )
+    rtcp = {"t": 0.5, "rtcp": feedback.build().hex()}
+    assert read_feedback(write(lines(*sent, rtcp, {**rtcp, "t": 0.6}))).duration == 0.6
+
+
+def test_a_peer_may_have_told_a_limit(write):
+    rows = [{"t": 0.0, "sent": [0, 1000, None]}, {"t": 0.5, "rtcp": Remb(1, 200_000).build().hex()}]
+    assert read_feedback(write(lines(*rows))).rows[-1].estimate == 200_000
 
 
 def test_what_is_recorded_is_estimated_from(write):

@@ -53,6 +53,18 @@ def test_feedback_ends_it(silence):
     assert silence.due == 4.0
 
 
+def test_reports_are_waited_for_longer(silence):
+    silence.heard(7.5)
+    send(silence, 0.0, 7.4)
+    assert silence.due == 7.5
+    assert not silence.passed(7.4)
+    assert silence.passed(7.5)
+    assert silence.due == 15.0
+    silence.heard()
+    silence.sent(8.0)
+    assert silence.due == 9.0
+
+
 def test_the_last_packets_before_a_pause_are_no_reason(silence):
     send(silence, 0.0, 0.4)
     assert not silence.passed(1.0)

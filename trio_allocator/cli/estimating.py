@@ -8,17 +8,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..estimation import (
-    FeedbackError,
-    FeedbackReader,
-    SendSideEstimator,
-    TransportFeedback,
-    parse_compound,
-)
+from ..estimation import FeedbackError, FeedbackHandler, SendSideEstimator
 from .linktest.feedback_log import NAME, VERSION
 from .rates import shown
 from .recording import MAX_DURATION, Recording, RecordingError, Row, Source
@@ -85,19 +79,21 @@ class _Estimation:
     def __init__(self, start_bitrate: float) -> None:
         self.rows: list[tuple[float, int]] = []
         self._estimator = SendSideEstimator(start_bitrate=start_bitrate)
-        self._reader = FeedbackReader()
-        self._last_sent = -1
+        self._handler = FeedbackHandler(self._estimator)
+        self._last_sent: int | None = None
 
     def handle(self, line: _Line, time: float) -> None:
         """Take one event; what is due before it comes first."""
         self._wait_until(time)
         match line.content:
             case {"sent": [sequence, size, cluster]}:
-                self._last_sent = line.whole("sent", sequence)
+                number = line.whole("sent", sequence)
                 bytes_sent = line.whole("sent", size)
                 probe = None if cluster is None else line.whole("sent", cluster)
                 with line.judging():
-                    self._estimator.packet_sent(self._last_sent, bytes_sent, time, probe)
+                    self._estimator.packet_sent(number, bytes_sent, time, probe)
+                last = self._last_sent
+                self._last_sent = number if last is None else max(last, number)
             case {"probe": wanted}:
                 most = None if wanted is None else line.number("probe", wanted)
                 with line.judging():
@@ -118,15 +114,9 @@ class _Estimation:
             self._note(due)
 
     def _receive(self, data: bytes, time: float) -> None:
-        try:
-            messages = parse_compound(data)
-        except FeedbackError:
-            # So would a sender do: what is malformed is dropped.
-            return
-        for message in messages:
-            if isinstance(message, TransportFeedback):
-                results = self._reader.read(message, now=time, last_sent=self._last_sent)
-                self._estimator.feedback(results, time)
+        # What is malformed is dropped: so would a sender do.
+        with suppress(FeedbackError):
+            self._handler.handle(data, time, self._last_sent)
 
     def _note(self, time: float) -> None:
         estimate = self._estimator.estimate

@@ -40,6 +40,7 @@ class Estimates(Enum):
 
     IDEAL = "ideal"
     GCC = "gcc"
+    REAL = "real"
 
 
 def simulate(
@@ -68,7 +69,8 @@ def simulate(
         Estimates,
         typer.Option(
             help="ideal: 0.95 × the capacity of the last second. gcc: a closed loop that learns "
-            "of the link from what is sent over it."
+            "of the link from what is sent over it. real: this package's own estimator, on the "
+            "feedback on packets."
         ),
     ] = Estimates.IDEAL,
     seeds: Annotated[

@@ -1,13 +1,15 @@
 """From the feedback of a peer to an estimate of bandwidth; knows nothing of allocators.
 
 No module in here knows Trio, a clock, randomness or logging. Imports run one way:
-rtcp < chunks < feedback, reports < compound, loss_reader, peer_clock < reader, recorder; explanation, probes < estimator, pacer.
+rtcp < chunks < feedback, reports < compound, loss_reader, peer_clock < reader, recorder; explanation, probes < estimator, pacer;
+compound, loss_reader, reader, estimator < handler.
 """
 
 from .compound import FeedbackMessage as FeedbackMessage, parse_compound as parse_compound
 from .estimator import SendSideEstimator as SendSideEstimator
 from .explanation import Explanation as Explanation, Limit as Limit, Usage as Usage
 from .feedback import TransportFeedback as TransportFeedback
+from .handler import FeedbackHandler as FeedbackHandler
 from .loss_reader import LossReader as LossReader
 from .pacer import Departure as Departure, Pacer as Pacer
 from .padding import (

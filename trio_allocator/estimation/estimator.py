@@ -17,7 +17,7 @@ from .queueing import QueueDelay
 from .reader import PacketResult
 from .reported import ReportedRate
 from .sent import SentPacket, SentPackets
-from .silence import FACTOR, Silence
+from .silence import FACTOR, REPORT_PERIOD, Silence
 from .trendline import Trendline
 
 START_BITRATE = 300_000
@@ -204,7 +204,7 @@ class SendSideEstimator:
         if self._has_feedback:
             return
         self._is_told = True
-        self._silence.heard()
+        self._silence.heard(REPORT_PERIOD)
         control = self._control
         if self._receiver_limit == math.inf:
             control.follow(self._reported.lost(control.rate, loss, now, self._total))
@@ -226,7 +226,7 @@ class SendSideEstimator:
         self._receiver_limit = limit
         if not self._has_feedback:
             self._is_told = True
-            self._silence.heard()
+            self._silence.heard(REPORT_PERIOD)
             control = self._control
             control.follow(self._reported.limited(control.rate, limit, now, self._total))
         self._conclude()

@@ -7,6 +7,10 @@ import math
 PERIOD = 1.0
 """Feedback that is missing for so long is silence, s: ten of libwebrtc's intervals."""
 
+REPORT_PERIOD = 7.5
+"""Of a peer that sends nothing but reports, s: libwebrtc's on a voice are so far apart at most (RFC
+3550, section 6.2: 5 s, and section 6.3.1: times 0.5 to 1.5)."""
+
 FACTOR = 0.5
 """It lowers the rate by this, and again each time that it has lasted as long (as a time-out does
 TCP's: RFC 5681, section 3.1; RFC 8083, section 4.3 would stop altogether)."""
@@ -24,7 +28,7 @@ class Silence:
         due: When it would be missing, s; infinite while nothing is waited for.
     """
 
-    __slots__ = ("_begun_at", "_last_sent", "_since", "due", "is_silent")
+    __slots__ = ("_begun_at", "_last_sent", "_period", "_since", "due", "is_silent")
 
     def __init__(self) -> None:
         self.is_silent: bool = False
@@ -32,18 +36,24 @@ class Silence:
         self._begun_at = 0.0
         self._since = 0.0
         self._last_sent = 0.0
+        self._period = PERIOD
 
     def sent(self, now: float) -> None:
         """A packet left."""
         self._last_sent = now
         if self.due == math.inf:
-            self.due = now + PERIOD
+            self.due = now + self._period
             self._since = now
             if not self.is_silent:
                 self._begun_at = now
 
-    def heard(self) -> None:
-        """Feedback came."""
+    def heard(self, period: float = PERIOD) -> None:
+        """Feedback came.
+
+        Args:
+            period: How soon there will be more of its kind, s.
+        """
+        self._period = period
         self.is_silent = False
         self.due = math.inf
 
@@ -55,13 +65,13 @@ class Silence:
         """
         if now < self.due:
             return False
-        if self._last_sent - self._since < SENDING * PERIOD:
+        if self._last_sent - self._since < SENDING * self._period:
             # Nothing is sent any more: there is nothing to be told of.
             self.due = math.inf
             return False
         self.is_silent = True
         self._since = self.due
-        self.due += PERIOD
+        self.due += self._period
         return True
 
     def lasted(self, now: float) -> float:

@@ -82,3 +82,21 @@ def test_another_target_takes_the_account_over_and_a_pause_ends_it(link):
     link.aim(0.8e6)
     sending(link, 0)
     assert link.padding[-1] == pytest.approx(8000)
+
+
+def test_a_burst_fills_up_to_its_rate_until_so_much_has_been_put_in():
+    link = Link(steady(10e6), bank=0.01)
+    link.burst(2e6, 6_000)  # 20 kbit a step, 48 kbit in all
+    sending(link, 0.5e6, 3e6, *[0.5e6] * 3)
+    assert link.padding == pytest.approx([15_000, 0, 0, 0, 0])
+    link.burst(2e6, 6_000)
+    sending(link, *[0.5e6] * 4)
+    assert link.padding[5:] == pytest.approx([15_000, 15_000, 3_000, 0])
+
+
+def test_a_burst_is_no_addition_to_padding_that_is_due_anyway():
+    link = Link(steady(10e6), bank=0.01)
+    link.aim(1.5e6)
+    link.burst(2e6, 5_000)
+    sending(link, *[1e6] * 3)
+    assert link.padding == pytest.approx([10_000, 10_000, 5_000])

@@ -93,9 +93,10 @@ def test_for_machines(write):
     assert second["utility"] == pytest.approx(sum(own) / 3, abs=1e-5)
 
 
-def test_every_kind_of_estimates_and_any_round_trip_time(write):
+@pytest.mark.parametrize("estimates", ["gcc", "real"])
+def test_every_kind_of_estimates_and_any_round_trip_time(write, estimates):
     near, far = (
-        answer(write(), "--receivers", "1", "--estimates", "gcc", "--rtt", rtt)
+        answer(write(), "--receivers", "1", "--estimates", estimates, "--rtt", rtt)
         for rtt in ("0.02", "0.5")
     )
     assert near["traces"][0]["rtt_s"] == 0.02
@@ -181,7 +182,15 @@ def test_what_cannot_be_used_gets_one_line_and_code_2(write, monkeypatch, argume
 
 def test_help_names_what_it_takes():
     text = invoke("--help").stdout
-    for part in ("time_s,capacity_bps", "--receivers", "--policy", "--estimates", "ideal", "gcc"):
+    for part in (
+        "time_s,capacity_bps",
+        "--receivers",
+        "--policy",
+        "--estimates",
+        "ideal",
+        "gcc",
+        "real",
+    ):
         assert part in text
     assert text.count("<bool>") <= 1, "of the flags, only --help is typer's own"
 

@@ -120,7 +120,7 @@ def test_padding_begins_when_it_is_aimed_at():
     assert world.link.sent(2550, 2600) == pytest.approx(0.5e6)
 
 
-@pytest.mark.parametrize("estimates", ["ideal", "gcc"])
+@pytest.mark.parametrize("estimates", ["ideal", "gcc", "real"])
 def test_the_same_seed_gives_the_same_figures_and_another_one_others(estimates):
     for policy in (*POLICIES, REFERENCE):
         first = simulate(DROPS, 3, policy, estimates, 1)

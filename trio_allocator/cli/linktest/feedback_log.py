@@ -26,6 +26,8 @@ from typing import IO
 
 from attrs import frozen
 
+from ...estimation import ProbeCluster, SendSideEstimator
+
 NAME = "trio-allocator feedback"
 VERSION = 1
 
@@ -80,10 +82,38 @@ class FeedbackLog:
         """A probe was asked for and given."""
         self._write({"t": round(time, 6), "probe": wanted})
 
-    def received(self, time: float, data: bytes, estimate: int) -> None:
-        """RTCP came, and this was made of it."""
+    def received(self, time: float, data: bytes) -> None:
+        """RTCP came."""
         self._write({"t": round(time, 6), "rtcp": data.hex()})
+
+    def estimated(self, time: float, estimate: int) -> None:
+        """This was made of it."""
         self._write({"t": round(time, 6), "estimate": estimate})
 
     def _write(self, line: Mapping[str, object]) -> None:
         self._file.write(json.dumps(line) + "\n")
+
+
+class LoggedEstimator(SendSideEstimator):
+    """An estimator of which a log is told what was sent, and which probes it gave.
+
+    Args:
+        log: Where to.
+        start_bitrate: The estimate before the first feedback, bit/s.
+    """
+
+    def __init__(self, log: FeedbackLog, start_bitrate: float) -> None:
+        super().__init__(start_bitrate=start_bitrate)
+        self._log = log
+
+    def packet_sent(self, sequence: int, size: int, now: float, cluster: int | None = None) -> None:
+        """See `SendSideEstimator.packet_sent`."""
+        super().packet_sent(sequence, size, now, cluster)
+        self._log.packet_sent(now, sequence, size, cluster)
+
+    def next_probe(self, now: float, wanted: float | None = None) -> ProbeCluster | None:
+        """See `SendSideEstimator.next_probe`."""
+        probe = super().next_probe(now, wanted)
+        if probe is not None:
+            self._log.probe_given(now, wanted)
+        return probe

@@ -66,7 +66,7 @@ async def open_ours(
     """
     async with (
         open_child("receiver") as child,
-        open_allocator(initial_estimate=START) as allocator,
+        open_allocator() as allocator,
         trio.open_nursery() as nursery,
     ):
         host, port = (await child.hear())["receiver"]

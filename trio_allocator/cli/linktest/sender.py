@@ -10,28 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from itertools import cycle
 from operator import attrgetter
 
 import trio
 from attrs import evolve, frozen
 
+from ...connection_estimator import ConnectionEstimator, open_connection_estimator
 from ...estimation import (
     FeedbackError,
-    FeedbackReader,
-    Pacer,
     PaddingPacket,
     RepeatedPacket,
     RetransmissionBudget,
     SendSideEstimator,
-    TransportFeedback,
-    parse_compound,
 )
 from ...interface import ConnectionAllocator
 from ...tracks import Track
 from .camera import FRAME_RATE, Camera
 from .datagrams import LOOPBACK, open_socket, receive
-from .feedback_log import FeedbackLog
+from .feedback_log import FeedbackLog, LoggedEstimator
 from .rtp import (
     HEADER_SIZE,
     RtpHeader,
@@ -86,6 +84,8 @@ class Sender:
         repeated: Times of Trio's clock, and bytes of retransmissions sent then.
     """
 
+    _connection: ConnectionEstimator
+
     def __init__(
         self,
         allocator: ConnectionAllocator,
@@ -106,14 +106,13 @@ class Sender:
         # Nothing is sent, not even padding, before there is somebody to send to.
         for camera in self._cameras:
             camera.receiver.mute()
-        self._estimator = SendSideEstimator(start_bitrate=start_bitrate)
-        self._reader = FeedbackReader()
-        self._pacer: Pacer[Outgoing] = Pacer(start_bitrate)
+        self._estimator = (
+            SendSideEstimator(start_bitrate=start_bitrate)
+            if log is None
+            else LoggedEstimator(log, start_bitrate)
+        )
         self._budget = RetransmissionBudget(start_bitrate)
-        self._next_sequence = _FIRST_SEQUENCE
         self._is_active = False
-        self._pacing = trio.CancelScope()
-        self._waiting = trio.CancelScope()
 
     def connect(self, port: int) -> None:
         """Send to this port of the loopback address from now on."""
@@ -131,13 +130,21 @@ class Sender:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Send until cancelled."""
         try:
-            async with trio.open_nursery() as nursery:
+            async with (
+                open_connection_estimator(
+                    self._allocator,
+                    estimator=self._estimator,
+                    send_padding=self._fill,
+                    wanted=self._wanted,
+                    first_sequence=_FIRST_SEQUENCE,
+                ) as self._connection,
+                trio.open_nursery() as nursery,
+            ):
                 for camera in self._cameras:
                     await nursery.start(camera.receiver.run)
                 nursery.start_soon(self._film)
-                nursery.start_soon(self._pace)
                 nursery.start_soon(self._listen)
-                nursery.start_soon(self._grow_impatient)
+                nursery.start_soon(self._note_estimates)
                 task_status.started()
         finally:
             self._socket.close()
@@ -158,39 +165,16 @@ class Sender:
             self._enqueue(Outgoing(camera, Kind.MEDIA, header, payload))
 
     def _enqueue(self, packet: Outgoing) -> None:
-        now = trio.current_time()
-        self._pacer.enqueue(packet, packet.size, now, priority=packet.kind.value)
-        self._pacing.deadline = self._pacer.next_send_time
+        self._connection.pace(partial(self._send, packet), packet.size, priority=packet.kind.value)
 
     # --- what goes out -----------------------------------------------------------------------
 
-    async def _pace(self) -> None:
-        while True:
-            with trio.CancelScope(deadline=self._pacer.next_send_time) as self._pacing:
-                await trio.sleep_forever()
-            self._send_due()
-
-    def _send_due(self) -> None:
-        now = trio.current_time()
-        while (departure := self._pacer.pop(now)) is not None:
-            self._send(departure.packet, departure.cluster, now)
-        due = self._pacer.padding_due(now)
-        if due:
-            busiest = max(self._cameras, key=attrgetter("rate"))
-            for packet in self._padding(busiest, due):
-                self._send(packet, self._pacer.padding_sent(packet.size), now)
-
-    def _send(self, packet: Outgoing, cluster: int | None, now: float) -> None:
-        sequence = self._next_sequence
-        self._next_sequence += 1
+    def _send(self, packet: Outgoing, sequence: int) -> None:
         datagram = build_rtp(evolve(packet.header, transport_sequence=sequence), packet.payload)
         # Whatever the reason, it did not arrive, and feedback will say so.
         with suppress(OSError):
             self._socket.send(datagram)
-        self._estimator.packet_sent(sequence, len(datagram), now, cluster)
-        if self._log is not None:
-            self._log.packet_sent(now, sequence, len(datagram), cluster)
-        self._count(packet, now)
+        self._count(packet, trio.current_time())
 
     def _count(self, packet: Outgoing, now: float) -> None:
         receiver = packet.camera.receiver
@@ -212,6 +196,18 @@ class Sender:
         for packet in self._padding(camera, size):
             self._enqueue(packet)
 
+    def _fill(self, due: int) -> None:
+        """Send so many bytes of padding, as a probe of the estimator's needs them."""
+        busiest = max(self._cameras, key=attrgetter("rate"))
+        for packet in self._padding(busiest, due):
+            self._send(packet, self._connection.packet_sent(packet.size))
+
+    def _wanted(self) -> float:
+        if not self._is_active:
+            return 0.0
+        handles = (camera.receiver.handle for camera in self._cameras)
+        return float(sum(handle.claim for handle in handles if handle is not None))
+
     def _padding(self, camera: Camera, due: int) -> Iterator[Outgoing]:
         for filling in camera.filling.packets(due):
             match filling:
@@ -225,6 +221,9 @@ class Sender:
         camera = next((camera for camera in self._cameras if camera.ssrc == ssrc), None)
         if camera is None:
             return
+        self._budget.set_bitrate(self._connection.estimate, now)
+        if rtt := self._connection.explain().rtt:
+            self._budget.set_rtt(rtt)
         for sequence in sequences:
             media = camera.sent_before(sequence)
             if media is None:
@@ -251,43 +250,16 @@ class Sender:
             nack = parse_nack(packet)
             if nack is not None:
                 self._repeat(*nack, now)
-        try:
-            messages = parse_compound(datagram)
-        except FeedbackError:
-            return
-        for message in messages:
-            if isinstance(message, TransportFeedback):
-                results = self._reader.read(message, now=now, last_sent=self._next_sequence - 1)
-                self._estimator.feedback(results, now)
-        self._follow(now)
         if self._log is not None:
-            self._log.received(now, datagram, self._estimator.estimate)
+            self._log.received(now, datagram)
+        with suppress(FeedbackError):
+            self._connection.feedback_received(datagram)
+        if self._log is not None:
+            self._log.estimated(trio.current_time(), self._connection.estimate)
 
-    async def _grow_impatient(self) -> None:
-        while True:
-            with trio.CancelScope(deadline=self._estimator.wake_at) as self._waiting:
-                await trio.sleep_forever()
-            self._estimator.advance(trio.current_time())
-            self._follow(trio.current_time())
-
-    def _follow(self, now: float) -> None:
-        """Hand the estimate on: to the allocator, which divides it, and to the pacer."""
-        estimate = self._estimator.estimate
-        self.estimates.append((now, estimate))
-        self._allocator.update_bandwidth_estimation(estimate)
-        self._pacer.set_bitrate(estimate, now)
-        self._budget.set_bitrate(estimate, now)
-        if (rtt := self._estimator.explain().rtt) is not None:
-            self._budget.set_rtt(rtt)
-        wanted = self._wanted()
-        probe = self._estimator.next_probe(now, wanted) if self._is_active else None
-        if probe is not None:
-            self._pacer.start_probe(probe, now)
-            if self._log is not None:
-                self._log.probe_given(now, wanted)
-        self._waiting.deadline = self._estimator.wake_at
-        self._pacing.deadline = self._pacer.next_send_time
-
-    def _wanted(self) -> float:
-        handles = (camera.receiver.handle for camera in self._cameras)
-        return float(sum(handle.claim for handle in handles if handle is not None))
+    async def _note_estimates(self) -> None:
+        async with self._allocator.estimate.eventual_values() as estimates:
+            async for estimate in estimates:
+                if estimate is not None:
+                    self.estimates.append((trio.current_time(), estimate))
+        await trio.lowlevel.checkpoint()

@@ -9,10 +9,11 @@ import numpy as np
 
 from .clock import STEPS_PER_SECOND, Series
 from .link import Link
+from .real import Real
 from .trace import Trace
 
 INTERVAL = STEPS_PER_SECOND
-"""An estimate comes every second, in steps."""
+"""An estimate comes every second, in steps, unless it says otherwise."""
 
 NOISE = 0.02
 """Every estimate is off by up to this share: an exactly constant one dead-locks the reference."""
@@ -45,7 +46,13 @@ LOSSY = 0.1
 
 
 class Estimator(Protocol):
-    """Delivers an estimate at each interval."""
+    """Delivers an estimate at each interval.
+
+    Attributes:
+        interval: In steps.
+    """
+
+    interval: int
 
     def estimate(self, step: int) -> float:
         """The estimate at this step, noise excluded, bit/s."""
@@ -55,7 +62,9 @@ class Estimator(Protocol):
 class Ideal:
     """Knows the capacity of the last second, and leaves room for the queue to drain in one."""
 
-    def __init__(self, trace: Trace, link: Link) -> None:
+    interval: int = INTERVAL
+
+    def __init__(self, trace: Trace, link: Link, _wanted: float = 0.0) -> None:
         self._capacity = trace.per_second()
         self._link = link
 
@@ -71,7 +80,9 @@ class Gcc:
     What it knows of the link is a round-trip time old.
     """
 
-    def __init__(self, trace: Trace, link: Link) -> None:
+    interval: int = INTERVAL
+
+    def __init__(self, trace: Trace, link: Link, _wanted: float = 0.0) -> None:
         self._link = link
         self._served = np.cumsum(trace.capacity) / STEPS_PER_SECOND
         self._lag = round(trace.rtt * STEPS_PER_SECOND)
@@ -109,8 +120,12 @@ class Gcc:
         return max(step - int(entered), 0) / STEPS_PER_SECOND
 
 
-KINDS: dict[str, Callable[[Trace, Link], Estimator]] = {"ideal": Ideal, "gcc": Gcc}
-"""By the name that ``--estimates`` takes."""
+KINDS: dict[str, Callable[[Trace, Link, float], Estimator]] = {
+    "ideal": Ideal,
+    "gcc": Gcc,
+    "real": Real,
+}
+"""By the name that ``--estimates`` takes; the last argument is what there is to send at most, bit/s."""
 
 
 def noise_factors(seed: int, count: int, share: float) -> Series:

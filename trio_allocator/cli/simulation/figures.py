@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from .cameras import NOMINAL, NONE, UTILITY
 from .clock import STEP, STEPS_PER_SECOND, WARM_UP, WARM_UP_STEPS, Series
-from .estimates import INTERVAL
 from .oracle import SWITCH, Oracle
 from .world import World
 
@@ -151,7 +150,7 @@ def measure(world: World, oracle: Oracle, *, forced: int = 0, asked: int = 0) ->
     switch_rate = switches / cameras.count / (counted * STEP)
     qoe = utility - frozen - SWITCH * switch_rate
     estimate = _newest(world.estimates, steps)
-    limit = OVERUSE * np.maximum(_recent_largest(world.estimates, steps), cameras.audio)
+    limit = OVERUSE * np.maximum(_recent_largest(world, steps), cameras.audio)
     over = (committed > limit) & ~np.isnan(estimate)
     reactions = _reactions(decided, world.estimates, cameras.audio)
     recoveries = _recoveries(world, total / cameras.count, oracle)
@@ -228,18 +227,17 @@ def _levels(changes: list[tuple[int, int]], steps: int) -> NDArray[np.int8]:
 
 def _newest(estimates: list[tuple[int, float]], steps: int) -> Series:
     """The estimate in force at each step; not a number before the first."""
-    newest = np.full(steps, math.nan)
-    for step, estimate in estimates:
-        newest[step:] = estimate
-    return newest
+    begins = [0, *(step for step, _ in estimates), steps]
+    values = [math.nan, *(estimate for _, estimate in estimates)]
+    return np.repeat(values, np.diff(begins))
 
 
-def _recent_largest(estimates: list[tuple[int, float]], steps: int) -> Series:
+def _recent_largest(world: World, steps: int) -> Series:
     """The largest estimate that was in force within the last interval + `GRACE`."""
     largest = np.zeros(steps)
-    for step, estimate in estimates:
+    for step, estimate in world.estimates:
         # In force until the next one, and the window looks back from there.
-        part = largest[step : step + INTERVAL + GRACE]
+        part = largest[step : step + world.interval + GRACE]
         np.maximum(part, estimate, out=part)
     return largest
 

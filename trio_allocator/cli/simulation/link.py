@@ -45,12 +45,23 @@ class Link:
         self.target: float = 0
         self._bank = bank
         self._debt = 0.0
+        self._burst = 0.0
+        self._burst_left = 0.0
 
     def aim(self, target: float) -> None:
         """Pad up to this from now on, bit/s; what a former target owes is carried over."""
         if not self.target:
             self._debt = 0.0
         self.target = target
+
+    def burst(self, rate: float, size: float) -> None:
+        """Fill up to this rate from now on, until so much has been put in, media counted.
+
+        Args:
+            rate: bit/s.
+            size: Bytes.
+        """
+        self._burst, self._burst_left = rate * STEP, 8 * size
 
     def advance(self, rates: Series) -> None:
         """Let these be sent, one after the other.
@@ -73,6 +84,9 @@ class Link:
                     padding, debt = debt, 0.0
                 elif debt < surplus:
                     debt = surplus
+            if self._burst_left > 0:
+                padding = max(padding, min(self._burst, self._burst_left) - bits)
+                self._burst_left -= bits + padding
             queue += bits + padding - capacity[step]
             if queue < 0:
                 queue = 0.0

@@ -103,7 +103,7 @@ def as_json(traces: Sequence[Trace], estimates: str, outcomes: Sequence[Outcome]
     """The documented keys of ``--json``; `trio_allocator.cli.simulation.figures` defines the figures.
 
     ==============  ===============================================================================
-    ``estimates``   ``ideal`` or ``gcc``
+    ``estimates``   ``ideal``, ``gcc`` or ``real``
     ``traces``      for each: ``name``, ``duration_s``, ``rtt_s``, ``mean_bps``
     ``runs``        for each: ``trace``, ``receivers``, ``policy``, ``seed``, and every figure
     ``means``       for each ``receivers`` and ``policy``: every figure, over traces and seeds

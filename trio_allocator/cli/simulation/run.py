@@ -27,6 +27,7 @@ REFERENCE = "reference"
 ENGINE_SETTINGS: dict[str, dict[str, Any]] = {
     "ideal": {"estimates": "ideal"},
     "gcc": {"estimates": "ramping"},
+    "real": {"estimates": "ramping"},
 }
 """What the engine is told of the estimates that it gets, by their kind."""
 
@@ -60,7 +61,7 @@ def simulate(
         trace: The capacity of the link.
         receivers: How many cameras.
         policy: ``reference``, a name out of `POLICIES`, or a policy of one's own.
-        estimates: ``ideal`` or ``gcc``.
+        estimates: ``ideal``, ``gcc`` or ``real``.
         seed: Of rates, key frames and noise.
         settings: Of the engine, by name; they go before `ENGINE_SETTINGS`.
     """
@@ -85,7 +86,7 @@ def run(
         trace: The capacity of the link.
         receivers: How many cameras.
         policy: See `simulate`.
-        estimates: ``ideal`` or ``gcc``.
+        estimates: ``ideal``, ``gcc`` or ``real``.
         seed: Of rates, key frames and noise.
         settings: Of the engine, by name.
         noise: By which share an estimate may be off.

@@ -27,7 +27,7 @@ class Job:
         trace: The capacity of the link.
         receivers: How many cameras.
         policy: Its name, or what to call it.
-        estimates: ``ideal`` or ``gcc``.
+        estimates: ``ideal``, ``gcc`` or ``real``.
         seed: Of rates, key frames and noise.
         choice: The policy itself, if the name does not say it; it must be picklable.
         settings: Of the engine, by name.

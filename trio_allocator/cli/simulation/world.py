@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .cameras import NONE, Cameras
+from .cameras import NOMINAL, NONE, Cameras
 from .clock import STEPS_PER_SECOND
 from .estimates import INTERVAL, KINDS, NOISE, noise_factors
 from .link import Link
@@ -64,12 +64,13 @@ class World:
         cameras: What sends.
         link: What it is sent over.
         estimates: All that were delivered: (step, bit/s).
+        interval: They come so many steps apart.
 
     Args:
         trace: The capacity of the link.
         receivers: How many cameras.
         subject: The allocator under test.
-        estimates: ``ideal`` or ``gcc``.
+        estimates: ``ideal``, ``gcc`` or ``real``.
         seed: Of rates, key frames and noise.
         noise: By which share an estimate may be off.
     """
@@ -90,7 +91,9 @@ class World:
         self.link: Link = Link(trace, subject.bank)
         self.estimates: list[tuple[int, float]] = []
         self._subject = subject
-        self._estimator = KINDS[estimates](trace, self.link)
+        wanted = receivers * NOMINAL[-1] + self.cameras.audio
+        self._estimator = KINDS[estimates](trace, self.link, wanted)
+        self.interval: int = self._estimator.interval
         self._noise = noise_factors(seed, trace.steps // INTERVAL + 1, noise)
 
     @property
@@ -109,7 +112,7 @@ class World:
         """Let it all happen."""
         subject, cameras, end = self._subject, self.cameras, self.trace.steps
         subject.start(self)
-        next_estimate = INTERVAL
+        next_estimate = self.interval
         while True:
             self._aim()
             # Whatever is overdue gets its turn in the next step: the clock never stands still.
@@ -129,10 +132,10 @@ class World:
             if self.step == next_estimate:
                 self.catch_up()
                 estimate = self._estimator.estimate(self.step)
-                estimate *= self._noise[self.step // INTERVAL - 1]
+                estimate *= self._noise[(self.step - 1) // INTERVAL]
                 self.estimates.append((self.step, estimate))
                 subject.estimate(estimate)
-                next_estimate += INTERVAL
+                next_estimate += self.interval
         self.step = end
         self.catch_up()
 
