@@ -4,8 +4,14 @@
 """
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
+
+# A shell without job control starts what runs in the background deaf to Ctrl-C, and so would be
+# all the programs that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shared machines stall now and then: a slow example is no finding, so none has a deadline.
 settings.register_profile("dev", deadline=None, max_examples=50, stateful_step_count=30)

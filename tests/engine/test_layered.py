@@ -276,3 +276,24 @@ def test_water_stands_between_bottom_and_brim(basins, amount):
     poured = water_level(basins, amount)
     assert sum(poured) <= sum(b for b, _, _ in basins) + amount
     assert all(b <= level <= t for level, (b, t, _) in zip(poured, basins, strict=True))
+
+
+class Wary(Strict):
+    """Allows small raises besides."""
+
+    def allows(self, raising):
+        return super().allows(raising) or raising.need <= 100
+
+
+@pytest.mark.invariant("G2", "G9")
+def test_when_others_have_made_room_what_was_refused_is_judged_again():
+    cast = [
+        claim_for(1, (150, 500), 150, 500, priority=1),
+        claim_for(2, (100, 880), 880, 880),
+        claim_for(3, (100,), 0, 100),
+    ]
+    assert levels(cast, 1100, judge=Wary(900)) == [500, 100, 100]
+    assert levels(cast, 1100, judge=Wary(600)) == [150, 100, 100]
+    cast.append(claim_for(4, (100, 500), 0, 500, priority=-1))
+    assert levels(cast, 1100, judge=Wary(800), favoured=[4]) == [500, 100, 100, 100]
+    assert levels(cast, 1100, judge=Wary(600), favoured=[4]) == [150, 100, 100, 100]

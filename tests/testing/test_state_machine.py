@@ -269,7 +269,10 @@ def test_ctrl_c_ends_it(where):
     with program("interrupted", where) as process:
         assert process.stdout.readline() == "it runs\n"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate("\n")  # "in between" goes on at the end of a line
+        try:  # "in between" goes on at the end of a line
+            _, errors = process.communicate("\n", timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == -signal.SIGINT
     assert errors.count("Traceback") == 1
     assert errors.splitlines()[-1] == "KeyboardInterrupt"

@@ -100,6 +100,7 @@ class Division:
         self._capacity = capacity
         self._favoured = favoured
         self._held_back = False
+        self._released = False
         judged = judge is not None and judge is not _REFUSER
         if judged and sum(claim.allocation for claim in claims) > capacity:
             # What has to go in any case is not at stake.
@@ -112,9 +113,12 @@ class Division:
             self._worth = sum(self._value(seat.claim, seat.base) for seat in self.seats)
         if self.room > 0:
             in_order = sorted(self.seats, key=_class_and_number)
-            for _, members in groupby(in_order, key=lambda seat: seat.claim.priority):
-                self._serve(list(members))
+            classes = [list(members) for _, members in groupby(in_order, key=_priority)]
+            for members in classes:
+                self._serve(members)
             self._restore(in_order)
+            if self._released:
+                self._reconsider(classes)
 
     def shares(self) -> Shares:
         """The answer of a policy."""
@@ -155,10 +159,18 @@ class Division:
         """What is not kept is at stake no more."""
         for seat in members:
             if seat.level < seat.base:
+                self._released = True
                 self.rate -= seat.base - seat.level
                 if self._judge is not None:
                     self._worth += self._value(seat.claim, seat.level)
                     self._worth -= self._value(seat.claim, seat.base)
+
+    def _reconsider(self, classes: Iterable[list[Seat]]) -> None:
+        """What others gave after a raise was refused is at stake no more: judge it again."""
+        for members in classes:
+            if any(seat.waits and seat.claim.receiver_id in self._favoured for seat in members):
+                break
+            self._climb([seat for seat in members if seat.refused and seat.waits])
 
     # --- what is held ------------------------------------------------------------------------
 
@@ -285,6 +297,10 @@ class Division:
         self.room -= to - seat.level
         seat.level = to
         seat.refused = False
+
+
+def _priority(seat: Seat) -> int:
+    return seat.claim.priority
 
 
 def _class_and_number(seat: Seat) -> tuple[int, int]:
