@@ -61,10 +61,10 @@ def simulate(
         str,
         typer.Option(
             metavar="NAME,…",
-            help="The policies to compare; reference is the baseline, a known implementation's "
-            "rules restated.",
+            help="The policies to compare: layered, water-filling, fair; and reference, the "
+            "baseline, a known implementation's rules restated.",
         ),
-    ] = "fair,reference",
+    ] = "layered,reference",
     estimates: Annotated[
         Estimates,
         typer.Option(
@@ -159,7 +159,8 @@ def _numbers(option: str, text: str, least: int, most: int) -> list[int]:
 
 
 def _policies(text: str) -> list[str]:
-    from .simulation.run import POLICIES, REFERENCE  # noqa: PLC0415  # needs NumPy
+    from ..engine.registry import POLICIES  # noqa: PLC0415
+    from .simulation.run import REFERENCE  # noqa: PLC0415  # needs NumPy
 
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:

@@ -142,7 +142,7 @@ def test_a_picture_of_one_run(write, tmp_path):
         (["{empty}"], "empty.csv: the file is empty"),
         (["{nan}"], "line 2, column capacity_bps: nan must be from 0"),
         (["{trace}", "{trace}"], "two traces are called 'falling'"),
-        (["--policy", "best"], "--policy: 'best' is not known: choose from fair, "),
+        (["--policy", "best"], "--policy: 'best' is not known: choose from layered, "),
         (["--policy", ""], "--policy: '' is not known"),
         (["--receivers", "0"], "--receivers: '0' must be from 1 to 200"),
         (["--receivers", "1,201"], "--receivers: '201' must be from 1 to 200"),

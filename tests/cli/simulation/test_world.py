@@ -9,8 +9,9 @@ import pytest
 
 from tests.cli.simulation.worlds import Script, steady, steps
 from trio_allocator.cli.simulation.engine_subject import EngineSubject
-from trio_allocator.cli.simulation.run import POLICIES, REFERENCE, make_engine, run, simulate
+from trio_allocator.cli.simulation.run import REFERENCE, make_engine, run, simulate
 from trio_allocator.cli.simulation.world import World
+from trio_allocator.engine.registry import POLICIES
 
 HIGH = 2
 

@@ -7,8 +7,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from ...engine.engine import Engine
-from ...engine.layered import LayeredPolicy
-from ...engine.policies import Policy
+from ...engine.registry import DEFAULT_POLICY, chosen_policy
 from ...engine.settings import Settings
 from .engine_subject import EngineSubject
 from .estimates import NOISE
@@ -17,9 +16,6 @@ from .oracle import Oracle, consult_oracle
 from .reference import ReferenceSubject
 from .trace import Trace
 from .world import Subject, World
-
-POLICIES: dict[str, Policy | None] = {"fair": None, "layered": LayeredPolicy()}
-"""The policies of this package by name; None is the engine's built-in sharing."""
 
 REFERENCE = "reference"
 """The name of the baseline."""
@@ -39,17 +35,16 @@ def make_engine(policy: PolicyChoice, settings: Mapping[str, Any] | None = None)
     """An engine that begins at time 0.
 
     Args:
-        policy: A name out of `POLICIES`, or a policy of one's own.
+        policy: A policy of this package by its name, or one of one's own.
         settings: Of the engine, by name; see `Settings`.
     """
-    chosen: Any = POLICIES[policy] if isinstance(policy, str) else policy
-    return Engine(Settings(**dict(settings or {})), now=0.0, policy=chosen)
+    return Engine(Settings(**dict(settings or {})), now=0.0, policy=chosen_policy(policy))
 
 
 def simulate(
     trace: Trace,
     receivers: int,
-    policy: PolicyChoice = "fair",
+    policy: PolicyChoice = DEFAULT_POLICY,
     estimates: str = "ideal",
     seed: int = 1,
     *,
@@ -60,7 +55,7 @@ def simulate(
     Args:
         trace: The capacity of the link.
         receivers: How many cameras.
-        policy: ``reference``, a name out of `POLICIES`, or a policy of one's own.
+        policy: ``reference``, a policy of this package by its name, or one of one's own.
         estimates: ``ideal``, ``gcc`` or ``real``.
         seed: Of rates, key frames and noise.
         settings: Of the engine, by name; they go before `ENGINE_SETTINGS`.
@@ -73,7 +68,7 @@ def simulate(
 def run(
     trace: Trace,
     receivers: int,
-    policy: PolicyChoice = "fair",
+    policy: PolicyChoice = DEFAULT_POLICY,
     estimates: str = "ideal",
     seed: int = 1,
     *,
