@@ -31,9 +31,10 @@ from typing import Any
 
 from trio_allocator import Track
 from trio_allocator.cli.knapsack import best_choice
-from trio_allocator.cli.simulation.run import POLICIES, make_engine
+from trio_allocator.cli.simulation.run import make_engine
 from trio_allocator.engine.padding import PaddingAccount
 from trio_allocator.engine.policies import Claim
+from trio_allocator.engine.registry import POLICIES
 from trio_allocator.options import ReceiverOptions
 
 from .measure import Row, micro, seconds
