@@ -27,6 +27,19 @@ from .seats import Seat, water_level
 from .worth import Worth, log_worth
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Those who take no part: they keep what they have.
+
+    Attributes:
+        rate: What they have together, bit/s.
+        worth: What that is worth.
+    """
+
+    rate: int = 0
+    worth: float = 0.0
+
+
 @dataclass(slots=True)
 class Raising:
     """A raise that is judged.
@@ -67,6 +80,8 @@ class _Refuser:
 
 _REFUSER = _Refuser()
 
+NOBODY = Beside()
+
 
 class Division:
     """One capacity, divided once.
@@ -78,6 +93,7 @@ class Division:
         judge: Has a say in raises; None lets all pass.
         favoured: For whom what becomes free is held: of their classes nobody else is raised above
             a minimum, and of lower classes nobody at all.
+        beside: Who has something besides, outside of the capacity.
 
     Attributes:
         seats: Everybody, in the order of the claims.
@@ -92,12 +108,14 @@ class Division:
         capacity: int,
         judge: Judge | None = None,
         favoured: Collection[int] = (),
+        *,
+        beside: Beside = NOBODY,
     ) -> None:
         self.seats: list[Seat] = [Seat(claim) for claim in claims]
         self.room: int = capacity - sum(claim.lowest for claim in claims)
         self._of = worth or log_worth(_best_step(claims))
         self._judge = judge
-        self._capacity = capacity
+        self._capacity = capacity + beside.rate
         self._favoured = favoured
         self._held_back = False
         self._released = False
@@ -107,10 +125,10 @@ class Division:
             kept = Division(self._of, claims, capacity, _REFUSER)
             for seat, other in zip(self.seats, kept.seats, strict=True):
                 seat.base = other.level
-        self.rate: int = sum(seat.base for seat in self.seats)
-        self._worth = 0.0
+        self.rate: int = beside.rate + sum(seat.base for seat in self.seats)
+        self._worth = beside.worth
         if judge is not None:
-            self._worth = sum(self._value(seat.claim, seat.base) for seat in self.seats)
+            self._worth += sum(self._value(seat.claim, seat.base) for seat in self.seats)
         if self.room > 0:
             in_order = sorted(self.seats, key=_class_and_number)
             classes = [list(members) for _, members in groupby(in_order, key=_priority)]
@@ -272,23 +290,11 @@ class Division:
             return True
         return self._judge.allows(self.raising(seat, to))
 
-    def update(self, rate: int, capacity: int) -> None:
-        """What everybody has by now, and the capacity by now, bit/s: for `raising`."""
-        self.rate, self._capacity = rate, capacity
-
     def raising(self, seat: Seat, to: int) -> Raising:
         """What there is to judge of a raise."""
-        claim = seat.claim
-        return Raising(
-            claim.receiver_id,
-            seat.level <= claim.allocation,
-            # Lower classes make room where it is needed.
-            min(self.rate + to - seat.level, self._capacity),
-            to - seat.level,
-            self._worth,
-            self._value(claim, to) - self._value(claim, seat.level),
-            self._value(claim, claim.wanted),
-        )
+        # Lower classes make room where it is needed.
+        rate = min(self.rate + to - seat.level, self._capacity)
+        return raising_of(seat, to, rate, self._worth, self._of)
 
     def _raise(self, seat: Seat, to: int) -> None:
         if self._judge is not None:
@@ -297,6 +303,28 @@ class Division:
         self.room -= to - seat.level
         seat.level = to
         seat.refused = False
+
+
+def raising_of(seat: Seat, to: int, rate: int, worth: float, of: Worth) -> Raising:
+    """What there is to judge of a raise.
+
+    Args:
+        seat: Whose.
+        to: bit/s.
+        rate: What everybody together would have then, bit/s.
+        worth: What all that is at stake is worth before.
+        of: What an allocation is worth.
+    """
+    claim = seat.claim
+    return Raising(
+        claim.receiver_id,
+        seat.level <= claim.allocation,
+        rate,
+        to - seat.level,
+        worth,
+        claim.weight * of(to) - claim.weight * of(seat.level),
+        claim.weight * of(claim.wanted),
+    )
 
 
 def _priority(seat: Seat) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from .calm import Calm
-from .division import Division, Raising
+from .division import Beside, Division, Raising, raising_of
 from .layered import LayeredPolicy
 from .ledger import Ledger
 from .line import Line
@@ -16,18 +16,24 @@ from .receiver import Receiver
 from .seats import Seat
 from .settings import NEVER, Settings
 from .shelves import Shelves
+from .stakes import Stakes
 from .turns import Turns
 
 WATCHED = 8
 """Of the raises that were kept back, so many of each line are looked at again at each event;
 besides, all that changed."""
 
+FEW = 32
+"""What is free may be divided among so many of each line, the first who fit, while the others keep
+what they have: who leaves a crowd should not cost in proportion to it (C1)."""
+
 
 class LayeredShares(PolicyShares):
     """Keeps the projections of a ledger at the layered shares.
 
-    To divide costs in proportion to the receivers. Indices tell whether anybody could have more,
-    or has to have less, so that an event that changes nothing costs next to nothing (C2).
+    To divide costs in proportion to those who take part. Indices tell whether anybody could have
+    more, or has to have less, so that an event that changes nothing costs next to nothing (C2), and
+    what a few can use up is divided among a few.
 
     Args:
         ledger: The books; only projections are written, and turns of those who back off.
@@ -40,25 +46,27 @@ class LayeredShares(PolicyShares):
         self, ledger: Ledger, policy: LayeredPolicy, calm: Calm, settings: Settings
     ) -> None:
         super().__init__(ledger, policy)
-        self._worth = policy.worth
         self._calm = calm
+        self._stakes = Stakes(ledger, policy.worth)
         self._places = Shelves()
         self._turns = Turns(ledger, settings, self._places)
         self._claims_known: dict[int, Claim] = {}
         self._known_for = False
-        self._division: Division | None = None
         self._refused: dict[int, Seat] = {}
+        self._passed: set[int] = set()
         self._changed: dict[int, None] = {}  # in order, which a set of numbers does not keep
 
     def index(self, receiver: Receiver) -> None:
         """A receiver is new, or anything of it changed."""
         self._places.note(receiver)
+        self._stakes.note(receiver)
         self._claims_known.pop(receiver.id, None)
         self._changed[receiver.id] = None
 
     def drop(self, receiver: Receiver) -> None:
         """A receiver is gone."""
         self._places.drop(receiver)
+        self._stakes.drop(receiver)
         self._claims_known.pop(receiver.id, None)
         self._refused.pop(receiver.id, None)
         self._changed.pop(receiver.id, None)
@@ -69,17 +77,81 @@ class LayeredShares(PolicyShares):
         self, capacity: int, *, negotiate: bool, force: bool, now: float
     ) -> Iterable[Receiver]:
         """See `Sharing.settle`."""
-        if not self._may_change(capacity, negotiate=negotiate, force=force):
-            return []
-        self._dirty = True
-        touched = super().settle(capacity, negotiate=negotiate, force=force, now=now)
+        try:
+            return self._settle(capacity, negotiate=negotiate, force=force, now=now)
+        except PolicyError:
+            raise
+        except Exception as error:
+            raise PolicyError(f"the policy {self._policy!r} failed: {error!r}") from error
+
+    def _settle(
+        self, capacity: int, *, negotiate: bool, force: bool, now: float
+    ) -> Iterable[Receiver]:
+        touched: dict[int, Receiver] = {}
+        while self._may_change(capacity, negotiate=negotiate, force=force):
+            few = self._few(capacity, negotiate=negotiate)
+            raised = self._serve(few, capacity, now) if few else []
+            touched.update((receiver.id, receiver) for receiver in raised)
+            if not raised:
+                self._dirty = True
+                answer = super().settle(capacity, negotiate=negotiate, force=force, now=now)
+                touched.update((receiver.id, receiver) for receiver in answer)
+                self._done(answer, capacity, now)
+                break
+        return touched.values()
+
+    def _done(self, touched: Iterable[Receiver], capacity: int, now: float) -> None:
         for receiver in touched:
             self.index(receiver)
-        overtaken = self._overtaken()
-        if overtaken:
+        if self._passed:
             self._places.flush()
-            self._turns.overtaken(overtaken, capacity, now)
-        return touched
+            self._turns.overtaken(self._passed, capacity, now)
+
+    # --- among a few -------------------------------------------------------------------------
+
+    def _few(self, capacity: int, *, negotiate: bool) -> list[int]:
+        """Who could use up what is free, if nobody has to give anything; empty if that are many."""
+        slack = capacity - self._ledger.projected
+        shelves = self._places.classes.values()
+        if slack <= 0 or self.favoured() or any(shelf.restorable for shelf in shelves):
+            return []
+        few: list[int] = []
+        for line, room in self._within_reach(slack, negotiate=negotiate):
+            lacking = line.smallest_need_above(slack)
+            if (lacking is not None and lacking <= room) or line.holds_more_than(FEW, slack):
+                return []
+            few.extend(islice(line.fitting(slack), FEW))
+        receivers = (self._ledger[receiver_id] for receiver_id in few)
+        return [r.id for r in receivers if r.projected == r.allocation]
+
+    def _serve(self, few: Sequence[int], capacity: int, now: float) -> list[Receiver]:
+        """Divide what is free among a few; return who is raised."""
+        ledger, of = self._ledger, self._stakes.of
+        receivers = [ledger[receiver_id] for receiver_id in few]
+        claims = [claim_of(receiver, negotiate=False, pinned=True) for receiver in receivers]
+        rate = ledger.projected - sum(claim.allocation for claim in claims)
+        worths = (claim.weight * of(claim.allocation) for claim in claims)
+        beside = Beside(rate, self._stakes.total - sum(worths))
+        division = Division(of, claims, capacity - rate, self._calm, beside=beside)
+        firsts = [shelf.seniors.first() for shelf in self._places.classes.values()]
+        raised = []
+        for receiver, seat in zip(receivers, division.seats, strict=True):
+            self._refused.pop(receiver.id, None)
+            if seat.refused:
+                self._refused[receiver.id] = seat
+            if self._apply(receiver, seat.level):
+                raised.append(receiver)
+        served = {receiver.options.priority for receiver in raised}
+        waiting = (ledger[member] for _, member in filter(None, firsts))
+        self._passed = {
+            first.id
+            for first in waiting
+            if first.options.priority in served
+            and first.projected == first.allocation
+            and first.id not in self._refused
+        }
+        self._done(raised, capacity, now)
+        return raised
 
     def _claims(self, negotiate: bool, *, pinned: bool) -> list[Claim]:
         known = self._claims_known
@@ -98,11 +170,7 @@ class LayeredShares(PolicyShares):
 
     def _ask(self, claims: Sequence[Claim], capacity: int) -> Shares:
         favoured = self._turns.favoured()
-        try:
-            division = Division(self._worth, claims, capacity, self._calm, favoured)
-        except Exception as error:
-            raise PolicyError(f"the policy {self._policy!r} failed: {error!r}") from error
-        self._division = division
+        division = Division(self._stakes.of, claims, capacity, self._calm, favoured)
         self._refused = {seat.claim.receiver_id: seat for seat in division.seats if seat.refused}
         return Shares({seat.claim.receiver_id: seat.level for seat in division.seats})
 
@@ -117,8 +185,6 @@ class LayeredShares(PolicyShares):
             self._refused.pop(receiver_id, None)
         slack = capacity - self._ledger.projected
         classes = self._places.classes.values()
-        if self._division is not None and self._ledger.projected < self._division.rate:
-            self._division = None  # something was given up: less is at stake than it knows
         if (
             negotiate
             and slack < 0
@@ -146,14 +212,10 @@ class LayeredShares(PolicyShares):
 
     def _anybody_may(self, line: Line, room: int, capacity: int, changed: Iterable[int]) -> bool:
         """Whether the raise of one of those in a line who fit would be allowed."""
-        division = self._division
-        if division is None:
-            return line.first_fitting(room) is not None
-        division.update(self._ledger.projected, capacity)
         anew = (member for member in changed if line.holds_fitting(member, room))
         for receiver_id in chain(anew, islice(line.fitting(room), WATCHED)):
             seat = self._refused.get(receiver_id) or self._seat_of(receiver_id)
-            if seat.takes_any_part or self._calm.allows(_next_step(division, seat)):
+            if seat.takes_any_part or self._calm.allows(self._next_step(seat, capacity)):
                 return True
             self._refused[receiver_id] = seat
         return False
@@ -163,6 +225,11 @@ class LayeredShares(PolicyShares):
         seat = Seat(claim_of(receiver, negotiate=True, pinned=True))
         seat.level = receiver.projected
         return seat
+
+    def _next_step(self, seat: Seat, capacity: int) -> Raising:
+        rate = min(self._ledger.projected + seat.need, capacity)
+        stakes = self._stakes
+        return raising_of(seat, seat.level + seat.need, rate, stakes.total, stakes.of)
 
     def next_need(self, room: int, most: float = NEVER) -> int | None:
         """See `Sharing.next_need`."""
@@ -177,47 +244,23 @@ class LayeredShares(PolicyShares):
             free: What may be granted, bit/s.
         """
         committed = self._ledger.projected
-        if self._division is not None:
-            self._division.update(committed, committed + free)
         kept = {}
         for line, room in self._within_reach(free, negotiate=True):
             for receiver_id in line.fitting(room):
-                seat = self._refused.get(receiver_id) or self._behind(receiver_id)
+                seat = self._refused.get(receiver_id) or self._behind(receiver_id, committed + free)
                 if seat is not None:
                     until = self._calm.clear_at(committed + min(seat.need, free))
                     if until > now:
                         kept[receiver_id] = until
         return kept
 
-    def _behind(self, receiver_id: int) -> Seat | None:
+    def _behind(self, receiver_id: int, capacity: int) -> Seat | None:
         """One behind those that were looked at, if it would be refused as well."""
         seat = self._seat_of(receiver_id)
-        if self._division is None or seat.takes_any_part:
-            return None
-        return None if self._calm.finds_worth(_next_step(self._division, seat)) else seat
+        may = seat.takes_any_part or self._calm.finds_worth(self._next_step(seat, capacity))
+        return None if may else seat
 
     # --- turns -------------------------------------------------------------------------------
-
-    def _overtaken(self) -> set[int]:
-        """Of each class in which somebody was served, who waits longest, if it was passed."""
-        assert self._division is not None
-        firsts: dict[int, Seat] = {}
-        served: set[int] = set()
-        for seat in self._division.seats:
-            claim = seat.claim
-            if seat.level > claim.allocation:
-                served.add(claim.priority)
-            if claim.wanted > claim.allocation and seat.level >= claim.minimum:
-                first = firsts.get(claim.priority)
-                if first is None or seat.turn < first.turn:
-                    firsts[claim.priority] = seat
-        return {
-            firsts[priority].claim.receiver_id
-            for priority in served & firsts.keys()
-            if firsts[priority].waits
-            and not firsts[priority].refused
-            and firsts[priority].level == firsts[priority].claim.allocation
-        }
 
     def favoured(self) -> dict[int, float]:
         """For whom what becomes free is held, and until when."""
@@ -237,5 +280,22 @@ class LayeredShares(PolicyShares):
             self.index(receiver)
 
 
-def _next_step(division: Division, seat: Seat) -> Raising:
-    return division.raising(seat, seat.level + seat.need)
+def _passed(seats: Iterable[Seat]) -> set[int]:
+    """Of each class in which somebody was served, who waits longest, if it was passed."""
+    firsts: dict[int, Seat] = {}
+    served: set[int] = set()
+    for seat in seats:
+        claim = seat.claim
+        if seat.level > claim.allocation:
+            served.add(claim.priority)
+        if claim.wanted > claim.allocation and seat.level >= claim.minimum:
+            first = firsts.get(claim.priority)
+            if first is None or seat.turn < first.turn:
+                firsts[claim.priority] = seat
+    return {
+        firsts[priority].claim.receiver_id
+        for priority in served & firsts.keys()
+        if firsts[priority].waits
+        and not firsts[priority].refused
+        and firsts[priority].level == firsts[priority].claim.allocation
+    }

@@ -100,6 +100,10 @@ class Line:
             if smallest is not None and smallest[0][0] <= room:
                 yield from (int(member) for _, member, need in group.turns if need <= room)
 
+    def holds_more_than(self, many: int, room: int) -> bool:
+        """Whether `room` bit/s would do for more than so many of the smallest need."""
+        return bool(self._needs) and room > many * self._needs.peekitem(0)[0]
+
     def smallest_need_above(self, room: int) -> int | None:
         """The smallest need that does not fit into `room` bit/s; None if all fit."""
         return next(iter(self._needs.irange(minimum=room, inclusive=(False, True))), None)
