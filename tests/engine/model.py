@@ -313,7 +313,8 @@ def check_probe(engine: Any, witness: Witness, settings: Any, now: float) -> Non
         assert not (allowed and needed), f"P1: {needed} wait, and nothing is probed"
     stuck = engine.estimates.ever and waiting and not any(r.allocation for r in waiting)
     if engine.limits.max_bitrate is not None:
-        stuck = stuck and any(lacking(engine, r, 0) <= most for r in waiting if waits(r))
+        # A single bit/s is not worth it, here either.
+        stuck = stuck and any(1 < lacking(engine, r, 0) <= most for r in waiting if waits(r))
     if caught_up and stuck and padding._ring:
         assert status != "IDLE", "P5: everything waits, and nothing will ever change that"
     unread = max(2 * target / 8 * padding.tick, settings.padding_packet)

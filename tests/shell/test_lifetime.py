@@ -213,6 +213,18 @@ async def test_destroy_while_a_receiver_reads_tells_the_reader(autojump_clock):
 
 
 @pytest.mark.invariant("L1")
+async def test_destroy_while_the_watcher_waits_for_answers(autojump_clock):
+    async with trio.open_nursery() as nursery:
+        allocator = ProbingAllocator.create(nursery, initial_estimate=1_000_000)
+        receiver = allocator.register_track_receiver(CAMERA, HIGH)
+        request = receiver.receive_nowait()
+        await trio.sleep(0.05)  # until its deadline
+        await trio.lowlevel.checkpoint()  # the watcher gives those who are late a last chance
+        await allocator.destroy()
+        with pytest.raises(trio.ClosedResourceError):
+            receiver.accept_decrease(request)
+
+
 async def test_destroy_before_its_tasks_have_run(autojump_clock):
     async with trio.open_nursery() as nursery:
         await ProbingAllocator.create(nursery).destroy()

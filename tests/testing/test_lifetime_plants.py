@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from trio_allocator import open_allocator, open_passthrough_allocator, probing, quantities
+from trio_allocator import open_allocator, open_passthrough_allocator, opening, quantities
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiator import Negotiator
@@ -229,7 +229,7 @@ def blocks(manager):
     """Open allocators in another kind of block."""
 
     def plant(patch):
-        patch.setattr(probing, "living", manager)
+        patch.setattr(opening, "living", manager)
 
     plant.__name__ = manager.__name__
     return plant
