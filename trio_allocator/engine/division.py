@@ -35,6 +35,7 @@ class Raising:
         receiver_id: Whose.
         first: It starts from what is held; a step in the same breath costs no second switch.
         rate: What everybody together would have then, bit/s.
+        displaces: Others have to make room for it.
         need: How much of that is new, bit/s.
         worth: What all that is at stake is worth before.
         gain: By how much more it would be worth.
@@ -44,6 +45,7 @@ class Raising:
     receiver_id: int
     first: bool
     rate: int
+    displaces: bool
     need: int
     worth: float
     gain: float
@@ -278,12 +280,12 @@ class Division:
 
     def raising(self, seat: Seat, to: int) -> Raising:
         """What there is to judge of a raise."""
-        claim = seat.claim
+        claim, rate = seat.claim, self.rate + to - seat.level
         return Raising(
             claim.receiver_id,
             seat.level <= claim.allocation,
-            # Lower classes make room where it is needed.
-            min(self.rate + to - seat.level, self._capacity),
+            min(rate, self._capacity),
+            rate > self._capacity,
             to - seat.level,
             self._worth,
             self._value(claim, to) - self._value(claim, seat.level),
