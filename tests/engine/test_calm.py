@@ -24,8 +24,8 @@ def calm(unrest):
     return calm
 
 
-def raising(rate, *, need=500, worth=2.0, gain=1.0, best=2.0, first=True):
-    return Raising(1, first, rate, need, worth, gain, best)
+def raising(rate, *, need=500, worth=2.0, gain=1.0, best=2.0, first=True, displaces=False):
+    return Raising(1, first, rate, displaces, need, worth, gain, best)
 
 
 def test_what_every_estimate_would_have_carried_needs_no_judgement(calm, unrest):
@@ -73,6 +73,16 @@ def test_the_more_is_at_stake_the_more_a_full_link_is_avoided(calm):
     assert calm.allows(full)
     assert not calm.allows(raising(2_000, gain=0.5, worth=20.0))
     assert calm.allows(raising(1_100, need=50, gain=0.5, worth=20.0))
+
+
+def test_one_that_others_make_room_for_has_its_price_alone(calm, unrest):
+    full = raising(2_000, gain=0.5, worth=20.0, displaces=True)
+    assert calm.allows(full), "it adds no risk"
+    calm.begin(5.0, 2_000, 2_000)
+    assert calm.allows(full)
+    unrest[1] = 5.0
+    assert not calm.allows(full), "however much was allocated"
+    assert calm.allows(raising(1_000, displaces=True)), "but every estimate would have carried it"
 
 
 def test_falls_make_it_careful_and_are_forgotten(calm):

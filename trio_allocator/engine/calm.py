@@ -128,25 +128,35 @@ class Calm:
 
     @property
     def floor(self) -> int:
-        """What every estimate of late would have carried, bit/s: so much needs no judgement."""
+        """So much needs no judgement, bit/s: estimates carried it, or it was allocated already."""
+        return max(self._carried, self._budget)
+
+    @property
+    def _carried(self) -> int:
+        """What every estimate of late would have carried, bit/s."""
         _, low = next(iter(self._lows), (0.0, self._estimate or 0))
-        return max(min(low, self._estimate or low) - self._reserve, self._budget)
+        return min(low, self._estimate or low) - self._reserve
 
     def allows(self, raising: Raising) -> bool:
         """Whether a raise is worth its risk; that is a judgement which may be counted."""
         return self.finds_worth(raising)
 
     def finds_worth(self, raising: Raising) -> bool:
-        """Whether a raise is worth its risk."""
+        """Whether a raise is worth its risk.
+
+        One that others make room for adds no risk, and has its price alone: whether they are asked
+        must not depend on how much was free.
+        """
         estimate = self._estimate
-        if estimate is None or raising.rate <= self.floor:
+        if estimate is None or raising.rate <= (self._carried if raising.displaces else self.floor):
             return True
         price = 0.0
         if raising.first:
             unrest = self._restlessness(raising.receiver_id, self._now)
             price = self._temper.price * (1 + self._temper.growth * unrest) * raising.best
         after = (raising.worth + raising.gain) * (1 - self._risk(raising.rate, estimate))
-        before = raising.worth * (1 - self._risk(raising.rate - raising.need, estimate))
+        more = 0 if raising.displaces else raising.need
+        before = raising.worth * (1 - self._risk(raising.rate - more, estimate))
         return after - before > price
 
     def _risk(self, rate: int, estimate: int) -> float:

@@ -48,6 +48,7 @@ class Raising:
         receiver_id: Whose.
         first: It starts from what is held; a step in the same breath costs no second switch.
         rate: What everybody together would have then, bit/s.
+        displaces: Others have to make room for it.
         need: How much of that is new, bit/s.
         worth: What all that is at stake is worth before.
         gain: By how much more it would be worth.
@@ -57,6 +58,7 @@ class Raising:
     receiver_id: int
     first: bool
     rate: int
+    displaces: bool
     need: int
     worth: float
     gain: float
@@ -292,9 +294,8 @@ class Division:
 
     def raising(self, seat: Seat, to: int) -> Raising:
         """What there is to judge of a raise."""
-        # Lower classes make room where it is needed.
-        rate = min(self.rate + to - seat.level, self._capacity)
-        return raising_of(seat, to, rate, self._worth, self._of)
+        rate = self.rate + to - seat.level
+        return raising_of(seat, to, rate, self._capacity, self._worth, self._of)
 
     def _raise(self, seat: Seat, to: int) -> None:
         if self._judge is not None:
@@ -305,25 +306,27 @@ class Division:
         seat.refused = False
 
 
-def raising_of(seat: Seat, to: int, rate: int, worth: float, of: Worth) -> Raising:
+def raising_of(seat: Seat, to: int, rate: int, capacity: int, worth: float, of: Worth) -> Raising:
     """What there is to judge of a raise.
 
     Args:
         seat: Whose.
         to: bit/s.
-        rate: What everybody together would have then, bit/s.
+        rate: What everybody together would have then, if nobody made room, bit/s.
+        capacity: bit/s.
         worth: What all that is at stake is worth before.
         of: What an allocation is worth.
     """
     claim = seat.claim
     return Raising(
-        claim.receiver_id,
-        seat.level <= claim.allocation,
-        rate,
-        to - seat.level,
-        worth,
-        claim.weight * of(to) - claim.weight * of(seat.level),
-        claim.weight * of(claim.wanted),
+        receiver_id=claim.receiver_id,
+        first=seat.level <= claim.allocation,
+        rate=min(rate, capacity),
+        displaces=rate > capacity,
+        need=to - seat.level,
+        worth=worth,
+        gain=claim.weight * of(to) - claim.weight * of(seat.level),
+        best=claim.weight * of(claim.wanted),
     )
 
 

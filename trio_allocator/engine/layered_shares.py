@@ -227,9 +227,8 @@ class LayeredShares(PolicyShares):
         return seat
 
     def _next_step(self, seat: Seat, capacity: int) -> Raising:
-        rate = min(self._ledger.projected + seat.need, capacity)
-        stakes = self._stakes
-        return raising_of(seat, seat.level + seat.need, rate, stakes.total, stakes.of)
+        rate, stakes = self._ledger.projected + seat.need, self._stakes
+        return raising_of(seat, seat.level + seat.need, rate, capacity, stakes.total, stakes.of)
 
     def next_need(self, room: int, most: float = NEVER) -> int | None:
         """See `Sharing.next_need`."""
