@@ -347,3 +347,25 @@ def test_who_may_not_have_its_minimum_has_no_part_of_it(desk):
     desk.refused = lambda _: False
     assert desk.settle(1_000) == [1]
     assert desk.levels == [500]
+
+
+@pytest.mark.invariant("C1", "G2")
+def test_who_leaves_a_crowd_lets_few_take_part(desk, monkeypatch):
+    crowd = [desk.joined(110, 100, 300, wants=330) for _ in range(100)]
+    desk.settle(100 * 110 + 439)
+    assert desk.levels == [330] + [110] * 99
+    desk.ledger.allocate(crowd[0], 330)
+    desk.sharing.index(crowd[0])
+    monkeypatch.setattr(desk.sharing, "_ask", None)
+    desk.ledger.remove(crowd[50])
+    desk.sharing.drop(crowd[50])
+    assert desk.settle(100 * 110 + 439) == [2], "329 are free, and the longest waiting is first"
+    assert desk.settle(100 * 110 + 439) == []
+
+
+@pytest.mark.invariant("G6", "N1")
+def test_where_anybody_has_to_make_room_all_take_part(desk):
+    desk.joined(330, 100, 300)
+    desk.joined(110, 100, 300, wants=330, priority=1)
+    assert desk.settle(500) == [1, 2]
+    assert desk.levels == [110, 330]

@@ -295,7 +295,9 @@ class Division:
     def raising(self, seat: Seat, to: int) -> Raising:
         """What there is to judge of a raise."""
         rate = self.rate + to - seat.level
-        return raising_of(seat, to, rate, self._capacity, self._worth, self._of)
+        return raising_of(
+            seat, to, rate=rate, capacity=self._capacity, worth=self._worth, of=self._of
+        )
 
     def _raise(self, seat: Seat, to: int) -> None:
         if self._judge is not None:
@@ -306,7 +308,9 @@ class Division:
         seat.refused = False
 
 
-def raising_of(seat: Seat, to: int, rate: int, capacity: int, worth: float, of: Worth) -> Raising:
+def raising_of(
+    seat: Seat, to: int, *, rate: int, capacity: int, worth: float, of: Worth
+) -> Raising:
     """What there is to judge of a raise.
 
     Args:

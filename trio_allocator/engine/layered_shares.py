@@ -79,8 +79,6 @@ class LayeredShares(PolicyShares):
         """See `Sharing.settle`."""
         try:
             return self._settle(capacity, negotiate=negotiate, force=force, now=now)
-        except PolicyError:
-            raise
         except Exception as error:
             raise PolicyError(f"the policy {self._policy!r} failed: {error!r}") from error
 
@@ -171,6 +169,7 @@ class LayeredShares(PolicyShares):
     def _ask(self, claims: Sequence[Claim], capacity: int) -> Shares:
         favoured = self._turns.favoured()
         division = Division(self._stakes.of, claims, capacity, self._calm, favoured)
+        self._passed = _passed(division.seats)
         self._refused = {seat.claim.receiver_id: seat for seat in division.seats if seat.refused}
         return Shares({seat.claim.receiver_id: seat.level for seat in division.seats})
 
@@ -228,7 +227,8 @@ class LayeredShares(PolicyShares):
 
     def _next_step(self, seat: Seat, capacity: int) -> Raising:
         rate, stakes = self._ledger.projected + seat.need, self._stakes
-        return raising_of(seat, seat.level + seat.need, rate, capacity, stakes.total, stakes.of)
+        to, worth, of = seat.level + seat.need, stakes.total, stakes.of
+        return raising_of(seat, to, rate=rate, capacity=capacity, worth=worth, of=of)
 
     def next_need(self, room: int, most: float = NEVER) -> int | None:
         """See `Sharing.next_need`."""

@@ -18,14 +18,14 @@ class Stakes:
         worth: Of an allocation; None for `log_worth` of the best step.
     """
 
-    __slots__ = ("_best", "_given", "_ledger", "_noted", "_of", "_owner", "_total", "_values")
+    __slots__ = ("_best", "_given", "_ledger", "_noted", "_of", "_owners", "_total", "_values")
 
     def __init__(self, ledger: Ledger, worth: Worth | None) -> None:
         self._ledger = ledger
         self._given = worth
         self._of: Worth = worth or log_worth(1)
         self._best = 0
-        self._owner: int | None = None  # one of those whose best step that is
+        self._owners: set[int] = set()  # whose best step that is
         self._noted: dict[int, Receiver] = {}
         self._values: dict[int, float] = {}
         self._total = 0.0
@@ -38,8 +38,7 @@ class Stakes:
         """A receiver is gone."""
         self._noted.pop(receiver.id, None)
         self._total -= self._values.pop(receiver.id, 0.0)
-        if receiver.id == self._owner:
-            self._owner = None
+        self._owners.discard(receiver.id)
 
     @property
     def of(self) -> Worth:
@@ -54,7 +53,7 @@ class Stakes:
         return self._total
 
     def _flush(self) -> None:
-        if not self._noted and (self._given is not None or self._owner is not None):
+        if not self._noted and (self._given is not None or self._owners):
             return
         if self._given is None and self._is_rescaled():
             self._noted = {receiver.id: receiver for receiver in self._ledger}
@@ -68,20 +67,28 @@ class Stakes:
 
     def _is_rescaled(self) -> bool:
         """Whether there is another best step."""
-        owner = self._noted.get(self._owner) if self._owner is not None else None
-        higher = any(_top(receiver) > self._best for receiver in self._noted.values())
-        if self._owner is not None and not higher and (owner is None or _top(owner) == self._best):
+        best = self._best
+        for receiver in self._noted.values():
+            top = _top(receiver)
+            if top == best:
+                self._owners.add(receiver.id)
+            else:
+                self._owners.discard(receiver.id)
+            if top > best:
+                self._owners.clear()  # look for the best, and whose it is
+                break
+        if self._owners:
             return False
-        before = self._best
-        first = max(self._ledger, key=_top, default=None)
-        if first is not None and first.steps:
-            self._best, self._owner = _top(first), first.id
+        top = max(map(_top, self._ledger), default=0)
+        if top:
+            self._best = top
+            self._owners = {receiver.id for receiver in self._ledger if _top(receiver) == top}
         else:  # no ladders: what is wanted changes all the time, so look each time
             wants = (max(receiver.want, receiver.allocation) for receiver in self._ledger)
-            self._best, self._owner = max(wants, default=1) or 1, None
-        if self._best != before:
+            self._best = max(wants, default=1) or 1
+        if self._best != best:
             self._of = log_worth(self._best)
-        return self._best != before
+        return self._best != best
 
 
 def _top(receiver: Receiver) -> int:
