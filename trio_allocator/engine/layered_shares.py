@@ -23,7 +23,7 @@ WATCHED = 8
 """Of the raises that were kept back, so many of each line are looked at again at each event;
 besides, all that changed."""
 
-FEW = 32
+FEW = 16
 """What is free may be divided among so many of each line, the first who fit, while the others keep
 what they have: who leaves a crowd should not cost in proportion to it (C1)."""
 
