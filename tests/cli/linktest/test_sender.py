@@ -115,6 +115,7 @@ async def test_feedback_reaches_estimator_allocator_and_log(peer):
     class Log:
         def __init__(self):
             self.sent, self.probes, self.rtcp, self.told = [], [], [], []
+            self.allocator = None
 
         def packet_sent(self, time, sequence, size, cluster):
             self.sent.append(sequence)
