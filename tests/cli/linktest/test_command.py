@@ -53,6 +53,10 @@ def test_a_run_of_ours_from_end_to_end(tmp_path):
         (("--schedule", "stairs"), "--schedule 'stairs' is not known: there are steps, ramp"),
         (("--scale", "0"), "--scale must be at least 0.01, not 0"),
         (("--scale", "nan"), "--scale must be at least 0.01, not nan"),
+        (
+            ("--policy", "hers"),
+            "--policy 'hers' is not known: there are layered, water-filling, fair",
+        ),
         (("--track", "camera"), "track 'camera' must be a name and rates"),
         (("--record", "x.jsonl"), "--record writes one run of ours: give one --schedule"),
         (("--schedule", "ramp", "--record", "/no/x.jsonl"), "there is no folder /no: create it"),
@@ -84,8 +88,22 @@ def test_only_libwebrtcs_has_nothing_of_ours_to_record():
     assert result.exit_code == 2
 
 
+def test_flows_of_ours_share_as_was_chosen(monkeypatch):
+    chosen = []
+
+    async def notes(*_arguments, policy, **_options):
+        await trio.lowlevel.checkpoint()
+        chosen.append(policy)
+        return good_run()
+
+    monkeypatch.setattr(command, "run_scenario", notes)
+    invoke(*QUICK)
+    invoke(*QUICK, "--policy", "fair")
+    assert chosen == ["layered", "fair"]
+
+
 def test_a_process_that_dies_gets_one_line(monkeypatch):
-    async def dies(*_arguments):
+    async def dies(*_arguments, **_options):
         raise ExceptionGroup("", [ExceptionGroup("", [ChildError("the process relay has ended")])])
 
     monkeypatch.setattr(command, "run_scenario", dies)
@@ -96,7 +114,7 @@ def test_a_process_that_dies_gets_one_line(monkeypatch):
 def test_what_was_done_before_is_shown(monkeypatch):
     runs = [good_run()]
 
-    async def runs_once(*_arguments):
+    async def runs_once(*_arguments, **_options):
         await trio.lowlevel.checkpoint()
         if runs:
             return runs.pop()

@@ -17,6 +17,7 @@ from attrs import frozen
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ...engine.registry import DEFAULT_POLICY, POLICIES, PolicyName
 from ...tracks import Track
 from ..recording import RecordingError, Source, parse_track
 from . import libwebrtc
@@ -51,6 +52,7 @@ class LinkTestError(Exception):
 class _Plan:
     runs: tuple[tuple[Scenario, tuple[Stack, ...], int], ...]
     tracks: tuple[Track, ...]
+    policy: PolicyName
     record: Path | None
 
     @property
@@ -91,6 +93,13 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
             f"Default: {', '.join((TRACKS[0], TRACKS[1]))} and three more like that.",
         ),
     ] = None,
+    policy: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"How a flow of ours shares its estimate among the tracks: {', '.join(POLICIES)}.",
+        ),
+    ] = DEFAULT_POLICY,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -115,7 +124,7 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
     busy to keep time counts for nothing.
     """
     try:
-        plan = _plan(schedule or [], only, runs, scale, seed, track or [], record)
+        plan = _plan(schedule or [], only, runs, scale, seed, track or [], policy, record)
         if plot is not None:
             _check_plot(plot)
         done: list[Run] = []
@@ -137,6 +146,7 @@ def _plan(  # noqa: PLR0917  # what the command was given, in its order
     scale: float,
     seed: int,
     tracks: Sequence[str],
+    policy: str,
     record: Path | None,
 ) -> _Plan:
     known = {scenario.name: scenario for scenario in SCENARIOS}
@@ -165,8 +175,16 @@ def _plan(  # noqa: PLR0917  # what the command was given, in its order
             for line_up in line_ups(scenario, stacks)
         ),
         tuple(_track(parse_track(text)) for text in tracks or TRACKS),
+        _policy(policy),
         record,
     )
+
+
+def _policy(wanted: str) -> PolicyName:
+    for name in POLICIES:
+        if name == wanted:
+            return name
+    raise LinkTestError(f"--policy {wanted!r} is not known: there are {', '.join(POLICIES)}")
 
 
 def _track(source: Source) -> Track:
@@ -259,7 +277,9 @@ async def _run_each(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_advance, progress, bar, scenario.duration)
             flow_log = log if Stack.OURS in line_up else None
-            run = await run_scenario(scenario, line_up, seed, plan.tracks, flow_log)
+            run = await run_scenario(
+                scenario, line_up, seed, plan.tracks, log=flow_log, policy=plan.policy
+            )
             if flow_log is not None:
                 log = None
             nursery.cancel_scope.cancel()

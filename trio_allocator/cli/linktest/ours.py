@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from ...engine.registry import DEFAULT_POLICY, PolicyName
 from ...opening import open_allocator
 from ...tracks import Track
 from .child import open_child
@@ -56,17 +57,20 @@ class OurFlow(Flow):
 
 @asynccontextmanager
 async def open_ours(
-    tracks: Sequence[Track], log: FeedbackLog | None = None
+    tracks: Sequence[Track],
+    log: FeedbackLog | None = None,
+    policy: PolicyName = DEFAULT_POLICY,
 ) -> AsyncIterator[OurFlow]:
     """A flow of ours, for the length of the block.
 
     Args:
         tracks: What is sent.
         log: Told of all that is sent and of all feedback.
+        policy: How the estimate is shared among the tracks.
     """
     async with (
         open_child("receiver") as child,
-        open_allocator() as allocator,
+        open_allocator(policy=policy) as allocator,
         trio.open_nursery() as nursery,
     ):
         host, port = (await child.hear())["receiver"]

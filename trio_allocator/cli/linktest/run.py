@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
 
+from ...engine.registry import DEFAULT_POLICY, PolicyName
 from ...tracks import Track
 from .child import open_child
 from .datagrams import clock_offset
@@ -24,7 +25,9 @@ async def run_scenario(
     line_up: Sequence[Stack],
     seed: int,
     tracks: Sequence[Track],
+    *,
     log: FeedbackLog | None = None,
+    policy: PolicyName = DEFAULT_POLICY,
 ) -> Run:
     """Run one scenario, in real time.
 
@@ -34,6 +37,7 @@ async def run_scenario(
         seed: Of the losses.
         tracks: What a flow of ours sends.
         log: Of the first flow of ours.
+        policy: How a flow of ours shares its estimate among the tracks.
 
     Raises:
         ChildError: A process died, or did not answer in time.
@@ -44,7 +48,7 @@ async def run_scenario(
         flows: list[Flow] = []
         for who in line_up:
             flow_log = log if who not in line_up[: len(flows)] else None
-            flows.append(await stack.enter_async_context(_open(who, tracks, flow_log)))
+            flows.append(await stack.enter_async_context(_open(who, tracks, flow_log, policy)))
             port = (await relay.ask({"flow": flows[-1].address}))["port"]
             await flows[-1].connect(port)
         started: float = (await relay.ask({"start": True}))["started"]
@@ -67,11 +71,11 @@ async def run_scenario(
 
 @asynccontextmanager
 async def _open(
-    stack: Stack, tracks: Sequence[Track], log: FeedbackLog | None
+    stack: Stack, tracks: Sequence[Track], log: FeedbackLog | None, policy: PolicyName
 ) -> AsyncIterator[Flow]:
     match stack:
         case Stack.OURS:
-            async with open_ours(tracks, log) as ours:
+            async with open_ours(tracks, log, policy) as ours:
                 yield ours
         case Stack.LIBWEBRTC:
             async with open_libwebrtc() as theirs:
