@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import pytest
+from attrs import evolve
 
 from tests.engine.support import NOW, joined, opened, record
 from trio_allocator.engine.calm import IDEAL, Calm
@@ -15,6 +16,7 @@ from trio_allocator.engine.layered import LayeredPolicy
 from trio_allocator.engine.layered_shares import WATCHED, LayeredShares
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiation import Refusal, RefusalKind
+from trio_allocator.engine.padding import PaddingAccount
 from trio_allocator.engine.policies import PolicyError
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.status import snapshot
@@ -97,6 +99,23 @@ def test_when_who_was_passed_is_served_what_is_left_is_held_for_nobody():
     engine.update_estimate(NOW + 4, 2_000_000)
     assert snapshot(engine).favoured == {}, "as soon as that is so"
     assert [receiver.allocation for receiver in (*small, big)] == [450_000, 450_000, 900_000]
+
+
+@pytest.mark.invariant("G3", "G8")
+def test_a_raise_that_is_planned_passes_nobody_again():
+    engine = opened_layered(None, overtaken_limit=1)
+    first = joined(engine, 166, 100, 500, negotiable=False)
+    engine.force(NOW, first, 165)
+    engine.configure(
+        NOW, first, first.track, evolve(first.options, min_bitrate=165), PaddingAccount()
+    )
+    joined(engine, 1, now=NOW + 5)
+    engine.update_estimate(NOW + 5, 166)
+    late = joined(engine, 0, negotiable=False, now=NOW + 5)
+    engine.request(NOW + 5, late, 1)
+    passed = late.overtaken
+    engine.request(NOW + 5, late, 1)
+    assert late.overtaken == passed
 
 
 @pytest.mark.invariant("G2", "G9")

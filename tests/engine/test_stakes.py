@@ -72,3 +72,13 @@ def test_a_ladder_that_changes_may_be_the_best_no_more():
     second.steps = (110,)
     stakes.note(second)
     assert stakes.of(330) == pytest.approx(math.log1p(50))
+
+
+def test_without_ladders_it_measures_by_what_is_wanted_most():
+    ledger = Ledger()
+    stakes = Stakes(ledger, None)
+    for number, rate in enumerate((100, 300), 1):
+        receiver = record(rate, number=number)
+        ledger.add(receiver)
+        stakes.note(receiver)
+        assert stakes.of(rate) == pytest.approx(math.log1p(50))

@@ -285,7 +285,7 @@ def _passed(seats: Iterable[Seat]) -> set[int]:
     served: set[int] = set()
     for seat in seats:
         claim = seat.claim
-        if seat.level > claim.allocation:
+        if seat.level > claim.allocation and not claim.planned:  # that was counted already
             served.add(claim.priority)
         if claim.wanted > claim.allocation and seat.level >= claim.minimum:
             first = firsts.get(claim.priority)

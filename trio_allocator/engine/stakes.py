@@ -70,7 +70,7 @@ class Stakes:
         best = self._best
         for receiver in self._noted.values():
             top = _top(receiver)
-            if top == best:
+            if top and top == best:
                 self._owners.add(receiver.id)
             else:
                 self._owners.discard(receiver.id)
