@@ -31,6 +31,20 @@ class Layer:
     purpose: str
 
 
+PACKAGE = frozenset(
+    {
+        "vocabulary",
+        "engine",
+        "interface",
+        "shell",
+        "receiver",
+        "public names",
+        "estimation",
+        "connection",
+    }
+)
+"""What is open to those who build on all of it."""
+
 LAYERS = (
     Layer(
         "vocabulary",
@@ -96,36 +110,13 @@ LAYERS = (
     Layer(
         "testing",
         ("testing",),
-        frozenset(
-            {
-                "vocabulary",
-                "engine",
-                "interface",
-                "shell",
-                "receiver",
-                "public names",
-                "estimation",
-                "connection",
-            }
-        ),
+        PACKAGE,
         "the public kit for those who test an allocator or a receiver",
     ),
     Layer(
         "cli",
         ("cli",),
-        frozenset(
-            {
-                "vocabulary",
-                "engine",
-                "interface",
-                "shell",
-                "receiver",
-                "public names",
-                "estimation",
-                "connection",
-                "testing",
-            }
-        ),
+        PACKAGE | {"testing"},
         "replay, simulate, demo",
     ),
 )

@@ -297,3 +297,26 @@ def test_when_others_have_made_room_what_was_refused_is_judged_again():
     cast.append(claim_for(4, (100, 500), 0, 500, priority=-1))
     assert levels(cast, 1100, judge=Wary(800), favoured=[4]) == [500, 100, 100, 100]
     assert levels(cast, 1100, judge=Wary(600), favoured=[4]) == [150, 100, 100, 100]
+
+
+@pytest.mark.invariant("G2", "G9")
+def test_who_may_not_have_its_minimum_is_poured_nothing():
+    elastic = evolve(claim_for(1, (), 0, 500, elastic=True), minimum=60)
+    assert levels([elastic], 1000, judge=Strict(59)) == [0]
+    assert levels([elastic], 1000, judge=Strict(60)) == [500]
+
+
+class Hesitant:
+    """Refuses once."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def allows(self, _raising):
+        self.asked += 1
+        return self.asked > 1
+
+
+def test_who_is_raised_after_all_is_not_refused():
+    division = Division(None, [claim_for(1, (100,), 0, 100)], 1000, Hesitant())
+    assert [(seat.level, seat.refused) for seat in division.seats] == [(100, False)]

@@ -15,7 +15,7 @@ from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.layered import LayeredPolicy
 from trio_allocator.engine.layered_shares import WATCHED, LayeredShares
 from trio_allocator.engine.ledger import Ledger
-from trio_allocator.engine.negotiation import Refusal, RefusalKind
+from trio_allocator.engine.negotiation import Negotiation, Refusal, RefusalKind, Request
 from trio_allocator.engine.padding import PaddingAccount
 from trio_allocator.engine.policies import PolicyError
 from trio_allocator.engine.settings import Settings
@@ -63,8 +63,8 @@ def test_what_is_kept_back_is_declared_and_granted_when_every_estimate_carried_i
     assert not snapshot(engine).holds
 
 
-@pytest.mark.invariant("G8")
-def test_what_is_held_for_one_that_was_passed_ends():
+def with_one_passed_thrice():
+    """An engine, two small ones, and a big one that they passed three times; they try once more."""
     engine = opened_layered(1_000_000)
     small = [joined(engine, 0, negotiable=False) for _ in range(2)]
     for receiver in small:
@@ -77,6 +77,12 @@ def test_what_is_held_for_one_that_was_passed_ends():
     assert snapshot(engine).favoured == {big.id: NOW + 8}
     engine.request(NOW + 4, small[0], 0)
     engine.request(NOW + 4, small[0], 450_000)
+    return engine, small, big
+
+
+@pytest.mark.invariant("G8")
+def test_what_is_held_for_one_that_was_passed_ends():
+    engine, small, _big = with_one_passed_thrice()
     assert small[0].allocation == 0, "what is free is held"
     assert engine.settlement.sharing.wake_at == NOW + 8
     engine.advance(NOW + 8)
@@ -85,18 +91,10 @@ def test_what_is_held_for_one_that_was_passed_ends():
 
 @pytest.mark.invariant("G2", "G8")
 def test_when_who_was_passed_is_served_what_is_left_is_held_for_nobody():
-    engine = opened_layered(1_000_000)
-    small = [joined(engine, 0, negotiable=False) for _ in range(2)]
-    for receiver in small:
-        engine.request(NOW, receiver, 450_000)
-    big = joined(engine, 0, negotiable=False)
-    engine.request(NOW, big, 900_000)
-    for turn in (1, 2, 3, 4):
-        engine.request(NOW + turn, small[0], 0)
-        engine.request(NOW + turn, small[0], 450_000)
-    assert snapshot(engine).favoured == {big.id: NOW + 8}
+    engine, small, big = with_one_passed_thrice()
     assert small[0].allocation == 0
     engine.update_estimate(NOW + 4, 2_000_000)
+    assert engine.settlement.sharing.wake_at == math.inf
     assert snapshot(engine).favoured == {}, "as soon as that is so"
     assert [receiver.allocation for receiver in (*small, big)] == [450_000, 450_000, 900_000]
 
@@ -388,3 +386,38 @@ def test_where_anybody_has_to_make_room_all_take_part(desk):
     desk.joined(110, 100, 300, wants=330, priority=1)
     assert desk.settle(500) == [1, 2]
     assert desk.levels == [110, 330]
+
+
+@pytest.mark.invariant("G6", "N1")
+def test_nobody_is_raised_for_a_moment_where_a_higher_class_needs_more_than_is_free(desk):
+    desk.joined(330, 100, 300)
+    desk.joined(110, 100, 300, wants=330)
+    desk.joined(110, 100, 500, wants=550, priority=1)
+    assert desk.settle(770) == [1, 3]
+    assert desk.levels == [110, 110, 550]
+
+
+@pytest.mark.invariant("N6", "N7")
+def test_who_was_asked_has_back_what_is_free_before_others_have_more(desk):
+    first = desk.joined(330, 100, 300)
+    desk.joined(110, 100, 300, wants=330)
+    first.negotiation, first.request = Negotiation.ASKED, Request(1, 110, 110, NOW)
+    desk.ledger.project(first, 110)
+    desk.sharing.index(first)
+    assert desk.settle(440) == [1]
+    assert desk.levels == [330, 110]
+
+
+@pytest.mark.invariant("G8")
+def test_who_is_served_itself_and_who_is_not_worth_its_risk_were_not_passed():
+    desk = Desk(overtaken_limit=1)
+    desk.joined(110, 100, 300, 500, wants=550)
+    desk.joined(500)
+    assert desk.settle(830) == [1]
+    assert desk.sharing.favoured() == {}
+    desk = Desk(overtaken_limit=1)
+    desk.refused = lambda raising: raising.receiver_id == 1
+    for weight in (1.0, 3.0):
+        desk.joined(110, 100, 300, wants=330, weight=weight)
+    assert desk.settle(660) == [2]
+    assert desk.sharing.favoured() == {}

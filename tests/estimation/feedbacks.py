@@ -7,10 +7,31 @@ from itertools import chain
 
 from hypothesis import strategies as st
 
-from trio_allocator.estimation import TransportFeedback
+from trio_allocator.estimation import (
+    FeedbackRecorder,
+    ReceiverReport,
+    ReportBlock,
+    TransportFeedback,
+)
 
 SENDER = 0x01020304
 MEDIA = 0x0A0B0C0D
+
+SDES = bytes([0x80, 202, 0, 0])
+"""A report of another kind: nothing for an estimator."""
+
+
+def arrived(*packets: tuple[int, float]) -> bytes:
+    """The feedback of a peer to which these packets came: sequence number and time, s."""
+    recorder = FeedbackRecorder(1, 1)
+    for sequence, time in packets:
+        recorder.received(sequence, time)
+    return b"".join(feedback.build() for feedback in recorder.build_feedback())
+
+
+def reported(highest: int, lost: int) -> bytes:
+    """A receiver report: the highest sequence number, and how many were lost since the beginning."""
+    return ReceiverReport(1, (ReportBlock(5, 0, lost, highest),)).build()
 
 
 def transport_feedback(

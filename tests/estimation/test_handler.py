@@ -2,18 +2,15 @@
 
 import pytest
 
+from tests.estimation.feedbacks import SDES, arrived, reported
 from trio_allocator.estimation import (
     FeedbackError,
     FeedbackHandler,
-    FeedbackRecorder,
     Limit,
     ReceiverReport,
     Remb,
-    ReportBlock,
     SendSideEstimator,
 )
-
-SDES = bytes([0x80, 202, 0, 0])
 
 
 @pytest.fixture
@@ -26,24 +23,13 @@ def handler(estimator):
     return FeedbackHandler(estimator)
 
 
-def arrivals(*packets):
-    recorder = FeedbackRecorder(1, 1)
-    for sequence, time in packets:
-        recorder.received(sequence, time)
-    return b"".join(feedback.build() for feedback in recorder.build_feedback())
-
-
-def report(highest, lost):
-    return ReceiverReport(1, (ReportBlock(5, 0, lost, highest),)).build()
-
-
 def test_arrivals_are_those_of_the_packets_sent(handler, estimator):
     numbers = range(65_500, 65_561)
     for part in (numbers[:5], numbers[5:]):
         for number in part:
             estimator.packet_sent(number, 1000, number / 100)
         received = [(number % 65_536, number / 100) for number in part if number % 5]
-        assert handler.handle(arrivals(*received), part[-1] / 100 + 0.009, part[-1])
+        assert handler.handle(arrived(*received), part[-1] / 100 + 0.009, part[-1])
     assert estimator.explain().rtt == pytest.approx(0.01, abs=0.01)
     assert estimator.explain().loss == pytest.approx(0.2, abs=0.03)
 
@@ -55,12 +41,12 @@ def test_a_peer_that_begins_anew_makes_no_queue(handler, estimator):
         # Half-way its clock is set, and from then on its feedback takes a fifth of a second longer.
         clock, later = (0.0, 0.01) if first < 50 else (1000.0, 0.21)
         received = [(number, clock + number / 100) for number in range(first, first + 10)]
-        handler.handle(arrivals(*received), first / 100 + 0.09 + later, first + 9)
+        handler.handle(arrived(*received), first / 100 + 0.09 + later, first + 9)
         assert estimator.explain().queue_delay == pytest.approx(0, abs=0.001)
 
 
 def test_before_anything_was_sent_nothing_can_have_arrived(handler, estimator):
-    assert handler.handle(arrivals((5, 0.1)), 1.0, None)
+    assert handler.handle(arrived((5, 0.1)), 1.0, None)
     assert estimator.explain().limit is Limit.START
 
 
@@ -70,9 +56,9 @@ def test_what_a_peer_wants_at_most_is_the_limit(handler, estimator):
 
 
 def test_reports_tell_of_loss_from_the_second_one_on(handler, estimator):
-    assert handler.handle(report(1000, 100), 1.0, 10)
+    assert handler.handle(reported(1000, 100), 1.0, 10)
     assert (estimator.estimate, estimator.explain().loss) == (300_000, 0)
-    assert handler.handle(report(1100, 150), 2.0, 10)
+    assert handler.handle(reported(1100, 150), 2.0, 10)
     assert estimator.explain().loss == 0.5
     assert estimator.estimate < 300_000
 
@@ -81,7 +67,7 @@ def test_who_only_reports_does_so_now_and_then_and_that_is_no_silence(handler, e
     for number in range(1_000):
         estimator.packet_sent(number, 1000, number / 100)
         if number in (90, 590):
-            assert handler.handle(report(number, 0), number / 100, number)
+            assert handler.handle(reported(number, 0), number / 100, number)
     assert estimator.estimate >= 300_000
     assert estimator.explain().limit is not Limit.SILENCE
 
@@ -92,7 +78,7 @@ def test_a_report_on_no_stream_says_nothing(handler, estimator):
 
 
 def test_a_compound_is_read_to_its_end(handler, estimator):
-    data = report(1000, 0) + SDES + Remb(1, 200_000).build()
+    data = reported(1000, 0) + SDES + Remb(1, 200_000).build()
     assert handler.handle(data, 1.0, None)
     assert estimator.estimate == 200_000
 

@@ -9,6 +9,7 @@ import trio
 import trio.lowlevel
 import trio.testing
 
+from tests.estimation.feedbacks import SDES, arrived, reported
 from tests.shell.support import CAMERA, LOW, next_deadline, tasks
 from trio_allocator import (
     ConnectionEstimator,
@@ -21,15 +22,12 @@ from trio_allocator.estimation import (
     FeedbackError,
     FeedbackRecorder,
     Limit,
-    ReceiverReport,
     Remb,
-    ReportBlock,
     SendSideEstimator,
 )
 from trio_allocator.testing import EstimateDelivered, MemoryLink, RecordingAllocator
 
 START = 300_000
-SDES = bytes([0x80, 202, 0, 0])
 
 
 @pytest.fixture
@@ -41,17 +39,6 @@ async def allocator():
 def told(allocator):
     """Estimates that an allocator was told of, with their times."""
     return [(call.time, call.what.estimate) for call in allocator.calls_of(EstimateDelivered)]
-
-
-def arrivals(*packets):
-    recorder = FeedbackRecorder(1, 1)
-    for sequence, time in packets:
-        recorder.received(sequence, time)
-    return b"".join(feedback.build() for feedback in recorder.build_feedback())
-
-
-def report(highest, lost):
-    return ReceiverReport(1, (ReportBlock(5, 0, lost, highest),)).build()
 
 
 class Peer:
@@ -145,15 +132,15 @@ async def test_a_peer_may_have_an_estimate_of_its_own(allocator, autojump_clock)
 
 async def test_or_may_tell_no_more_than_its_losses(allocator, autojump_clock):
     async with open_connection_estimator(allocator) as estimator:
-        estimator.feedback_received(report(0, 0))
+        estimator.feedback_received(reported(0, 0))
         for second in range(1, 6):
             for _ in range(100):
                 estimator.packet_sent(1_000)
                 await trio.sleep(0.01)
-            estimator.feedback_received(report(100 * second, 0) + SDES)
+            estimator.feedback_received(reported(100 * second, 0) + SDES)
         risen = estimator.estimate
         assert risen > START
-        estimator.feedback_received(report(600, 50))
+        estimator.feedback_received(reported(600, 50))
         assert estimator.estimate == told(allocator)[-1][1] < 0.8 * risen
 
 
@@ -165,7 +152,7 @@ async def test_other_rtcp_is_skipped(allocator, autojump_clock):
 
 async def test_feedback_on_nothing_changes_nothing(allocator, autojump_clock):
     async with open_connection_estimator(allocator) as estimator:
-        estimator.feedback_received(arrivals((7, 0.0), (8, 0.1)))
+        estimator.feedback_received(arrived((7, 0.0), (8, 0.1)))
         assert estimator.explain().limit is Limit.START
 
 
@@ -236,7 +223,7 @@ async def test_numbers_may_come_from_elsewhere_in_any_order(allocator, autojump_
         given = [65_534, 1, 65_535, 0]
         assert [estimator.packet_sent(1_000, number) for number in given] == given
         assert estimator.packet_sent(1_000) == 2
-        estimator.feedback_received(arrivals((65_534, 0.0), (65_535, 0.1), (1, 0.2), (2, 0.3)))
+        estimator.feedback_received(arrived((65_534, 0.0), (65_535, 0.1), (1, 0.2), (2, 0.3)))
         assert estimator.explain().loss == 0
         assert estimator.explain().rtt == 0
 

@@ -7,7 +7,6 @@ needs it works out anew, from the contract.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection
 from typing import ParamSpec, TypeVar
 
@@ -168,7 +167,9 @@ class Observer:
         raised = False
         for member in self.members:
             refusal = member.refusal
-            if refusal is not None and (self._estimate or 0) < (refusal.estimate or math.inf):
+            if refusal is not None and (
+                refusal.estimate is None or (self._estimate or 0) < refusal.estimate
+            ):
                 member.refusal = None  # whatever the estimate is when it hears that it is asked
             held = member.handle.allocation
             if held > member.held:
