@@ -4,42 +4,30 @@ Open an allocator with `open_allocator`, register a receiver for each track, del
 estimates, and obey the messages: see the README.
 """
 
-from .connection_estimator import (
-    ConnectionEstimator as ConnectionEstimator,
-    EstimatorOptions as EstimatorOptions,
-    open_connection_estimator as open_connection_estimator,
-)
-from .deciding import (
-    Act as Act,
-    Decision as Decision,
-    DecisionChannel as DecisionChannel,
-    DecisionReason as DecisionReason,
-)
-from .engine.blockers import Blocker as Blocker
 from .engine.causes import Cause as Cause
-from .engine.explanation import (
+from .engine.limits import LimitChanges as LimitChanges, Limits as Limits
+from .engine.probing.probe_status import ProbeStatus as ProbeStatus
+from .engine.report.blockers import Blocker as Blocker
+from .engine.report.explanation import (
     Explanation as Explanation,
     ReceiverExplanation as ReceiverExplanation,
 )
-from .engine.layered import LayeredPolicy as LayeredPolicy
-from .engine.limits import LimitChanges as LimitChanges, Limits as Limits
-from .engine.policies import Claim as Claim, Policy as Policy, Shares as Shares
-from .engine.probe_status import ProbeStatus as ProbeStatus
-from .engine.registry import PolicyName as PolicyName
+from .engine.report.statistics import AllocatorStatistics as AllocatorStatistics
+from .engine.report.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
 from .engine.settings import (
     EstimateSource as EstimateSource,
     SettingChanges as SettingChanges,
     Settings as Settings,
 )
-from .engine.statistics import AllocatorStatistics as AllocatorStatistics
-from .engine.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
-from .engine.water_filling import WaterFillingPolicy as WaterFillingPolicy
+from .engine.sharing.layered import LayeredPolicy as LayeredPolicy
+from .engine.sharing.policies import Claim as Claim, Policy as Policy, Shares as Shares
+from .engine.sharing.registry import PolicyName as PolicyName
+from .engine.sharing.water_filling import WaterFillingPolicy as WaterFillingPolicy
 from .interface import (
     ConnectionAllocator as ConnectionAllocator,
     ReceiverHandle as ReceiverHandle,
     Watchable as Watchable,
 )
-from .mailbox import RegistrationEndedError as RegistrationEndedError
 from .messages import (
     AcceptDecrease as AcceptDecrease,
     AllocationGranted as AllocationGranted,
@@ -55,21 +43,33 @@ from .messages import (
     SetOptions as SetOptions,
     SetVariants as SetVariants,
 )
-from .opening import open_allocator as open_allocator
 from .options import (
     ReceiverOptionChanges as ReceiverOptionChanges,
     ReceiverOptions as ReceiverOptions,
 )
-from .passthrough import (
-    PassthroughAllocator as PassthroughAllocator,
-    open_passthrough_allocator as open_passthrough_allocator,
-)
-from .probing import ProbingAllocator as ProbingAllocator
 from .receiver import (
     RequestVariant as RequestVariant,
     SelectorAction as SelectorAction,
     SwitchReason as SwitchReason,
     TrackReceiver as TrackReceiver,
     VariantSelector as VariantSelector,
+)
+from .shell.allocator import ProbingAllocator as ProbingAllocator
+from .shell.connection_estimator import (
+    ConnectionEstimator as ConnectionEstimator,
+    EstimatorOptions as EstimatorOptions,
+    open_connection_estimator as open_connection_estimator,
+)
+from .shell.decisions import (
+    Act as Act,
+    Decision as Decision,
+    DecisionChannel as DecisionChannel,
+    DecisionReason as DecisionReason,
+)
+from .shell.mailbox import RegistrationEndedError as RegistrationEndedError
+from .shell.opening import open_allocator as open_allocator
+from .shell.passthrough import (
+    PassthroughAllocator as PassthroughAllocator,
+    open_passthrough_allocator as open_passthrough_allocator,
 )
 from .tracks import Track as Track, TrackKind as TrackKind, Variant as Variant

@@ -238,7 +238,7 @@ class CommandLine(SphinxDirective):
         return result
 
 
-_INSTEAD = {"trio_allocator.watching.Watch": "Watchable"}
+_INSTEAD = {"trio_allocator.shell.watching.Watch": "Watchable"}
 """What an annotation says to what a reader is shown."""
 
 _HOMES = (

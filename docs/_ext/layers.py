@@ -72,20 +72,7 @@ LAYERS = (
     ),
     Layer(
         "shell",
-        (
-            "checks",
-            "lifetime",
-            "watching",
-            "mailbox",
-            "registration",
-            "reporting",
-            "timekeeping",
-            "deciding",
-            "explaining",
-            "probing",
-            "opening",
-            "passthrough",
-        ),
+        ("shell",),
         frozenset({"vocabulary", "interface", "engine"}),
         "the allocators one opens: time, tasks and wake-ups around the engine",
     ),
@@ -97,7 +84,7 @@ LAYERS = (
     ),
     Layer(
         "connection",
-        ("connection_estimator",),
+        ("shell.connection_estimator",),
         frozenset({"vocabulary", "interface", "estimation", "shell", "receiver"}),
         "an estimator beside an allocator: time, a task and the numbers of packets",
     ),
@@ -114,10 +101,16 @@ LAYERS = (
         "the public kit for those who test an allocator or a receiver",
     ),
     Layer(
+        "lab",
+        ("lab",),
+        PACKAGE | {"testing"},
+        "links, media, recordings and peers to measure with",
+    ),
+    Layer(
         "cli",
         ("cli",),
-        PACKAGE | {"testing"},
-        "replay, simulate, demo",
+        PACKAGE | {"testing", "lab"},
+        "the commands",
     ),
 )
 """From the bottom up."""
@@ -241,11 +234,12 @@ def _statements(node: ast.AST, *, for_types: bool) -> Iterator[tuple[ast.stmt, b
 
 
 def layer_of(package: Package, module: str) -> Layer | None:
-    """The layer of a module, None if nobody gave it one."""
+    """The layer of a module, None if nobody gave it one; the longest name that covers it decides."""
     local = package.local(module)
-    return next(
-        (layer for layer in LAYERS if any(_covers(name, local) for name in layer.modules)), None
-    )
+    covering = [
+        (len(name), layer) for layer in LAYERS for name in layer.modules if _covers(name, local)
+    ]
+    return max(covering, key=lambda pair: pair[0])[1] if covering else None
 
 
 def upward_imports(package: Package) -> list[str]:

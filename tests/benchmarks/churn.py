@@ -26,10 +26,10 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from trio_allocator import Track
-from trio_allocator.cli.simulation.run import make_engine
-from trio_allocator.engine.padding import PaddingAccount
+from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.receiver import Receiver
-from trio_allocator.engine.status import snapshot
+from trio_allocator.engine.report.status import snapshot
+from trio_allocator.lab.simulation.run import make_engine
 from trio_allocator.messages import AllocationGranted, DecreaseAllocation, GrantReason
 from trio_allocator.options import ReceiverOptions
 

@@ -30,11 +30,11 @@ from functools import cache
 from typing import Any
 
 from trio_allocator import Track
-from trio_allocator.cli.knapsack import best_choice
-from trio_allocator.cli.simulation.run import make_engine
-from trio_allocator.engine.padding import PaddingAccount
-from trio_allocator.engine.policies import Claim
-from trio_allocator.engine.registry import chosen_policy
+from trio_allocator.engine.probing.padding import PaddingAccount
+from trio_allocator.engine.sharing.policies import Claim
+from trio_allocator.engine.sharing.registry import chosen_policy
+from trio_allocator.lab.replay.knapsack import best_choice
+from trio_allocator.lab.simulation.run import make_engine
 from trio_allocator.options import ReceiverOptions
 
 from .measure import Row, micro, seconds

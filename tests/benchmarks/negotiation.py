@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from trio_allocator import DecreaseAllocation, open_allocator
-from trio_allocator.registration import Registration
+from trio_allocator.shell.registration import Registration
 
 from .measure import CAMERA, HIGH, LOW, MEDIUM, Row, micro
 

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 import trio
 
 from trio_allocator import ProbingAllocator, SendPadding, open_allocator
-from trio_allocator.registration import Registration
+from trio_allocator.shell.registration import Registration
 
 from .measure import CAMERA, HIGH, Row, micro
 

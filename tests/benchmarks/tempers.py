@@ -17,10 +17,10 @@ from unittest.mock import patch
 
 from attrs import evolve
 
-from trio_allocator.cli.simulation.figures import Figures
-from trio_allocator.cli.simulation.run import ENGINE_SETTINGS, simulate
-from trio_allocator.cli.simulation.trace import Trace, read_trace
 from trio_allocator.engine import settlement
+from trio_allocator.lab.simulation.figures import Figures
+from trio_allocator.lab.simulation.run import ENGINE_SETTINGS, simulate
+from trio_allocator.lab.simulation.trace import Trace, read_trace
 
 FACTORS = (0.5, 1.0, 2.0)
 """The grid: of the default price, and of the default growth."""

@@ -261,7 +261,7 @@ def test_without_the_extra(monkeypatch, capsys, name):
 def test_a_plot_without_matplotlib(monkeypatch, write):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     for name in ("plot", "drawing"):
-        monkeypatch.delitem(sys.modules, f"trio_allocator.cli.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"trio_allocator.lab.pictures.{name}", raising=False)
     result = invoke("replay", write(OURS), "--plot", "out.png")
     assert result.exit_code == 2
     assert "pip install 'trio-allocator[cli]'" in result.stderr

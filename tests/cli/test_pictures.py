@@ -8,13 +8,13 @@ from rich.console import Console
 
 from trio_allocator.cli.chart import Sample, area_chart, nice_ceiling
 from trio_allocator.cli.dashboard import Dashboard
-from trio_allocator.cli.drawing import check_plot
-from trio_allocator.cli.palette import colours
-from trio_allocator.cli.plot import save_plot
-from trio_allocator.cli.quality import measure
-from trio_allocator.cli.recording import Recording, RecordingError, Row, Source
 from trio_allocator.cli.report import as_json, print_summary
-from trio_allocator.cli.state import RunState
+from trio_allocator.lab.pictures.drawing import check_plot
+from trio_allocator.lab.pictures.palette import colours
+from trio_allocator.lab.pictures.plot import save_plot
+from trio_allocator.lab.replay.quality import measure
+from trio_allocator.lab.replay.recording import Recording, RecordingError, Row, Source
+from trio_allocator.lab.replay.state import RunState
 
 CAM = Source(name="cam", layers=("low", "high"), mean_rates=(150_000, 500_000))
 MICS = tuple(Source(name=f"mic{n}", layers=("full",), mean_rates=(35_000,)) for n in (1, 2))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.engine import model
 from trio_allocator.engine.engine import Engine
-from trio_allocator.engine.layered import LayeredPolicy
 from trio_allocator.engine.negotiation import Negotiation
+from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.settings import NEVER
-from trio_allocator.engine.status import snapshot
+from trio_allocator.engine.sharing.layered import LayeredPolicy
 
 
 class SpiedEngine(Engine):

@@ -6,11 +6,11 @@ import math
 
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.limits import LimitChanges, Limits
-from trio_allocator.engine.padding import PaddingAccount
-from trio_allocator.engine.policies import Policy
+from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.settlement import Effect
+from trio_allocator.engine.sharing.policies import Policy
 from trio_allocator.messages import AllocationGranted, DecreaseAllocation, GrantReason
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.tracks import Track

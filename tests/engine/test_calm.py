@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from trio_allocator.engine.calm import LONGEST_WAIT, Calm, Temper
-from trio_allocator.engine.division import Raising
+from trio_allocator.engine.sharing.calm import LONGEST_WAIT, Calm, Temper
+from trio_allocator.engine.sharing.division import Raising
 
 TEMPER = Temper(price=0.1, growth=1.0, slack=0.35, spread=0.13, unrest=2.0)
 

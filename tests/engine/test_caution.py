@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from trio_allocator.engine.caution import Caution
+from trio_allocator.engine.sharing.caution import Caution
 
 pytestmark = pytest.mark.invariant("G9")
 

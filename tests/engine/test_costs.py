@@ -10,7 +10,7 @@ import pytest
 
 from trio_allocator import Settings, Track
 from trio_allocator.engine.engine import Engine
-from trio_allocator.engine.padding import PaddingAccount
+from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.messages import DecreaseAllocation
 from trio_allocator.options import ReceiverOptions
 

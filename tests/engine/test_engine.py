@@ -9,7 +9,7 @@ import pytest
 from tests.engine.support import NOW, asked, granted, joined, ladder, opened
 from trio_allocator.engine.negotiation import Negotiation, RefusalKind
 from trio_allocator.engine.negotiator import AnswerError
-from trio_allocator.engine.padding import PaddingAccount
+from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.settlement import RequestRevised, RequestWithdrawn
 from trio_allocator.messages import DecreaseAllocation, GrantReason

@@ -10,15 +10,15 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from tests.engine import model
 from trio_allocator.engine.engine import Engine
-from trio_allocator.engine.layered import LayeredPolicy
 from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.negotiator import AnswerError
-from trio_allocator.engine.padding import PaddingAccount
-from trio_allocator.engine.policies import Policy
+from trio_allocator.engine.probing.padding import PaddingAccount
+from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.settings import Settings
-from trio_allocator.engine.status import snapshot
-from trio_allocator.engine.water_filling import WaterFillingPolicy
+from trio_allocator.engine.sharing.layered import LayeredPolicy
+from trio_allocator.engine.sharing.policies import Policy
+from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 from trio_allocator.messages import GrantReason
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.testing import levels

@@ -9,9 +9,9 @@ import pytest
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
 from trio_allocator.engine.negotiator import AnswerError
-from trio_allocator.engine.padding import Meter, Padding, PaddingAccount
+from trio_allocator.engine.probing.padding import Meter, Padding, PaddingAccount
+from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.settings import Settings
-from trio_allocator.engine.status import snapshot
 from trio_allocator.messages import DecreaseAllocation
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.tracks import Track

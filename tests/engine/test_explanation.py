@@ -9,15 +9,15 @@ import pytest
 from hypothesis import assume, event, given, settings, strategies as st
 
 from tests.engine.support import NOW, joined, limit, opened
-from trio_allocator.engine.blockers import Blocker
 from trio_allocator.engine.engine import Engine
-from trio_allocator.engine.explanation import ReceiverExplanation, explain
-from trio_allocator.engine.layered import LayeredPolicy
 from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.negotiation import Negotiation
-from trio_allocator.engine.policies import Shares
 from trio_allocator.engine.receiver import Receiver
-from trio_allocator.engine.water_filling import WaterFillingPolicy
+from trio_allocator.engine.report.blockers import Blocker
+from trio_allocator.engine.report.explanation import ReceiverExplanation, explain
+from trio_allocator.engine.sharing.layered import LayeredPolicy
+from trio_allocator.engine.sharing.policies import Shares
+from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 from trio_allocator.options import ReceiverOptionChanges
 
 UNORDERED = ("water-filling", "user")

@@ -7,10 +7,10 @@ import math
 import pytest
 
 from tests.engine.support import NOW, record
-from trio_allocator.engine.fair import FairShares
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiation import Negotiation, Refusal, RefusalKind, Request
 from trio_allocator.engine.settings import Settings
+from trio_allocator.engine.sharing.fair import FairShares
 
 
 class Desk:

@@ -6,11 +6,11 @@ import pytest
 from attrs import evolve
 from hypothesis import given, strategies as st
 
-from trio_allocator.engine.division import Division
-from trio_allocator.engine.layered import LayeredPolicy
-from trio_allocator.engine.policies import Claim, check_shares
-from trio_allocator.engine.seats import water_level
-from trio_allocator.engine.worth import log_worth
+from trio_allocator.engine.sharing.division import Division
+from trio_allocator.engine.sharing.layered import LayeredPolicy
+from trio_allocator.engine.sharing.policies import Claim, check_shares
+from trio_allocator.engine.sharing.seats import water_level
+from trio_allocator.engine.sharing.worth import log_worth
 
 POLICY = LayeredPolicy()
 LADDERS = st.sampled_from(

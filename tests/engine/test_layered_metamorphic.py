@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tests.engine.test_metamorphic import CASTS, EVENTS, Member, Stage
-from trio_allocator.engine.layered import LayeredPolicy
-from trio_allocator.engine.worth import log_worth
+from trio_allocator.engine.sharing.layered import LayeredPolicy
+from trio_allocator.engine.sharing.worth import log_worth
 
 ESTIMATES = st.integers(0, 9000)
 

@@ -9,17 +9,17 @@ import pytest
 from attrs import evolve
 
 from tests.engine.support import NOW, joined, opened, record
-from trio_allocator.engine.calm import IDEAL, Calm
-from trio_allocator.engine.division import Raising
 from trio_allocator.engine.engine import Engine
-from trio_allocator.engine.layered import LayeredPolicy
-from trio_allocator.engine.layered_shares import WATCHED, LayeredShares
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiation import Negotiation, Refusal, RefusalKind, Request
-from trio_allocator.engine.padding import PaddingAccount
-from trio_allocator.engine.policies import PolicyError
+from trio_allocator.engine.probing.padding import PaddingAccount
+from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.settings import Settings
-from trio_allocator.engine.status import snapshot
+from trio_allocator.engine.sharing.calm import IDEAL, Calm
+from trio_allocator.engine.sharing.division import Raising
+from trio_allocator.engine.sharing.layered import LayeredPolicy
+from trio_allocator.engine.sharing.layered_shares import WATCHED, LayeredShares
+from trio_allocator.engine.sharing.policies import PolicyError
 
 LADDER = (100_000, 300_000, 500_000)
 

@@ -9,11 +9,11 @@ from hypothesis import given, strategies as st
 
 from tests.engine.support import NOW, asked, granted, joined, limit, opened
 from tests.engine.test_metamorphic import CASTS, Stage
-from trio_allocator.engine.layered import LayeredPolicy
 from trio_allocator.engine.limits import Limits
-from trio_allocator.engine.probe_status import ProbeStatus
-from trio_allocator.engine.status import Allowance, snapshot
-from trio_allocator.engine.water_filling import WaterFillingPolicy
+from trio_allocator.engine.probing.probe_status import ProbeStatus
+from trio_allocator.engine.report.status import Allowance, snapshot
+from trio_allocator.engine.sharing.layered import LayeredPolicy
+from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 from trio_allocator.messages import GrantReason
 
 POLICIES = {"fair": None, "layered": LayeredPolicy(), "water-filling": WaterFillingPolicy()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_allocator.engine.line import Line
+from trio_allocator.engine.sharing.line import Line
 
 
 def line(*places: tuple[float, int, float]) -> Line:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trio_allocator.engine.lows import RecentLows
+from trio_allocator.engine.sharing.lows import RecentLows
 
 
 def noted(*rates: tuple[float, int], window: float = 1.0) -> RecentLows:

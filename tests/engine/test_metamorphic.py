@@ -13,9 +13,9 @@ from attrs import evolve
 from hypothesis import given, strategies as st
 
 from trio_allocator.engine.engine import Engine
-from trio_allocator.engine.padding import PaddingAccount
-from trio_allocator.engine.policies import Claim, Shares
+from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.settings import Settings
+from trio_allocator.engine.sharing.policies import Claim, Shares
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.tracks import Track
 

@@ -5,8 +5,8 @@ from itertools import combinations
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_allocator.engine import packing
-from trio_allocator.engine.packing import best_subset
+from trio_allocator.engine.sharing import packing
+from trio_allocator.engine.sharing.packing import best_subset
 
 COSTS = st.sampled_from([1, 3, 10, 35, 100]) | st.integers(1, 200)
 THINGS = st.lists(st.tuples(COSTS, st.sampled_from([0.0, 0.5, 1.0, 2.0]) | st.floats(0, 5)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trio_allocator.engine.padding import Meter, Padding, PaddingAccount
+from trio_allocator.engine.probing.padding import Meter, Padding, PaddingAccount
 
 PACKET = 100
 TICK = 0.5

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from trio_allocator.engine.engine import Engine
-from trio_allocator.engine.padding import Meter, Padding, PaddingAccount
+from trio_allocator.engine.probing.padding import Meter, Padding, PaddingAccount
 from trio_allocator.engine.settings import Settings
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.tracks import Track

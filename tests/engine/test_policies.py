@@ -10,8 +10,8 @@ from attrs import evolve
 from tests.engine.support import NOW, record
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiation import Negotiation, Refusal, RefusalKind
-from trio_allocator.engine.policies import Claim, PolicyError, Shares, check_shares
-from trio_allocator.engine.policy_shares import PolicyShares
+from trio_allocator.engine.sharing.policies import Claim, PolicyError, Shares, check_shares
+from trio_allocator.engine.sharing.policy_shares import PolicyShares
 
 CLAIM = Claim(
     receiver_id=1,

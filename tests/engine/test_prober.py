@@ -7,9 +7,9 @@ import math
 import pytest
 from attrs import evolve
 
-from trio_allocator.engine.padding import Meter, PaddingAccount
-from trio_allocator.engine.probe_status import ProbeStatus
-from trio_allocator.engine.prober import Demand, Prober
+from trio_allocator.engine.probing.padding import Meter, PaddingAccount
+from trio_allocator.engine.probing.probe_status import ProbeStatus
+from trio_allocator.engine.probing.prober import Demand, Prober
 from trio_allocator.engine.settings import Settings
 
 NOW = 100.0

@@ -7,12 +7,12 @@ from fractions import Fraction
 
 import pytest
 
-from trio_allocator.engine.caution import FIRST_TERM, LONGEST_TERM, Caution
 from trio_allocator.engine.engine import Engine
-from trio_allocator.engine.padding import Meter, Padding, PaddingAccount
-from trio_allocator.engine.policies import Claim, Shares, check_shares
+from trio_allocator.engine.probing.padding import Meter, Padding, PaddingAccount
+from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.settings import Settings
-from trio_allocator.engine.status import snapshot
+from trio_allocator.engine.sharing.caution import FIRST_TERM, LONGEST_TERM, Caution
+from trio_allocator.engine.sharing.policies import Claim, Shares, check_shares
 from trio_allocator.messages import AllocationGranted, DecreaseAllocation, GrantReason
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.tracks import Track
@@ -25,7 +25,7 @@ LOW, MEDIUM, HIGH = 165_000, 550_000, 2_750_000
 @pytest.fixture
 def lows_only(monkeypatch):
     """Leave nothing but the lows: no margin below the newest estimate."""
-    monkeypatch.setattr("trio_allocator.engine.caution.MARGIN", 1)
+    monkeypatch.setattr("trio_allocator.engine.sharing.caution.MARGIN", 1)
 
 
 @pytest.mark.invariant("G9")

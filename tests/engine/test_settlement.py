@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.engine.support import NOW, asked, granted, joined, ladder, opened
-from trio_allocator.engine.padding import PaddingAccount
-from trio_allocator.engine.policies import Shares
+from trio_allocator.engine.probing.padding import PaddingAccount
+from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.settlement import RequestWithdrawn
-from trio_allocator.engine.status import snapshot
+from trio_allocator.engine.sharing.policies import Shares
 from trio_allocator.messages import GrantReason
 
 GRANTED = GrantReason.GRANTED

@@ -8,7 +8,7 @@ import pytest
 
 from tests.engine.support import NOW, ladder, record
 from trio_allocator.engine.negotiation import Negotiation, Refusal, RefusalKind, Request
-from trio_allocator.engine.shelves import Shelf, Shelves, restored
+from trio_allocator.engine.sharing.shelves import Shelf, Shelves, restored
 
 STEPS = (100, 300, 500)  # of 110, 330 and 550
 

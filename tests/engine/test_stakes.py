@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from tests.engine.support import record
 from trio_allocator.engine.ledger import Ledger
-from trio_allocator.engine.stakes import Stakes
+from trio_allocator.engine.sharing.stakes import Stakes
 
 LADDERS = st.sampled_from([(), (100,), (100, 300), (100, 300, 500), (150, 500)])
 ACTS = st.lists(

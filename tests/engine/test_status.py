@@ -8,8 +8,8 @@ import pytest
 from attrs import asdict
 
 from tests.engine.support import NOW, joined, opened
-from trio_allocator.engine.probe_status import ProbeStatus
-from trio_allocator.engine.status import AllocatorStatus, Allowance, snapshot
+from trio_allocator.engine.probing.probe_status import ProbeStatus
+from trio_allocator.engine.report.status import AllocatorStatus, Allowance, snapshot
 
 QUIET = AllocatorStatus(
     estimate=None,

@@ -9,8 +9,8 @@ import pytest
 from tests.engine.support import NOW, record
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.settings import Settings
-from trio_allocator.engine.shelves import Shelves
-from trio_allocator.engine.turns import Turns
+from trio_allocator.engine.sharing.shelves import Shelves
+from trio_allocator.engine.sharing.turns import Turns
 
 pytestmark = pytest.mark.invariant("G8")
 SINCE = NOW - 60

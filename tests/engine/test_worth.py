@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_allocator.engine.worth import DEPTH, log_worth
+from trio_allocator.engine.sharing.worth import DEPTH, log_worth
 
 RATES = st.integers(1, 10**9)
 

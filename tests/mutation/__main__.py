@@ -35,7 +35,9 @@ ENOUGH = 0.95
 def main() -> None:
     """Run mutmut, and judge what it found."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("names", nargs="*", help="mutants, such as 'trio_allocator.mailbox*'; all")
+    parser.add_argument(
+        "names", nargs="*", help="mutants, such as 'trio_allocator.shell.mailbox*'; all"
+    )
     parser.add_argument(
         "--work",
         type=Path,

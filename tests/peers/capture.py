@@ -6,7 +6,7 @@ import socket
 import threading
 from pathlib import Path
 
-from trio_allocator.cli.linktest.rtp import is_transport_feedback, rtcp_packets
+from trio_allocator.lab.linktest.rtp import is_transport_feedback, rtcp_packets
 
 DATA = Path(__file__).parent.parent / "estimation" / "data"
 

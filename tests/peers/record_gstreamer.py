@@ -15,7 +15,7 @@ import threading
 import time
 
 from tests.peers.capture import DATA, Capture
-from trio_allocator.cli.linktest.rtp import EXTENSION_ID, RtpHeader, build_rtp
+from trio_allocator.lab.linktest.rtp import EXTENSION_ID, RtpHeader, build_rtp
 
 FIRST = 65_300
 PACKETS = 600

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL, crypto
 
 from tests.peers.capture import Capture
-from trio_allocator.cli.linktest.rtp import EXTENSION_ID, RtpHeader, build_rtp
+from trio_allocator.lab.linktest.rtp import EXTENSION_ID, RtpHeader, build_rtp
 
 URI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 SSRC = 0x5EED

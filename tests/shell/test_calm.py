@@ -7,8 +7,8 @@ import trio
 import trio.testing
 
 from trio_allocator import Track, TrackReceiver, open_allocator
-from trio_allocator.engine.calm import Calm
-from trio_allocator.engine.caution import Caution
+from trio_allocator.engine.sharing.calm import Calm
+from trio_allocator.engine.sharing.caution import Caution
 
 CAMERA = Track("camera", variants={"low": 150_000, "medium": 500_000, "high": 2_500_000})
 SECONDS = 120

@@ -207,7 +207,7 @@ async def test_several_listen_and_one_that_leaves_is_forgotten(allocator):
 
 
 async def test_nothing_is_made_while_nobody_listens(allocator, monkeypatch):
-    monkeypatch.setattr("trio_allocator.deciding.Decision", None)
+    monkeypatch.setattr("trio_allocator.shell.decisions.Decision", None)
     allocator.register_track_receiver(PLAIN, 5).request_allocation(0)
 
 

@@ -33,8 +33,8 @@ from trio_allocator import (
     open_allocator,
     open_passthrough_allocator,
 )
-from trio_allocator.timekeeping import Timekeeper
-from trio_allocator.watching import WatchedValue
+from trio_allocator.shell.tasks import Timekeeper
+from trio_allocator.shell.watching import WatchedValue
 
 OPENERS = {
     "probing": partial(open_allocator, initial_estimate=3_000_000),
@@ -872,7 +872,7 @@ def test_ctrl_c_in_a_task_of_the_allocator_is_not_lost_in_the_cancellation(neste
 
 @pytest.mark.invariant("L4")
 async def test_an_allocator_that_can_not_start_says_why(monkeypatch):
-    monkeypatch.setattr("trio_allocator.probing.Engine", breaks)
+    monkeypatch.setattr("trio_allocator.shell.allocator.Engine", breaks)
     with pytest.raises(BrokenPartError):
         async with open_allocator():
             raise AssertionError("it never began")

@@ -17,8 +17,8 @@ from trio_allocator import (
     open_allocator,
     open_passthrough_allocator,
 )
-from trio_allocator.engine.padding import Meter, Padding, PaddingAccount
-from trio_allocator.mailbox import Mailbox, RegistrationEndedError
+from trio_allocator.engine.probing.padding import Meter, Padding, PaddingAccount
+from trio_allocator.shell.mailbox import Mailbox, RegistrationEndedError
 
 OLD, NEW = (AllocationGranted(rate, GrantReason.GRANTED, 1) for rate in (1, 2))
 REQUEST = DecreaseAllocation(2, 1, 1, 1)

@@ -4,8 +4,8 @@ import pytest
 import trio
 
 from trio_allocator import DecreaseAllocation, SendPadding
-from trio_allocator.engine.padding import Meter, Padding, PaddingAccount
-from trio_allocator.mailbox import Mailbox
+from trio_allocator.engine.probing.padding import Meter, Padding, PaddingAccount
+from trio_allocator.shell.mailbox import Mailbox
 
 FIRST, REVISED = (DecreaseAllocation(500, limit, 1, 1) for limit in (100, 300))
 

@@ -13,7 +13,7 @@ from trio_allocator.testing.machine import AllocatorMachine
 
 @asynccontextmanager
 async def open_spied_allocator(**options):
-    with mock.patch("trio_allocator.probing.Engine", SpiedEngine):
+    with mock.patch("trio_allocator.shell.allocator.Engine", SpiedEngine):
         async with open_allocator(**options) as allocator:
             yield allocator
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from tests.shell.support import CAMERA, HIGH, LOW, MEDIUM, MICROPHONE, PLAIN, unread
 from trio_allocator import ProbeStatus, SendPadding, open_allocator
-from trio_allocator.engine.padding import Padding
+from trio_allocator.engine.probing.padding import Padding
 
 PACKET = 256
 MEDIA = 1_200

@@ -21,18 +21,19 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from tests.engine.test_engine_machine import EngineMachine
 from tests.shell.test_nursery_machine import NurseryMachine, open_spied_allocator
 from trio_allocator import messages
-from trio_allocator.engine import prober, shelves
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
-from trio_allocator.engine.fair import FairShares
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiator import AnswerError, Negotiator
-from trio_allocator.engine.padding import Padding
-from trio_allocator.engine.prober import Prober
+from trio_allocator.engine.probing import prober
+from trio_allocator.engine.probing.padding import Padding
+from trio_allocator.engine.probing.prober import Prober
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settlement import Settlement
-from trio_allocator.mailbox import Mailbox
-from trio_allocator.registration import Registration
+from trio_allocator.engine.sharing import shelves
+from trio_allocator.engine.sharing.fair import FairShares
+from trio_allocator.shell.mailbox import Mailbox
+from trio_allocator.shell.registration import Registration
 
 Patch = tuple[object, str, object]
 """Whose attribute, its name, and what stands there instead."""

@@ -10,12 +10,12 @@ from trio_allocator.engine.estimates import Estimates
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.negotiator import Negotiator
-from trio_allocator.engine.padding import Padding
+from trio_allocator.engine.probing.padding import Padding
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settlement import Settlement
 from trio_allocator.messages import AllocationGranted, GrantReason
 from trio_allocator.options import ReceiverOptions
-from trio_allocator.registration import Registration
+from trio_allocator.shell.registration import Registration
 from trio_allocator.testing.bench import Bench
 from trio_allocator.testing.checks.exemptions import more_comes_from_the_books
 from trio_allocator.testing.violation import InvariantError

@@ -8,7 +8,7 @@ import trio
 
 from trio_allocator import open_allocator
 from trio_allocator.interface import ReceiverHandle
-from trio_allocator.passthrough import PassthroughAllocator
+from trio_allocator.shell.passthrough import PassthroughAllocator
 from trio_allocator.testing import (
     INVARIANTS,
     InvariantError,

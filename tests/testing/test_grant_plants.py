@@ -5,20 +5,20 @@ import trio
 from attrs import evolve
 
 from trio_allocator import open_allocator, open_passthrough_allocator
-from trio_allocator.engine import policy_shares
-from trio_allocator.engine.caution import Caution
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
-from trio_allocator.engine.fair import FairShares
 from trio_allocator.engine.ledger import Ledger
-from trio_allocator.engine.line import Line
-from trio_allocator.engine.policies import Shares
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.settlement import Settlement
-from trio_allocator.engine.turns import Turns
-from trio_allocator.mailbox import Mailbox
+from trio_allocator.engine.sharing import policy_shares
+from trio_allocator.engine.sharing.caution import Caution
+from trio_allocator.engine.sharing.fair import FairShares
+from trio_allocator.engine.sharing.line import Line
+from trio_allocator.engine.sharing.policies import Shares
+from trio_allocator.engine.sharing.turns import Turns
 from trio_allocator.messages import AllocationGranted, GrantReason
+from trio_allocator.shell.mailbox import Mailbox
 from trio_allocator.testing.bench import Bench
 from trio_allocator.testing.checks import grants
 

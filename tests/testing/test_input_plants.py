@@ -9,10 +9,10 @@ import trio.testing
 
 from trio_allocator import open_allocator, open_passthrough_allocator, quantities
 from trio_allocator.engine.negotiator import Negotiator
-from trio_allocator.mailbox import Mailbox
 from trio_allocator.messages import AcceptDecrease, BufferSent
-from trio_allocator.probing import ProbingAllocator
-from trio_allocator.registration import Registration
+from trio_allocator.shell.allocator import ProbingAllocator
+from trio_allocator.shell.mailbox import Mailbox
+from trio_allocator.shell.registration import Registration
 from trio_allocator.testing.bench import Bench
 from trio_allocator.testing.checks import input_and_cost
 

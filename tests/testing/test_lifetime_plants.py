@@ -6,18 +6,19 @@ import pytest
 import trio
 import trio.testing
 
-from trio_allocator import open_allocator, open_passthrough_allocator, opening, quantities
+from trio_allocator import open_allocator, open_passthrough_allocator, quantities
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiator import Negotiator
-from trio_allocator.engine.padding import Meter, Padding
-from trio_allocator.mailbox import Mailbox
-from trio_allocator.probing import ProbingAllocator
-from trio_allocator.registration import Registration
+from trio_allocator.engine.probing.padding import Meter, Padding
+from trio_allocator.shell import opening
+from trio_allocator.shell.allocator import ProbingAllocator
+from trio_allocator.shell.mailbox import Mailbox
+from trio_allocator.shell.registration import Registration
+from trio_allocator.shell.tasks import Timekeeper
+from trio_allocator.shell.watching import WatchedValue
 from trio_allocator.testing.bench import Bench
 from trio_allocator.testing.checks import lifetime
-from trio_allocator.timekeeping import Timekeeper
-from trio_allocator.watching import WatchedValue
 
 # --- L1 --------------------------------------------------------------------------------------
 
@@ -66,7 +67,7 @@ def readers_sleep_on(patch):
 
 def packets_of_the_dead_are_counted(patch):
     """The hot path does not look whether the allocator has ended."""
-    patch.setattr("trio_allocator.registration._EndedMeter", lambda _ending: Meter())
+    patch.setattr("trio_allocator.shell.registration._EndedMeter", lambda _ending: Meter())
 
 
 def it_ends_with_its_tasks(patch):

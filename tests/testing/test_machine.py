@@ -11,7 +11,7 @@ from tests.testing import (
     test_negotiation_plants as negotiation,
 )
 from trio_allocator import open_allocator
-from trio_allocator.registration import Registration
+from trio_allocator.shell.registration import Registration
 from trio_allocator.testing import AllocatorMachine, InvariantError
 
 SEARCH = settings(

@@ -17,12 +17,12 @@ from trio_allocator.engine.negotiator import Negotiator
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.settlement import Settlement
-from trio_allocator.mailbox import Mailbox
 from trio_allocator.messages import DecreaseAllocation, GrantReason
 from trio_allocator.options import ReceiverOptions
+from trio_allocator.shell.mailbox import Mailbox
+from trio_allocator.shell.tasks import Timekeeper
 from trio_allocator.testing.bench import Bench, Terms
 from trio_allocator.testing.checks.negotiation import CHECKS
-from trio_allocator.timekeeping import Timekeeper
 
 
 def idle_and_askable(receiver):

@@ -8,13 +8,13 @@ import trio
 import trio.testing
 
 from trio_allocator import open_allocator, open_passthrough_allocator
-from trio_allocator.engine import padding, prober
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
 from trio_allocator.engine.ledger import Ledger
-from trio_allocator.engine.padding import Padding
-from trio_allocator.engine.probe_status import ProbeEvent, ProbeStatus
-from trio_allocator.engine.prober import Prober
+from trio_allocator.engine.probing import padding, prober
+from trio_allocator.engine.probing.padding import Padding
+from trio_allocator.engine.probing.probe_status import ProbeEvent, ProbeStatus
+from trio_allocator.engine.probing.prober import Prober
 from trio_allocator.engine.settings import NEVER, Settings
 from trio_allocator.testing.bench import Bench
 from trio_allocator.testing.checks.probing import CHECKS

@@ -14,16 +14,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ..lab.replay.estimating import read_feedback
+from ..lab.replay.quality import measure
+from ..lab.replay.reader import read_recording
+from ..lab.replay.recording import Recording, RecordingError, parse_track
+from ..lab.replay.utility import UtilityRule, resolve_rule
 from .endings import check_plot_option, give_up, refuse
-from .estimating import read_feedback
-from .linktest.command import link_test
-from .quality import measure
-from .reader import read_recording
-from .recording import Recording, RecordingError, parse_track
+from .link_test import link_test
 from .report import as_json, print_summary
 from .show import run
 from .simulate import simulate
-from .utility import UtilityRule, resolve_rule
 
 DEMO_SPEED = 7.0
 """The shipped recording lasts 179 s: shown in 26 s."""
@@ -31,7 +31,7 @@ DEMO_SPEED = 7.0
 DEMO_AUDIO = tuple(f"audio{number}=35k" for number in range(1, 5))
 """The cameras' audio: 35 kbit/s each (Membrane's VariantSelector), not negotiable."""
 
-_DEMO_RECORDING = Path(__file__).parent / "data" / "libwebrtc-gcc-recorded.csv"
+_DEMO_RECORDING = Path(__file__).parents[1] / "lab" / "data" / "libwebrtc-gcc-recorded.csv"
 
 app: typer.Typer = typer.Typer(
     help="Divide the bandwidth of one connection among its tracks, and watch.",
@@ -214,6 +214,6 @@ def _replay(
     else:
         print_summary(Console(), recording, figures, state.padding)
     if plot is not None:
-        from .plot import save_plot  # noqa: PLC0415  # slow to load, and rarely wanted
+        from ..lab.pictures.plot import save_plot  # noqa: PLC0415  # slow to load, and rarely wanted
 
         save_plot(plot, recording, state.history(), figures)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import frozen
 from rich.text import Text
 
-from .rates import format_rate
+from ..lab.rates import format_rate
 
 _ESTIMATE = "default"
 """The terminal's own colour for text: to be seen on a light ground and on a dark one."""

@@ -10,10 +10,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ..lab.pictures.palette import LOWERED, RAISED, colours, layer_name
+from ..lab.rates import format_rate
+from ..lab.replay.state import RunState
 from .chart import Sample, area_chart, nice_ceiling
-from .palette import LOWERED, RAISED, colours, layer_name
-from .rates import format_rate
-from .state import RunState
 
 _CHART_LINES = (4, 20)
 _DECISIONS = 8

@@ -14,7 +14,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from .recording import RecordingError
+from ..lab.replay.recording import RecordingError
 
 
 def refuse(error: RecordingError) -> NoReturn:
@@ -42,7 +42,7 @@ def check_plot_option(path: Path) -> None:
         RecordingError: It could not.
     """
     try:
-        from .drawing import check_plot  # noqa: PLC0415  # slow to load, and rarely wanted
+        from ..lab.pictures.drawing import check_plot  # noqa: PLC0415  # slow to load, and rarely wanted
     except ModuleNotFoundError as error:
         raise RecordingError(
             f"--plot needs {error.name}: pip install 'trio-allocator[cli]'"

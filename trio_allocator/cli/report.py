@@ -8,10 +8,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .palette import colours
-from .quality import Figures, SourceFigures
-from .rates import format_rate
-from .recording import Recording
+from ..lab.pictures.palette import colours
+from ..lab.rates import format_rate
+from ..lab.replay.quality import Figures, SourceFigures
+from ..lab.replay.recording import Recording
 
 _BAR_WIDTH = 24
 _SHORTEST_BAR = 8
@@ -21,7 +21,7 @@ _SHADES = "░▒▓█"
 
 
 def as_json(recording: Recording, figures: Figures, padding: int) -> dict[str, object]:
-    """The documented keys of ``--json``; `trio_allocator.cli.quality` defines the figures.
+    """The documented keys of ``--json``; `trio_allocator.lab.replay.quality` defines the figures.
 
     ========================  ==================================================================
     ``recording``             the file's name

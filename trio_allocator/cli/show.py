@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ..lab.replay.recording import Recording
+from ..lab.replay.session import divide
+from ..lab.replay.state import RunState
 from .dashboard import Dashboard
-from .recording import Recording
-from .session import divide
-from .state import RunState
 
 _FRAME = 0.1
 _ROWS_PER_PROGRESS = 10

@@ -16,13 +16,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ..lab.rates import shown
+from ..lab.replay.recording import RecordingError
 from .endings import check_plot_option, give_up, refuse
-from .rates import shown
-from .recording import RecordingError
 
 if TYPE_CHECKING:  # what needs NumPy is loaded when it is wanted
-    from .simulation.sweep import Job, Outcome
-    from .simulation.trace import Trace
+    from ..lab.simulation.sweep import Job, Outcome
+    from ..lab.simulation.trace import Trace
 
 MOST_RECEIVERS = 200
 """More would take minutes, and say no more."""
@@ -125,7 +125,7 @@ def simulate(
         plan = _plan(links, counts, names, estimates.value, chosen)
         outcomes = _perform(plan, jobs, console)
         if as_machine:
-            from .simulation.report import as_json  # noqa: PLC0415  # needs NumPy
+            from ..lab.simulation.report import as_json  # noqa: PLC0415  # needs NumPy
 
             print(json.dumps(as_json(links, estimates.value, outcomes), indent=2))
         else:
@@ -159,8 +159,8 @@ def _numbers(option: str, text: str, least: int, most: int) -> list[int]:
 
 
 def _policies(text: str) -> list[str]:
-    from ..engine.registry import POLICIES  # noqa: PLC0415
-    from .simulation.run import REFERENCE  # noqa: PLC0415  # needs NumPy
+    from ..engine.sharing.registry import POLICIES  # noqa: PLC0415
+    from ..lab.simulation.run import REFERENCE  # noqa: PLC0415  # needs NumPy
 
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
@@ -178,7 +178,7 @@ def _check_rtt(rtt: float | None) -> None:
 
 
 def _read(paths: list[Path] | None, rtt: float | None) -> list[Trace]:
-    from .simulation.trace import read_trace, shipped_traces  # noqa: PLC0415  # needs NumPy
+    from ..lab.simulation.trace import read_trace, shipped_traces  # noqa: PLC0415  # needs NumPy
 
     if not paths:
         return shipped_traces(rtt)
@@ -200,7 +200,7 @@ def _check_single(*parts: list[Trace] | list[int] | list[str]) -> None:
 def _plan(
     traces: list[Trace], counts: list[int], names: list[str], estimates: str, seeds: list[int]
 ) -> list[Job]:
-    from .simulation.sweep import Job  # noqa: PLC0415  # needs NumPy
+    from ..lab.simulation.sweep import Job  # noqa: PLC0415  # needs NumPy
 
     return [
         Job(trace, count, name, estimates, seed)
@@ -213,7 +213,7 @@ def _plan(
 
 def _perform(plan: list[Job], workers: int | None, console: Console) -> list[Outcome]:
     """Make the runs, and return them in the order of the plan."""
-    from .simulation.sweep import sweep  # noqa: PLC0415  # needs NumPy
+    from ..lab.simulation.sweep import sweep  # noqa: PLC0415  # needs NumPy
 
     with (
         # Whatever ends this early ends the workers, too.
@@ -234,7 +234,7 @@ def _perform(plan: list[Job], workers: int | None, console: Console) -> list[Out
 
 
 def _print_tables(outcomes: list[Outcome], estimates: str, *, per_trace: bool) -> None:
-    from .simulation.report import WIDTH, print_table  # noqa: PLC0415  # needs NumPy
+    from ..lab.simulation.report import WIDTH, print_table  # noqa: PLC0415  # needs NumPy
 
     console = Console()
     if not console.is_terminal:
@@ -249,8 +249,8 @@ def _print_tables(outcomes: list[Outcome], estimates: str, *, per_trace: bool) -
 
 
 def _draw(path: Path, job: Job) -> None:
-    from .simulation.picture import save_picture  # noqa: PLC0415  # slow to load
-    from .simulation.run import run  # noqa: PLC0415
+    from ..lab.simulation.picture import save_picture  # noqa: PLC0415  # slow to load
+    from ..lab.simulation.run import run  # noqa: PLC0415
 
     world, _ = run(job.trace, job.receivers, job.policy, job.estimates, job.seed)
     save_picture(path, world, job.policy, job.estimates)

@@ -16,13 +16,13 @@ from .ledger import Ledger
 from .limits import Limits
 from .negotiation import Negotiation, RefusalKind
 from .negotiator import AnswerError
-from .padding import Meter, PaddingAccount
-from .policies import Policy
-from .probe_demand import demand_for_probes
-from .prober import Prober
+from .probing.padding import Meter, PaddingAccount
+from .probing.probe_demand import demand_for_probes
+from .probing.prober import Prober
 from .receiver import Receiver
 from .settings import NEVER, Settings
 from .settlement import Effect, RequestWithdrawn, Settlement
+from .sharing.policies import Policy
 
 
 class Engine:

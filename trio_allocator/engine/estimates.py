@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .lows import RecentLows
 from .settings import NEVER
+from .sharing.lows import RecentLows
 
 SHORTEST_TIMEOUT = 2.0
 """Estimates are presumed live for at least this long, s (A6)."""

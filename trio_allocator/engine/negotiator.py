@@ -6,10 +6,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from ..messages import DecreaseAllocation
-from .lazy_heap import LazyHeap
 from .negotiation import Negotiation, NegotiationEvent, Refusal, RefusalKind, Request
 from .receiver import ANSWERS_REMEMBERED, Receiver
 from .settings import NEVER, Settings
+from .sharing.lazy_heap import LazyHeap
 
 _STRIDE = 2**32
 """Request ids are the receiver's id plus a multiple of this: nobody can answer for another (N2)."""

@@ -9,18 +9,18 @@ from typing import TypeAlias
 from attrs import frozen
 
 from ..messages import AllocationGranted, DecreaseAllocation, GrantReason
-from .calm import IDEAL, RAMPING, Calm
-from .caution import Caution
-from .fair import FairShares
-from .layered import LayeredPolicy
-from .layered_shares import LayeredShares
 from .ledger import Ledger
 from .negotiation import Negotiation
 from .negotiator import Negotiator
-from .policies import Policy, PolicyError, Sharing
-from .policy_shares import PolicyShares
 from .receiver import Receiver
 from .settings import NEVER, Settings
+from .sharing.calm import IDEAL, RAMPING, Calm
+from .sharing.caution import Caution
+from .sharing.fair import FairShares
+from .sharing.layered import LayeredPolicy
+from .sharing.layered_shares import LayeredShares
+from .sharing.policies import Policy, PolicyError, Sharing
+from .sharing.policy_shares import PolicyShares
 from .tally import CountedCalm, Tally
 
 

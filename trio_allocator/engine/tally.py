@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..messages import GrantReason
-from .calm import Calm, Temper
-from .division import Raising
+from .sharing.calm import Calm, Temper
+from .sharing.division import Raising
 
 
 class Tally:

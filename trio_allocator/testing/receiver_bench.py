@@ -13,9 +13,9 @@ from attrs import frozen
 from ..engine.negotiator import AnswerError
 from ..engine.receiver import Receiver
 from ..interface import ConnectionAllocator, ReceiverHandle
-from ..lifetime import living
 from ..messages import AcceptDecrease, BufferSent, DecreaseAllocation, RejectDecrease
-from ..registration import Registration
+from ..shell.lifetime import living
+from ..shell.registration import Registration
 from .recording import Call, RecordingAllocator
 from .violation import InvariantError
 from .virtual import Watchman

@@ -10,11 +10,10 @@ from attrs import frozen
 
 from .. import quantities
 from ..engine.negotiator import Negotiator
-from ..engine.padding import Padding, PaddingAccount
+from ..engine.probing.padding import Padding, PaddingAccount
 from ..engine.receiver import Receiver
 from ..engine.settings import Settings
 from ..interface import ReceiverHandle
-from ..mailbox import Mailbox
 from ..messages import (
     AcceptDecrease,
     BufferSent,
@@ -28,10 +27,11 @@ from ..messages import (
     SetVariants,
 )
 from ..options import ReceiverOptionChanges, ReceiverOptions
-from ..passthrough import PassthroughAllocator
-from ..registration import Registration
+from ..shell.mailbox import Mailbox
+from ..shell.passthrough import PassthroughAllocator
+from ..shell.registration import Registration
+from ..shell.watching import WatchedValue
 from ..tracks import Track
-from ..watching import WatchedValue
 
 if TYPE_CHECKING:
     from typing import Self

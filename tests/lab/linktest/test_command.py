@@ -1,0 +1,152 @@
+"""``trio-allocator link-test``: what it prints where, and how it ends."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trio
+from typer.testing import CliRunner
+
+from tests.lab.linktest.made_up import good_run
+from trio_allocator.cli import link_test as command
+from trio_allocator.cli.app import app
+from trio_allocator.lab.linktest import libwebrtc
+from trio_allocator.lab.linktest.child import ChildError
+
+QUICK = ("--only", "ours", "--schedule", "steps", "--scale", "0.015")
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(app, ("link-test", *arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_a_run_of_ours_from_end_to_end(tmp_path):
+    log, picture = tmp_path / "log.jsonl", tmp_path / "picture.png"
+    result = invoke(*QUICK, "--json", "--record", str(log), "--plot", str(picture))
+    assert result.exit_code == 0
+    (row,) = json.loads(result.stdout)["schedules"]
+    assert ("inconclusive" in result.stderr) is bool(row["starved"])
+    assert (row["schedule"], row["flows"], row["verdict"]) == ("steps", ["ours"], None)
+    # How good it is, is judged elsewhere, and not on a machine that is busy with tests.
+    if not row["starved"]:
+        assert 0 < row["figures"]["utilisation"] <= 1.01
+        assert 0 < row["figures"]["media"] <= 1
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {"sent", "rtcp", "estimate"} <= {key for line in lines for key in line}
+    replayed = CliRunner().invoke(app, ("replay", "--feedback", str(log), "--json"))
+    assert replayed.exit_code == 0
+    answer = json.loads(replayed.stdout)
+    assert set(answer["tracks"]) == {"audio", "camera1", "camera2", "camera3", "camera4"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--schedule", "stairs"), "--schedule 'stairs' is not known: there are steps, ramp"),
+        (("--scale", "0"), "--scale must be at least 0.01, not 0"),
+        (("--scale", "nan"), "--scale must be at least 0.01, not nan"),
+        (
+            ("--policy", "hers"),
+            "--policy 'hers' is not known: there are layered, water-filling, fair",
+        ),
+        (("--track", "camera"), "track 'camera' must be a name and rates"),
+        (("--record", "x.jsonl"), "--record writes one run of ours: give one --schedule"),
+        (("--schedule", "ramp", "--record", "/no/x.jsonl"), "there is no folder /no: create it"),
+        (("--plot", "x.doc"), "a plot cannot have this format"),
+    ],
+)
+def test_what_cannot_be_used_gets_one_line_and_code_2(arguments, says):
+    result = invoke("--only", "ours", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("trio-allocator: ")
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_without_libwebrtc_the_cure_is_told(monkeypatch):
+    monkeypatch.setattr(libwebrtc, "installed", lambda: None)
+    result = invoke()
+    assert result.exit_code == 2
+    assert (
+        "wrtc 0.1.0, which is not installed: pip install 'trio-allocator[peers]'" in result.stderr
+    )
+    monkeypatch.setattr(libwebrtc, "installed", lambda: "0.2.0")
+    assert "wrtc 0.1.0, which is 0.2.0 here" in invoke().stderr
+
+
+def test_only_libwebrtcs_has_nothing_of_ours_to_record():
+    result = invoke("--only", "libwebrtc", "--schedule", "steps", "--record", "x.jsonl")
+    assert result.exit_code == 2
+
+
+def test_flows_of_ours_share_as_was_chosen(monkeypatch):
+    chosen = []
+
+    async def notes(*_arguments, policy, **_options):
+        await trio.lowlevel.checkpoint()
+        chosen.append(policy)
+        return good_run()
+
+    monkeypatch.setattr(command, "run_scenario", notes)
+    invoke(*QUICK)
+    invoke(*QUICK, "--policy", "fair")
+    assert chosen == ["layered", "fair"]
+
+
+def test_a_process_that_dies_gets_one_line(monkeypatch):
+    async def dies(*_arguments, **_options):
+        raise ExceptionGroup("", [ExceptionGroup("", [ChildError("the process relay has ended")])])
+
+    monkeypatch.setattr(command, "run_scenario", dies)
+    result = invoke(*QUICK)
+    assert (result.exit_code, result.stderr) == (2, "trio-allocator: the process relay has ended\n")
+
+
+def test_what_was_done_before_is_shown(monkeypatch):
+    runs = [good_run()]
+
+    async def runs_once(*_arguments, **_options):
+        await trio.lowlevel.checkpoint()
+        if runs:
+            return runs.pop()
+        raise ChildError("the process relay has ended")
+
+    monkeypatch.setattr(command, "run_scenario", runs_once)
+    result = invoke(*QUICK, "--runs", "3", "--json")
+    assert result.exit_code == 2
+    assert result.stderr == "trio-allocator: the process relay has ended\n"
+    (row,) = json.loads(result.stdout)["schedules"]
+    assert (row["schedule"], row["runs"]) == ("drop", 1)
+
+
+def children_of(pid):
+    # Each belongs to the thread that started it.
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return [child for file in files for child in file.read_text().split()]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
+def test_ctrl_c_leaves_no_process_behind():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trio_allocator.cli", "link-test", *QUICK[:-1], "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    patience = time.monotonic() + 30
+    while len(children := children_of(process.pid)) < 2:
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, b"", b"")
+    assert not any(Path(f"/proc/{child}").exists() for child in children)

@@ -1,0 +1,1 @@
+"""When the connection is probed, how far, and whose padding is due."""

@@ -1,0 +1,49 @@
+"""What the books say about probing."""
+
+from __future__ import annotations
+
+from ..estimates import Estimates
+from ..ledger import Ledger
+from ..limits import Limits
+from ..settings import NEVER
+from ..settlement import Settlement
+from .prober import Demand
+
+
+def demand_for_probes(
+    now: float,
+    estimates: Estimates,
+    limits: Limits,
+    ledger: Ledger,
+    settlement: Settlement,
+) -> tuple[Demand, float]:
+    """See what a probe would be good for.
+
+    Args:
+        now: The time, s.
+        estimates: Of the connection.
+        limits: Of the connection: no probe aims at what they do not allow.
+        ledger: The books.
+        settlement: Knows who waits for what, and who owes an answer.
+
+    Returns:
+        The demand, and when it may change by time alone, s.
+    """
+    estimate, sharing = estimates.value, settlement.sharing
+    negotiating = bool(settlement.negotiator.outstanding)
+    reach = limits.most - ledger.committed
+    need = None
+    if ledger.waiting and estimate is not None:
+        need = sharing.next_need(limits.usable(estimate) - ledger.committed, reach)
+    allowed = False
+    changes_at = NEVER
+    if need is not None and estimate is not None:
+        steady_at = estimates.steady_at(now)
+        steady = steady_at <= now
+        changes_at = NEVER if steady else steady_at
+        allowed = steady and not negotiating and ledger.committed <= limits.usable(estimate)
+    stuck = estimates.ever and ledger.waiting > 0 and ledger.waiting_with_allocation == 0
+    if stuck and limits.max_bitrate is not None and not negotiating:
+        stuck = sharing.next_need(0, reach) is not None
+    wanted = 0 if need is None else ledger.committed + need
+    return Demand(estimate, wanted, allowed, stuck, limits.most), changes_at

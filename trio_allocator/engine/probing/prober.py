@@ -1,0 +1,217 @@
+"""When to probe the connection with padding, how far, and when to give up."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ..settings import NEVER, Settings
+from .padding import Meter, Padding
+from .probe_status import TRANSITIONS, ProbeEvent, ProbeStatus
+
+TARGET_FACTOR = 2
+"""A probe never aims above this many times the estimate (P4; LiveKit and libwebrtc probe to 2 ×)."""
+
+TARGET_FLOOR = 200_000
+"""... or above this where that is more, bit/s (P4; the reference's increment)."""
+
+TICK_BYTES = 3_750
+"""A tick that owes less than this is worth waiting for: 100 ms at 300 kbit/s."""
+
+COARSEST = 10
+"""... up to this many of the shortest ticks."""
+
+MOVED = 1.01
+"""The estimate has moved when it is above its value at the start of the probe by this factor."""
+
+PAUSE_GROWTH = 1.5
+"""Growth of the pause after each fruitless probe (LiveKit: 1.5)."""
+
+
+@frozen
+class Demand:
+    """What the books say about probing at an instant.
+
+    Attributes:
+        estimate: The estimate, bit/s; None while it is unknown.
+        wanted: The total rate that would satisfy the next useful step, bit/s; 0 if nobody waits
+            for more than is free.
+        allowed: Not in overuse, nothing being negotiated, the estimate live and not falling.
+        stuck: An estimate has come once, a claim waits, and nobody who waits holds anything.
+        most: No target is above this, bit/s.
+    """
+
+    estimate: int | None
+    wanted: int
+    allowed: bool
+    stuck: bool
+    most: float = NEVER
+
+
+class Prober:
+    """Decides what the padding account is to follow.
+
+    Args:
+        settings: Patience, pauses, ticks and the floor.
+        meter: Counts the media sent.
+        now: When it starts.
+    """
+
+    def __init__(self, settings: Settings, meter: Meter, now: float) -> None:
+        self.status: ProbeStatus = ProbeStatus.IDLE
+        self.padding: Padding = Padding(meter, settings.padding_packet)
+        self.next_tick: float = NEVER
+        self.fruitless: int = 0
+        self.started: int = 0
+        self.escapes: int = 0
+        self._settings = settings
+        self._meter = meter
+        self._now = now
+        self._moved_at = now
+        self._moved_from = 0
+        self._left_at = -NEVER
+        self._pause = settings.probe_pause
+        self._gave_up_at = 0
+        self._rest_until = now
+        self._phase_until = NEVER
+        self._media = 0
+
+    @property
+    def target(self) -> int:
+        """The rate that media and padding together follow, bit/s; 0 while there is no probe."""
+        return self.padding.target
+
+    @property
+    def wake_at(self) -> float:
+        """When the status may change without any event."""
+        match self.status:
+            case ProbeStatus.PROBING:
+                return self._moved_at + self._settings.probe_patience
+            case ProbeStatus.RESTING:
+                return self._rest_until
+            case ProbeStatus.LISTENING | ProbeStatus.ESCAPING:
+                return self._phase_until
+            case _:
+                return NEVER
+
+    def review(self, now: float, demand: Demand) -> None:
+        """Take over what the books say: start, follow, give up, stop."""
+        self._now = now
+        self._remember(demand)
+        able = self.padding.able
+        wanted = able and demand.wanted > 0 and demand.allowed
+        if wanted and now >= self._rest_until:
+            if self._enter(ProbeEvent.WANTED):
+                self._resume(now, demand.estimate or 0)
+            if now >= self._moved_at + self._settings.probe_patience:
+                self._give_up(demand)
+        if not (wanted and now >= self._rest_until):
+            if able and demand.stuck:
+                self._enter(ProbeEvent.STUCK)
+            else:
+                self._enter(ProbeEvent.TOO_SOON if wanted else ProbeEvent.UNWANTED)
+        self._escape()
+        self._aim(demand)
+
+    def _resume(self, now: float, estimate: int) -> None:
+        """Begin a probe, or go on with one that was interrupted: that renews no patience."""
+        pause = now - self._left_at
+        if pause < self._settings.probe_pause and estimate <= MOVED * self._moved_from:
+            self._moved_at += pause
+        else:
+            self.started += 1
+            self._moved_at, self._moved_from = now, estimate
+
+    def _enter(self, event: ProbeEvent) -> bool:
+        following = TRANSITIONS[self.status].get(event)
+        if following is None:
+            return False
+        if self.status is ProbeStatus.PROBING:
+            self._left_at = self._now
+        self.status = following
+        if following is ProbeStatus.LISTENING:
+            self._phase_until = self._now + self._settings.escape_pause
+            self._media = self._meter.media
+        elif following is ProbeStatus.ESCAPING:
+            self.escapes += 1
+            self._phase_until = self._now + self._settings.escape_duration
+            self._media = self._meter.media
+        return True
+
+    def _remember(self, demand: Demand) -> None:
+        """A rise ends the memory of what failed; progress renews patience."""
+        estimate = demand.estimate or 0
+        if self._gave_up_at and estimate > MOVED * self._gave_up_at:
+            self._gave_up_at = 0
+            self._pause = self._settings.probe_pause
+            self._rest_until = self._now
+        if self.status is ProbeStatus.PROBING and estimate > MOVED * self._moved_from:
+            self._moved_at, self._moved_from = self._now, estimate
+
+    def _give_up(self, demand: Demand) -> None:
+        self._enter(ProbeEvent.FRUITLESS)
+        self.fruitless += 1
+        self._gave_up_at = max(demand.estimate or 0, 1)
+        self._rest_until = self._now + self._pause
+        self._left_at = -NEVER  # the next probe is a new one
+        self._pause = min(self._pause * PAUSE_GROWTH, self._settings.probe_pause_limit)
+
+    def _escape(self) -> None:
+        if self.status is ProbeStatus.LISTENING and self._now >= self._phase_until:
+            if self._meter.media != self._media:
+                self._phase_until = self._now + self._settings.escape_pause
+                self._media = self._meter.media
+            else:
+                self._enter(ProbeEvent.QUIET)
+        elif self._episode_over(self._now):
+            self._enter(ProbeEvent.OVER)
+
+    def _episode_over(self, now: float) -> bool:
+        return self.status is ProbeStatus.ESCAPING and (
+            self._meter.media != self._media or now >= self._phase_until
+        )
+
+    def _aim(self, demand: Demand) -> None:
+        if self.status is ProbeStatus.PROBING:
+            estimate = demand.estimate or 0
+            increment = self._settings.probe_increment
+            reach = max(int(self._settings.probe_reach * estimate), TARGET_FLOOR)
+            target = min(demand.wanted, reach) if increment is None else estimate + increment
+            highest = min(max(TARGET_FACTOR * estimate, TARGET_FLOOR), demand.most)
+            self._follow(int(min(target, highest)))
+        elif self.status is ProbeStatus.ESCAPING:
+            self._follow(int(min(self._settings.escape_bitrate, demand.most)))
+        elif self.target:
+            self._stop()
+
+    def _stop(self) -> None:
+        self.padding.stop()
+        self.next_tick = NEVER
+
+    def _follow(self, target: int) -> None:
+        if target == self.target:
+            return
+        shortest = self._settings.probe_tick
+        tick = shortest * COARSEST
+        if target > 0:
+            tick = min(max(shortest, TICK_BYTES * 8 / target), tick)
+        self.padding.start(self._now, target, tick)
+        self.next_tick = min(self.next_tick, self._now + tick) if target else NEVER
+
+    def tick(self, now: float) -> list[int]:
+        """Book the padding that is due; call it at `next_tick`.
+
+        Returns:
+            The receivers that have padding to send.
+        """
+        if now < self.next_tick:
+            return []
+        if self._episode_over(now):
+            self._now = now
+            self._enter(ProbeEvent.OVER)
+            self._stop()
+            return []
+        late = (now - self.next_tick) // self.padding.tick
+        self.next_tick += (late + 1) * self.padding.tick
+        if self.next_tick <= now:  # by rounding
+            self.next_tick += self.padding.tick
+        return self.padding.due(now)

@@ -1,0 +1,212 @@
+"""What stands between a receiver and its next step.
+
+A receiver is blocked by one thing or several. Lifting all that are named, and nothing else, grants
+its next step. What lifting means, for each:
+
+* **unknown estimate**: an estimate comes that is enough (`Blockage.enough`).
+* **sender**: it claims the next step of its ladder.
+* **cap**: `max_bitrate` is taken away.
+* **hold**: time passes until the hold ends, the estimate being repeated.
+* **negotiation**: those who owe an answer accept, and go to the limit at once.
+* **priority**: the receivers of higher classes leave. (A larger estimate would do as well.)
+* **connection cap**: `max_bitrate` of the connection is taken away.
+* **reserve**: that of the connection is set to 0.
+* **network**: the estimate rises to what is enough.
+
+A raise that none of these stands against any more may be one that is not trusted at once (G9). Then
+it is blocked by a hold afterwards, with an end. And where it is due even more than its next step,
+at the cost of others, all of it comes at once when they have answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from attrs import evolve, frozen
+
+from ..engine import Engine
+from ..negotiation import Negotiation
+from ..receiver import Receiver
+from ..sharing.backlog import Backlog
+from ..sharing.fair import FairShares
+from ..sharing.layered_shares import LayeredShares
+
+
+class Blocker(StrEnum):
+    """Who or what stands between a receiver and its next step."""
+
+    UNKNOWN_ESTIMATE = "unknown estimate"
+    """No estimate has come yet, or they have stopped: raises wait (A6)."""
+    SENDER = "sender"
+    """It claims no more than it holds; if there is no next step, its ladder has no higher one."""
+    CAP = "cap"
+    """Its `max_bitrate`."""
+    NEGOTIATION = "negotiation"
+    """An answer to a decrease request is awaited: from others, who make room, or from itself."""
+    HOLD = "hold"
+    """What there is is not trusted yet, after a decrease or as it is not worth the risk; or it is
+    held for one that was overtaken."""
+    PRIORITY = "priority"
+    """Higher classes hold and wait for so much that the rest does not do."""
+    CONNECTION_CAP = "connection cap"
+    """The connection's `max_bitrate`; see `Limits`."""
+    RESERVE = "reserve"
+    """The connection's `reserve`: without it the estimate would do; see `Limits`."""
+    NETWORK = "network"
+    """The estimate is too low."""
+
+
+@frozen
+class Blockage:
+    """What is found for one receiver. Rates are bit/s, times s.
+
+    Attributes:
+        next_step: The next allocation of use; None if there is none.
+        enough: The estimate that carries it, the reserve, and all that is served before, with
+            nobody brought down. Of a policy whose order is not known: all that everybody claims.
+        blockers: What blocks it; what to look at first comes first.
+        blocking: Ids of the receivers that are meant.
+        held_until: When the hold ends at the latest; None without one.
+    """
+
+    next_step: int | None
+    enough: int
+    blockers: tuple[Blocker, ...]
+    blocking: tuple[int, ...]
+    held_until: float | None
+
+
+class BlockerFinder:
+    """Finds what blocks each receiver; what they have in common is looked up once.
+
+    Args:
+        engine: What it looks at, and does not change.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        settlement = engine.settlement
+        sharing = settlement.sharing
+        self._now = engine.now
+        self._ledger = engine.ledger
+        self._limits = engine.limits
+        self._estimate = engine.estimates.value
+        self._usable = engine.usable
+        self._owing = settlement.negotiator.outstanding
+        self._caution = settlement.caution
+        self._calm = settlement.calm if isinstance(sharing, LayeredShares) else None
+        self._ordered = isinstance(sharing, (FairShares, LayeredShares))
+        self._backlog = Backlog(engine.ledger, ordered=self._ordered)
+        self._favoured = sharing.favoured()
+        room = max(0, (self._usable or 0) - engine.ledger.projected)
+        self._kept_back = sharing.kept_back(engine.now, room)
+
+    def find(self, receiver: Receiver) -> Blockage:
+        """What blocks a receiver."""
+        level, committed = receiver.allocation, self._ledger.committed
+        next_step = _next_step(receiver)
+        if next_step is None:
+            return Blockage(None, committed, (Blocker.SENDER,), (), None)
+        # A policy of which nothing is known may keep a bar for it, somewhere up to its claim (G2).
+        sure = next_step if self._ordered else max(next_step, receiver.claim)
+        needed = committed + self._backlog.before(receiver) + sure - level
+        enough = needed + self._limits.reserve
+        blockers = list(_own_limits(receiver, next_step))
+        free_to_rise = not blockers and self._estimate is not None
+        blocking: set[int] = set()
+        if self._estimate is None:
+            blockers.insert(0, Blocker.UNKNOWN_ESTIMATE)
+        planned = receiver.projected > level
+        outer: list[Blocker] = []
+        higher: set[int] = set()
+        holds: dict[int, float] = {}
+        if not planned:  # else it is within what there is, and what is trusted
+            outer, higher = self._outer(receiver, needed)
+            holds = self._holds(receiver, needed if Blocker.RESERVE in outer else enough)
+        if planned or receiver.negotiation is not Negotiation.IDLE:
+            blockers.append(Blocker.NEGOTIATION)
+            blocking.update(self._owing if planned else {receiver.id: receiver})
+        elif free_to_rise and not outer and not holds:
+            # It would fit, nobody's turn is before it, and yet: it was judged.
+            holds[receiver.id] = self._now
+        if holds:
+            blockers.append(Blocker.HOLD)
+            blocking.update(holds.keys() - {receiver.id})
+        blockers += outer
+        blocking |= higher
+        held_until = max(holds.values()) if holds else None
+        if held_until is not None and self._calm is not None and self._usable is not None:
+            # When that is over it may be judged, but for so long only.
+            held_until = max(held_until, self._calm.clear_at(min(needed, self._usable)))
+        return Blockage(next_step, enough, tuple(blockers), tuple(sorted(blocking)), held_until)
+
+    def _holds(self, receiver: Receiver, enough: int) -> dict[int, float]:
+        """For whom it is held back (mostly itself), and until when at the latest."""
+        estimate = self._estimate
+        ends: list[tuple[int, float]] = []
+        if receiver.held_until is not None:
+            ends.append((receiver.id, receiver.held_until))
+        if receiver.id in self._kept_back:
+            ends.append((receiver.id, self._kept_back[receiver.id]))
+        if estimate is not None and self._caution.ceiling(self._now, estimate) < enough <= estimate:
+            ends.append((receiver.id, self._caution.until))
+        above_minimum = receiver.allocation >= receiver.minimum
+        for other, until in self._favoured.items():
+            ahead = self._ledger[other].options.priority - receiver.options.priority
+            if other != receiver.id and (ahead > 0 or (ahead == 0 and above_minimum)):
+                ends.append((other, until))
+        return {who: max(end for other, end in ends if other == who) for who, _ in ends}
+
+    def _outer(self, receiver: Receiver, needed: int) -> tuple[list[Blocker], set[int]]:
+        """What of the connection is in the way of so much in all, and whose higher priority."""
+        limits, estimate = self._limits, self._estimate
+        if self._usable is not None and needed <= self._usable:
+            return [], set()
+        higher = self._higher(receiver, needed)
+        if higher:
+            return [Blocker.PRIORITY], higher
+        enough = needed + limits.reserve
+        short = estimate is not None and enough > estimate
+        if short and needed <= evolve(limits, reserve=0).usable(estimate or 0):
+            return [Blocker.RESERVE], set()
+        found = [Blocker.CONNECTION_CAP] if needed > limits.most else []
+        if short:
+            found.append(Blocker.RESERVE if needed <= (estimate or 0) else Blocker.NETWORK)
+        return found, set()
+
+    def _higher(self, receiver: Receiver, needed: int) -> set[int]:
+        """The receivers of higher classes, if without them there would be enough."""
+        priority = receiver.options.priority
+        above = self._backlog.above(priority) if self._ordered else 0
+        if not above or needed - above > (self._usable or 0):
+            return set()
+        return {other.id for other in self._ledger if other.options.priority > priority}
+
+
+def _next_step(receiver: Receiver) -> int | None:
+    """The next allocation of use: claimed, beyond the cap, or not claimed at all."""
+    level = receiver.allocation
+    if receiver.want > level:
+        above = receiver.step_above(level)
+        # Who can use any part may be about to get one.
+        return min(above, receiver.projected) if receiver.projected > level else above
+    most = receiver.claim if receiver.claim > level else None
+    if level < receiver.minimum:
+        following: int | None = receiver.minimum
+    else:
+        following = next((step for step in receiver.steps if step > level), None)
+    if most is None or following is None:
+        return most if following is None else following
+    return min(most, following)
+
+
+def _own_limits(receiver: Receiver, next_step: int) -> Iterator[Blocker]:
+    """What the receiver itself, and its options, stand against it."""
+    cap = receiver.options.max_bitrate
+    if receiver.want > receiver.allocation:
+        return
+    claims = receiver.claim > receiver.allocation
+    if not claims:
+        yield Blocker.SENDER
+    if claims or (cap is not None and next_step > cap):
+        yield Blocker.CAP

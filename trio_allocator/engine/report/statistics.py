@@ -1,0 +1,101 @@
+"""Counters for metrics, put together when somebody asks."""
+
+from __future__ import annotations
+
+from attrs import asdict, frozen
+
+from ...messages import GrantReason
+from ..engine import Engine
+from ..negotiation import RefusalKind
+
+
+@frozen(kw_only=True)
+class AllocatorStatistics:
+    """What an allocator has done since it was opened. All count up only.
+
+    Attributes:
+        estimates: Estimates delivered by `update_bandwidth_estimation`.
+        estimates_stopped: How often they have stopped, so that the estimate became unknown (A6).
+        registrations: Receivers that joined.
+        departures: Receivers that left.
+        requests: Allocations requested by `request_allocation`.
+        granted: Allocations raised, a step or more at a time.
+        lowered: Allocations lowered by their receiver, asked to or not, or by a new cap.
+        forced: Allocations taken without negotiation, by the application or with nobody left to
+            ask.
+        breaches_punished: Allocations taken a step down since a promise was not kept.
+        decreases_asked: Decrease requests sent.
+        decreases_accepted: ... accepted.
+        decreases_rejected: ... rejected.
+        decreases_silent: ... that nobody answered in time.
+        decreases_breached: ... accepted, and the promise was not kept.
+        decreases_withdrawn: ... taken back, as the need for them had gone.
+        holds: Times that a receiver's raises were put on hold after a lowering (G9).
+        raises_kept_back: Judgements by which a raise was not worth its risk. A raise that is
+            looked at again at the next estimate is judged again, and counts again.
+        probes_started: Probes begun; one that goes on after a short interruption is the same.
+        probes_fruitless: Probes that ended because the estimate did not move.
+        escapes: Short episodes of padding while everybody is paused (P5).
+        padding_bytes: Padding put into mailboxes, bytes.
+        media_bytes: What receivers reported as sent, padding apart, bytes.
+        policy_faults: Times that a user's policy failed and was replaced: at most once.
+    """
+
+    estimates: int
+    estimates_stopped: int
+    registrations: int
+    departures: int
+    requests: int
+    granted: int
+    lowered: int
+    forced: int
+    breaches_punished: int
+    decreases_asked: int
+    decreases_accepted: int
+    decreases_rejected: int
+    decreases_silent: int
+    decreases_breached: int
+    decreases_withdrawn: int
+    holds: int
+    raises_kept_back: int
+    probes_started: int
+    probes_fruitless: int
+    escapes: int
+    padding_bytes: int
+    media_bytes: int
+    policy_faults: int
+
+    def as_dict(self) -> dict[str, int]:
+        """Name to count: ready for JSON, or for a metrics library."""
+        return asdict(self)
+
+
+def statistics(engine: Engine) -> AllocatorStatistics:
+    """Read an engine's counters; costs the same for any number of receivers."""
+    tally = engine.settlement.tally
+    negotiator = engine.settlement.negotiator
+    return AllocatorStatistics(
+        estimates=engine.estimates.count,
+        estimates_stopped=engine.estimates.stopped,
+        registrations=engine.ledger.entered,
+        departures=engine.ledger.entered - len(engine.ledger),
+        requests=tally.requests,
+        granted=tally.grants[GrantReason.GRANTED],
+        lowered=tally.grants[GrantReason.LOWERED],
+        forced=tally.grants[GrantReason.FORCED],
+        breaches_punished=tally.grants[GrantReason.BREACH],
+        decreases_asked=negotiator.asked,
+        decreases_accepted=negotiator.accepted,
+        decreases_rejected=negotiator.refusals[RefusalKind.REJECTED],
+        decreases_silent=negotiator.refusals[RefusalKind.SILENT],
+        decreases_breached=negotiator.refusals[RefusalKind.BREACH],
+        decreases_withdrawn=negotiator.withdrawn,
+        holds=tally.held,
+        raises_kept_back=tally.kept_back,
+        probes_started=engine.prober.started,
+        probes_fruitless=engine.prober.fruitless,
+        escapes=engine.prober.escapes,
+        padding_bytes=engine.prober.padding.booked,
+        media_bytes=engine.meter.media,
+        policy_faults=int(engine.settlement.policy_fault is not None),
+    )

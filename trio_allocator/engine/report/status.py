@@ -1,0 +1,143 @@
+"""What an allocator says of itself: frozen plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from ..engine import Engine
+from ..probing.probe_status import ProbeStatus
+from ..receiver import Receiver
+
+
+@frozen
+class Allowance:
+    """A reason why more is allocated than is usable (A2).
+
+    Attributes:
+        name: ``"decrease under way"``, ``"not negotiable"`` or ``"minimum"``.
+        bitrate: How much of the excess it stands for, bit/s.
+    """
+
+    name: str
+    bitrate: int
+
+
+@frozen
+class AllocatorStatus:
+    """A snapshot of an allocator. Rates are bit/s, times seconds of the allocator's clock.
+
+    Attributes:
+        estimate: The estimate in force; None while it is unknown.
+        max_bitrate: What the connection may be used for at most; None for no cap.
+        reserve: What is kept free for what is sent outside of allocations.
+        usable: What the allocations may come to: the estimate within the cap, less the reserve; None
+            while the estimate is unknown.
+        committed: Sum of all allocations.
+        free: What may still be granted; 0 in overuse and while the estimate is unknown.
+        allowances: Why more than is usable is allocated, by name and size; empty if it is not.
+        unrelieved: The excess that nobody can give up any more.
+        receivers: How many are registered.
+        waiting: How many of them wait for more than they hold.
+        asked: How many have a decrease request outstanding, or owe a promised decrease.
+        refusing: How many refused, and are not asked again for now.
+        holds: Receiver id to the end of its hold: its raises wait until then, or for an estimate
+            that makes them worth their risk.
+        ceiling: How far the sum may grow for now: the lowest recent estimate, for a while after a
+            decrease that the allocator caused, so that noise does not flap. None while the
+            estimate itself says it.
+        ceiling_until: When that has ended at the latest; None likewise.
+        favoured: Receiver id to the end of the hold on what becomes free for it.
+        bars: Receiver id to the level, bit/s, that must fit before it is raised: a hold of the
+            policy's, such as the bar for resuming one that is paused.
+        probe: What the prober does.
+        probe_target: The rate that media and padding together follow; 0 while nothing is probed.
+        probes_fruitless: How many probes ended because the estimate did not move.
+        forced: How many times an allocation was taken without negotiation.
+        breaches: How many times a promised decrease did not come.
+        policy_fault: Why the user's policy was replaced; None if it was not.
+    """
+
+    estimate: int | None
+    max_bitrate: int | None
+    reserve: int
+    usable: int | None
+    committed: int
+    free: int
+    allowances: tuple[Allowance, ...]
+    unrelieved: int
+    receivers: int
+    waiting: int
+    asked: int
+    refusing: int
+    holds: dict[int, float]
+    ceiling: int | None
+    ceiling_until: float | None
+    favoured: dict[int, float]
+    bars: dict[int, int]
+    probe: ProbeStatus
+    probe_target: int
+    probes_fruitless: int
+    forced: int
+    breaches: int
+    policy_fault: str | None
+
+
+def snapshot(engine: Engine) -> AllocatorStatus:
+    """Say how an engine stands; costs in proportion to its receivers."""
+    usable = engine.usable
+    committed = engine.ledger.committed
+    excess = 0 if usable is None else max(0, committed - usable)
+    under_way = sum(max(0, r.allocation - _expected(r, engine)) for r in engine.ledger)
+    fixed = sum(r.allocation for r in engine.ledger if not r.options.negotiable)
+    free = 0 if usable is None else max(0, usable - committed)
+    room = 0 if usable is None else max(0, usable - engine.ledger.projected)
+    settlement = engine.settlement
+    fault = settlement.policy_fault
+    limits, estimate = engine.limits, engine.estimates.value
+    ceiling = None
+    if estimate is not None:
+        ceiling = limits.usable(settlement.caution.ceiling(engine.now, estimate))
+        ceiling = None if ceiling == usable else ceiling
+    return AllocatorStatus(
+        estimate=estimate,
+        max_bitrate=limits.max_bitrate,
+        reserve=limits.reserve,
+        usable=usable,
+        committed=committed,
+        free=free,
+        allowances=tuple(_allowances(excess, under_way, fixed)),
+        unrelieved=max(0, excess - under_way),
+        receivers=len(engine.ledger),
+        waiting=engine.ledger.waiting,
+        asked=len(settlement.negotiator.outstanding),
+        refusing=sum(receiver.refusal is not None for receiver in engine.ledger),
+        holds={**settlement.sharing.kept_back(engine.now, room), **settlement.holds},
+        ceiling=ceiling,
+        ceiling_until=None if ceiling is None else settlement.caution.until,
+        favoured=settlement.sharing.favoured(),
+        bars=settlement.sharing.bars(),
+        probe=engine.prober.status,
+        probe_target=engine.prober.target,
+        probes_fruitless=engine.prober.fruitless,
+        forced=settlement.forced,
+        breaches=engine.breaches,
+        policy_fault=None if fault is None else str(fault),
+    )
+
+
+def _expected(receiver: Receiver, engine: Engine) -> int:
+    """What a receiver will hold; while anybody owes an answer, all may yet have to give more."""
+    unfinished = engine.settlement.negotiator.outstanding
+    return min(receiver.projected, receiver.lowest) if unfinished else receiver.projected
+
+
+def _allowances(excess: int, under_way: int, fixed: int) -> Iterator[Allowance]:
+    """Explain an excess: what is being negotiated first, minimums for the rest."""
+    named = (("decrease under way", under_way), ("not negotiable", fixed), ("minimum", excess))
+    for name, size in named:
+        part = min(excess, size)
+        excess -= part
+        if part:
+            yield Allowance(name, part)

@@ -1,0 +1,223 @@
+"""Ways to share, written as pure functions: claims and capacity in, allocations out.
+
+A user's policy is checked, never trusted: one that raises, or whose result breaks an invariant,
+is replaced by the built-in sharing, and the allocator's status says so (L3).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Protocol
+
+from attrs import field, frozen
+
+from ..receiver import Receiver
+from ..settings import NEVER
+
+
+@frozen
+class Claim:
+    """What a policy knows of one receiver. Rates are bit/s.
+
+    Attributes:
+        receiver_id: Identity, ascending in order of registration.
+        priority: Larger first.
+        weight: Share within the class, relative to 1.
+        allocation: What it holds.
+        lowest: What it can be brought down to; its allocation if it cannot be asked now.
+        minimum: What it should have before anyone of its class has more.
+        wanted: What it could use; its allocation if it waits for nothing now.
+        levels: The levels from `lowest` to `wanted` worth having, ascending; empty if any level
+            down is, and upwards only `wanted` itself (or anything, if it is elastic).
+        elastic: Without a ladder, part of what it wants is of use too.
+        waiting_since: When it began to wait for more, s; None while it does not.
+        steps: The steps of its ladder, ascending; empty without one.
+        pausable: It may be brought down to nothing, and is paused when it holds nothing.
+        planned: It is to be raised as soon as somebody has made room for that.
+        asked: It was asked to go down to `lowest` and has not answered: it keeps all, or goes there.
+    """
+
+    receiver_id: int
+    priority: int
+    weight: float
+    allocation: int
+    lowest: int
+    minimum: int
+    wanted: int
+    levels: tuple[int, ...]
+    elastic: bool
+    waiting_since: float | None
+    steps: tuple[int, ...] = ()
+    pausable: bool = False
+    planned: bool = False
+    asked: bool = False
+
+    def rank(self, level: int) -> int:
+        """How many steps of the ladder a level reaches; 0 without a ladder."""
+        if self.steps:
+            return bisect_right(self.steps, level)
+        return sum(0 < step <= level for step in self.levels)
+
+    def level_above(self, level: int) -> int:
+        """The next level worth having above this one; itself if there is none."""
+        if level >= self.wanted:
+            return level
+        if level < self.minimum:
+            return min(self.minimum, self.wanted)
+        return next((step for step in self.levels if step > level), self.wanted)
+
+
+@frozen
+class Shares:
+    """A policy's answer.
+
+    Attributes:
+        allocations: Receiver id to bit/s, for every claim.
+        lowest: The smallest capacity, bit/s, for which the answer would be the same.
+        highest: The largest; the engine asks again only outside, or when the claims change.
+        bars: Receiver id to the level, bit/s, that must fit before that receiver is raised at
+            all; for those who are kept back by one. A hold, which is bounded in size by what the
+            receiver wants, and which the status declares (G2).
+    """
+
+    allocations: Mapping[int, int]
+    lowest: float = field(default=NEVER)
+    highest: float = field(default=-NEVER)
+    bars: Mapping[int, int] = field(factory=dict[int, int])
+
+
+class Policy(Protocol):
+    """A way to share. It must be pure: same claims, same capacity, same answer."""
+
+    def __call__(self, claims: Sequence[Claim], capacity: int) -> Shares:
+        """Choose the allocation that everybody should have.
+
+        Every allocation lies between the claim's `lowest` and the larger of `allocation` and
+        `wanted`. Their sum is within the capacity, unless everybody is at the lowest. Nothing
+        that would fit is left out (G2), a lower class keeps nothing above its minimums that a
+        higher one waits for (G6), and nobody in a class has more than a minimum while another's
+        minimum waits (G8).
+        """
+        ...
+
+
+class PolicyError(Exception):
+    """A policy raised, or its answer breaks an invariant."""
+
+
+class Sharing(Protocol):
+    """What the engine needs of a way to share: it keeps the projections of a ledger."""
+
+    def index(self, receiver: Receiver) -> None:
+        """A receiver is new, or anything of it changed."""
+        ...
+
+    def drop(self, receiver: Receiver) -> None:
+        """A receiver is gone."""
+        ...
+
+    def settle(
+        self, capacity: int, *, negotiate: bool, force: bool, now: float
+    ) -> Iterable[Receiver]:
+        """Bring the projections up to date; return the receivers whose projection changed."""
+        ...
+
+    def next_need(self, room: int, most: float = NEVER) -> int | None:
+        """The smallest increment waited for that `room` does not hold, and `most` does, bit/s.
+
+        Who can use any part of what it waits for counts with all that `most` holds of it.
+        """
+        ...
+
+    def favoured(self) -> dict[int, float]:
+        """For whom what becomes free is held, and until when."""
+        ...
+
+    def kept_back(self, now: float, free: int) -> dict[int, float]:
+        """Whose raise would fit and is not worth its risk yet, and until when at the latest."""
+        ...
+
+    def bars(self) -> dict[int, int]:
+        """Who is raised only where this level fits, bit/s."""
+        ...
+
+    @property
+    def wake_at(self) -> float:
+        """When `advance` is due."""
+        ...
+
+    def advance(self, now: float) -> None:
+        """Time has passed."""
+        ...
+
+
+def check_shares(claims: Sequence[Claim], capacity: int, shares: Shares) -> None:
+    """Check a policy's answer.
+
+    Raises:
+        ValueError: It breaks an invariant; the message names it.
+    """
+    chosen = {claim.receiver_id: shares.allocations[claim.receiver_id] for claim in claims}
+    for claim in claims:
+        level = chosen[claim.receiver_id]
+        if isinstance(level, bool) or not isinstance(level, int):
+            raise ValueError(f"A1: the share of receiver {claim.receiver_id} is {level!r}")  # noqa: TRY004 - no argument of ours
+        if not claim.lowest <= level <= max(claim.allocation, claim.wanted):
+            raise ValueError(
+                f"A2: the share of receiver {claim.receiver_id} is {level} bit/s, outside "
+                f"{claim.lowest} to {max(claim.allocation, claim.wanted)}"
+            )
+    total = sum(chosen.values())
+    if total > capacity and any(chosen[c.receiver_id] > c.lowest for c in claims):
+        raise ValueError(f"A2: {total} bit/s are shared out of {capacity}")
+    for claim in claims:
+        if shares.bars.get(claim.receiver_id, 0) > claim.wanted:
+            raise ValueError(f"G2: the bar of receiver {claim.receiver_id} is above all it wants")
+    for rule, claim, need in unserved(claims, capacity, shares):
+        if rule == "G2":
+            raise ValueError(f"G2: {need} bit/s for receiver {claim.receiver_id} would fit")
+        raise ValueError(
+            f"{rule}: receiver {claim.receiver_id} waits for {need} bit/s that those after it hold "
+            "above their minimums"
+        )
+
+
+def unserved(
+    claims: Sequence[Claim], capacity: int, shares: Shares, *, down_to_lowest: bool = False
+) -> Iterator[tuple[str, Claim, int]]:
+    """Who waits for what is there for it: by which rule (G2, G6 or G8), who, and how much, bit/s.
+
+    Args:
+        claims: Of everybody.
+        capacity: bit/s.
+        shares: What everybody is to have.
+        down_to_lowest: Lower classes have to give all that they can, not what is above minimums.
+    """
+    chosen = shares.allocations
+    total = sum(chosen.values())
+    extra: dict[int, int] = {}
+    given: dict[int, int] = {}
+    for claim in claims:
+        level = chosen[claim.receiver_id]
+        above = max(0, level - max(claim.lowest, claim.minimum))
+        extra[claim.priority] = extra.get(claim.priority, 0) + above
+        more = level - claim.lowest if down_to_lowest else above
+        given[claim.priority] = given.get(claim.priority, 0) + more
+    classes = sorted(given)
+    below = dict(zip(classes, accumulate((given[p] for p in classes), initial=0), strict=False))
+    for claim in claims:
+        level = chosen[claim.receiver_id]
+        if level >= claim.wanted:
+            continue
+        within = level < min(claim.minimum, claim.wanted)
+        following = level + 1 if claim.elastic and not within else claim.level_above(level)
+        need = max(following, shares.bars.get(claim.receiver_id, 0)) - level
+        room = capacity - total
+        if need <= room:
+            yield "G2", claim, need
+        elif need <= room + below[claim.priority]:
+            yield ("G8" if within else "G6"), claim, need
+        elif within and need <= room + below[claim.priority] + extra[claim.priority]:
+            yield "G8", claim, need

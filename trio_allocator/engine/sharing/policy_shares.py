@@ -1,0 +1,205 @@
+"""A policy in an allocator: when it is asked, what it is told, and what is made of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..ledger import Ledger
+from ..negotiation import Negotiation
+from ..receiver import Receiver
+from ..settings import NEVER
+from .policies import Claim, Policy, PolicyError, Shares, check_shares, unserved
+
+
+class PolicyShares:
+    """Keeps the projections of a ledger at the answers of a user's policy.
+
+    Args:
+        ledger: The books; only projections are written.
+        policy: The user's function.
+    """
+
+    def __init__(self, ledger: Ledger, policy: Policy) -> None:
+        self._ledger = ledger
+        self._policy = policy
+        self._dirty = True
+        self._mode = (True, True)
+        self._lowest = NEVER
+        self._highest = -NEVER
+        self._total = 0
+        self._capacity = -1
+        self._lasting = False
+        self._bars: Mapping[int, int] = {}
+
+    def index(self, receiver: Receiver) -> None:  # noqa: ARG002 - all claims are asked again
+        """The claims have changed: ask again."""
+        self._dirty = True
+
+    def drop(self, receiver: Receiver) -> None:  # noqa: ARG002
+        """The claims have changed: ask again."""
+        self._dirty = True
+
+    def settle(
+        self,
+        capacity: int,
+        *,
+        negotiate: bool,
+        force: bool,
+        now: float,  # noqa: ARG002 - a policy knows no time
+    ) -> Iterable[Receiver]:
+        """Ask the policy, unless its last answer still holds.
+
+        Raises:
+            PolicyError: It raised, or its answer breaks an invariant. Nothing was changed.
+        """
+        if not self._dirty and (negotiate, force) == self._mode and self._holds_out(capacity):
+            return []
+        claims = self._claims(negotiate, pinned=True)
+        shares = self._ask(claims, capacity)
+        self._total = sum(shares.allocations.values())
+        over = self._total > capacity
+        asking = any(shares.allocations[c.receiver_id] < c.allocation for c in claims)
+        refusers = any(r.refusal is not None and r.allocation > r.lowest for r in self._ledger)
+        if over and (asking or not force):
+            pass  # while anybody is left to ask, nobody is forced (N8)
+        elif negotiate and refusers:
+            claims = self._claims(negotiate, pinned=False)
+            if over or _refusers_needed(claims, capacity, shares):
+                shares = self._ask(claims, capacity)
+                self._total = sum(shares.allocations.values())
+        self._lowest, self._highest, self._bars = shares.lowest, shares.highest, shares.bars
+        self._capacity = capacity
+        self._lasting = not refusers and self._total <= capacity
+        self._dirty, self._mode = False, (negotiate, force)
+        touched = [
+            receiver
+            for receiver in self._ledger
+            if self._apply(receiver, shares.allocations[receiver.id])
+        ]
+        return sorted(touched, key=_cut_order)
+
+    def _holds_out(self, capacity: int) -> bool:
+        """Whether the last answer is still the answer, with the same claims."""
+        if capacity == self._capacity:
+            return True
+        # The range is the policy's word; that what it gave still fits is seen to. In overuse, and
+        # with somebody who refuses, more depends on the capacity than its answer.
+        fits = self._lasting and self._total <= capacity
+        return fits and self._lowest <= capacity <= self._highest
+
+    def _claims(self, negotiate: bool, *, pinned: bool) -> list[Claim]:
+        """What the policy may know now; who refused is pinned to what it holds, or is not."""
+        return [claim_of(receiver, negotiate=negotiate, pinned=pinned) for receiver in self._ledger]
+
+    def _ask(self, claims: Sequence[Claim], capacity: int) -> Shares:
+        try:
+            answer = self._policy(claims, capacity)
+            chosen = {c.receiver_id: answer.allocations[c.receiver_id] for c in claims}
+            shares = Shares(chosen, float(answer.lowest), float(answer.highest), dict(answer.bars))
+            check_shares(claims, capacity, shares)
+        except Exception as error:
+            raise PolicyError(f"the policy {self._policy!r} failed: {error!r}") from error
+        return shares
+
+    def _apply(self, receiver: Receiver, level: int) -> bool:
+        if receiver.negotiation is Negotiation.PLEDGED:
+            return False
+        if receiver.negotiation is Negotiation.ASKED and level < receiver.allocation:
+            return False  # it was asked already; it is asked again once it has answered
+        if receiver.projected == level:
+            return False
+        self._ledger.project(receiver, level)
+        return True
+
+    def next_need(self, room: int, most: float = NEVER) -> int | None:
+        """See `Sharing.next_need`."""
+        needs = (self._need(receiver, most) for receiver in self._ledger if _waits(receiver))
+        return min((need for need in needs if max(room, 0) < need <= most), default=None)
+
+    def _need(self, receiver: Receiver, most: float) -> int:
+        """What is worth probing for, for one that waits, bit/s."""
+        level = receiver.projected
+        following = max(receiver.step_above(level), self._bars.get(receiver.id, 0))
+        if receiver.options.elastic and not receiver.steps and level >= receiver.minimum:
+            return int(min(following - level, most))
+        return following - level
+
+    def favoured(self) -> dict[int, float]:
+        """Nobody: the order is the policy's own affair."""
+        return {}
+
+    def kept_back(self, now: float, free: int) -> dict[int, float]:  # noqa: ARG002
+        """Nobody: what a policy gives is granted."""
+        return {}
+
+    def bars(self) -> dict[int, int]:
+        """See `Sharing.bars`."""
+        return dict(self._bars)
+
+    @property
+    def wake_at(self) -> float:
+        """Never."""
+        return NEVER
+
+    def advance(self, now: float) -> None:
+        """Nothing to do."""
+
+
+def _cut_order(receiver: Receiver) -> tuple[int, float, int]:
+    """Those to be asked first at the head: lowest class, then the highest rate per weight."""
+    return (
+        receiver.options.priority,
+        -receiver.allocation / receiver.options.weight,
+        -receiver.id,
+    )
+
+
+def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
+    """What the policy may know, and may do, of a receiver now."""
+    held = receiver.allocation
+    lowest = receiver.lowest
+    minimum = receiver.minimum
+    wanted = held
+    asked = receiver.negotiation is Negotiation.ASKED
+    if receiver.negotiation is Negotiation.PLEDGED:
+        held = lowest = wanted = receiver.projected
+    elif asked:  # it stays asked for what it was, unless the need for that has gone
+        lowest = receiver.projected
+        minimum = min(minimum, lowest)
+    elif not negotiate or (pinned and receiver.refusal is not None):
+        lowest = held
+    if receiver.negotiation is Negotiation.IDLE and receiver.held_until is None:
+        wanted = max(held, receiver.want)
+    steps = set() if asked else {*receiver.steps, receiver.minimum}
+    levels = {lowest, held, wanted, *(step for step in steps if lowest < step < wanted)}
+    return Claim(
+        receiver.id,
+        receiver.options.priority,
+        receiver.options.weight,
+        held,
+        lowest,
+        minimum,
+        wanted,
+        tuple(sorted(levels)) if receiver.steps or asked else (),
+        receiver.options.elastic and not receiver.steps and not asked,
+        receiver.waiting_since,
+        receiver.steps,
+        receiver.options.pausable,
+        receiver.projected > receiver.allocation,
+        asked,
+    )
+
+
+def _refusers_needed(claims: Sequence[Claim], capacity: int, shares: Shares) -> bool:
+    """Whether somebody waits for what only a refuser could give (G6, G8)."""
+    # Who has to give something itself does not wait: it is asked before anyone is forced (N8).
+    return any(
+        rule != "G2" and shares.allocations[claim.receiver_id] >= claim.allocation
+        for rule, claim, _ in unserved(claims, capacity, shares, down_to_lowest=True)
+    )
+
+
+def _waits(receiver: Receiver) -> bool:
+    """Whether somebody waits for more than is planned for it, and no hold keeps it back."""
+    waits = receiver.waiting_since is not None and receiver.held_until is None
+    return waits and receiver.projected < receiver.want

@@ -1,0 +1,1 @@
+"""The laboratory: links, media and peers to measure an allocator with."""

@@ -1,0 +1,89 @@
+"""Runs a scenario once: a relay, the flows, and a clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import trio
+
+from ...engine.sharing.registry import DEFAULT_POLICY, PolicyName
+from ...tracks import Track
+from .child import open_child
+from .datagrams import clock_offset
+from .feedback_log import FeedbackLog
+from .flow import Flow
+from .libwebrtc import open_libwebrtc
+from .ours import open_ours
+from .relay import configuration
+from .result import Packet, Run, Stack
+from .scenarios import Scenario
+
+
+async def run_scenario(
+    scenario: Scenario,
+    line_up: Sequence[Stack],
+    seed: int,
+    tracks: Sequence[Track],
+    *,
+    log: FeedbackLog | None = None,
+    policy: PolicyName = DEFAULT_POLICY,
+) -> Run:
+    """Run one scenario, in real time.
+
+    Args:
+        scenario: With as many starts as there are flows.
+        line_up: Who sends.
+        seed: Of the losses.
+        tracks: What a flow of ours sends.
+        log: Of the first flow of ours.
+        policy: How a flow of ours shares its estimate among the tracks.
+
+    Raises:
+        ChildError: A process died, or did not answer in time.
+    """
+    async with AsyncExitStack() as stack:
+        relay = await stack.enter_async_context(open_child("relay"))
+        await relay.ask(configuration(scenario.schedule, scenario.impairment, seed))
+        flows: list[Flow] = []
+        for who in line_up:
+            flow_log = log if who not in line_up[: len(flows)] else None
+            flows.append(await stack.enter_async_context(_open(who, tracks, flow_log, policy)))
+            port = (await relay.ask({"flow": flows[-1].address}))["port"]
+            await flows[-1].connect(port)
+        started: float = (await relay.ask({"start": True}))["started"]
+        origin = started + clock_offset()
+        async with trio.open_nursery() as nursery:
+            for index, flow in enumerate(flows):
+                nursery.start_soon(_conduct, flow, scenario.switches(index), origin)
+            await trio.sleep_until(origin + scenario.duration)
+        report = await relay.ask({"stop": True})
+        records = [await flow.stop(started) for flow in flows]
+    return Run(
+        scenario,
+        tuple(records),
+        tuple(Packet(*row) for row in report["packets"]),
+        tuple(report["lateness"]),
+        report["lost"],
+        report["overflowed"],
+    )
+
+
+@asynccontextmanager
+async def _open(
+    stack: Stack, tracks: Sequence[Track], log: FeedbackLog | None, policy: PolicyName
+) -> AsyncIterator[Flow]:
+    match stack:
+        case Stack.OURS:
+            async with open_ours(tracks, log, policy) as ours:
+                yield ours
+        case Stack.LIBWEBRTC:
+            async with open_libwebrtc() as theirs:
+                yield theirs
+
+
+async def _conduct(flow: Flow, switches: Sequence[tuple[float, bool]], origin: float) -> None:
+    for time, is_active in switches:
+        await trio.sleep_until(origin + time)
+        await flow.set_active(is_active)
+    await trio.lowlevel.checkpoint()

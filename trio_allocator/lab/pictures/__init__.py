@@ -1,0 +1,1 @@
+"""What is drawn to be looked at."""

@@ -1,0 +1,1 @@
+"""Recordings, and what an allocator makes of them."""

@@ -1,0 +1,208 @@
+"""A run: recorded estimates go to a real allocator, and real receivers act upon its decisions.
+
+What is simulated is only what a recording cannot hold:
+
+* Media: the chosen layer of each source is reported as sent at its measured rate, in chunks of
+  50 ms. Nothing is sent before the first estimate, and a source of layers registers with nothing.
+* Switches take effect at once: the figures then tell of decisions, and not of an encoder that we
+  know nothing about (a key frame takes 100 to 400 ms).
+* The ladder: a bridge measures all the layers that it takes in, so each receiver is told what
+  they weigh: at first the rates of the first row, later whenever a smoothed rate has moved away
+  for good. Of a layer that was not sent yet the mean of the recording is told instead.
+* An estimate stands until the next one, however long that takes (the figures say so too).
+* Padding that the allocator asks for is sent, and has no effect: the estimates are recorded.
+
+Sources of layers may be paused; a source of a single layer is fixed: carried whole, always.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import trio
+import trio.testing
+
+from ...interface import ConnectionAllocator
+from ...receiver import SwitchReason, TrackReceiver
+from ...shell.opening import open_allocator
+from ...tracks import Track
+from .recording import Row, Source
+from .state import RunState
+
+CHUNK = 0.05
+"""How often media are reported, s; besides, whenever their rate changes."""
+
+_OFFSET = 0.618 * CHUNK
+"""When the first chunk is reported. No round figure: where a chunk and the end of a receiver's
+window of measurement fall together, Trio would have them take place in either order."""
+
+SMOOTHING = 1.0
+"""Time constant of the rates that a receiver is told, s: shorter than a scene, longer than a key
+frame."""
+
+DRIFT = 0.1
+"""By which share a smoothed rate must have moved before the ladder is told anew: as much as the
+headroom of an allocation."""
+
+
+class _Sender:
+    """One source: its receiver, and the media that it sends."""
+
+    def __init__(self, allocator: ConnectionAllocator, run: _Run, index: int) -> None:
+        self._run = run
+        self._index = index
+        self.source: Source = run.state.recording.sources[index]
+        self._inactive: set[str] = set()
+        first = run.state.recording.rows[0].rates[index]
+        self._told = [
+            rate or mean for rate, mean in zip(first, self.source.mean_rates, strict=True)
+        ]
+        self._smooth = [float(rate) for rate in self._told]
+        self._sent_until = 0.0
+        self._owed = 0.0
+        ladder = dict(zip(self.source.layers, self._told, strict=True))
+        if self.source.is_fixed:
+            self.receiver = TrackReceiver(
+                allocator,
+                Track(self.source.name, kind="audio", variants=ladder),
+                request_variant=self._choose,
+            )
+        else:
+            self.receiver = TrackReceiver(
+                allocator,
+                Track(self.source.name, variants=ladder),
+                request_variant=self._choose,
+                send_padding=self._pad,
+                bandwidth=0,
+                pausable=True,
+            )
+
+    def _choose(self, variant: str | None, _reason: SwitchReason) -> None:
+        self._run.tell_time()
+        self.send()
+        if not self.source.is_fixed:
+            layer = None if variant is None else self.source.layers.index(variant)
+            self._run.state.choose(self._index, layer)
+        self.receiver.variant_switched(variant)
+
+    def _pad(self, size: int) -> int:
+        self._run.state.padding += size
+        return size
+
+    def weigh(self, row: Row, elapsed: float) -> None:
+        """Take in what the layers weigh from now on, having sent what they weighed before.
+
+        Args:
+            row: With the rates from now on.
+            elapsed: For how long those before were in force, s.
+        """
+        self.send()
+        share = -math.expm1(-elapsed / SMOOTHING)
+        drifted = False
+        for layer, (name, rate) in enumerate(
+            zip(self.source.layers, row.rates[self._index], strict=True)
+        ):
+            if not rate:
+                self._inactive.add(name)
+                self.receiver.variant_inactive(name)
+                continue
+            self._smooth[layer] += share * (rate - self._smooth[layer])
+            told = self._told[layer]
+            drifted = drifted or abs(self._smooth[layer] - told) > DRIFT * told
+            if name in self._inactive:
+                self._inactive.discard(name)
+                self.receiver.variant_active(name)
+        if drifted:
+            self._told = [max(int(rate), 1) for rate in self._smooth]
+            self.receiver.set_variants(dict(zip(self.source.layers, self._told, strict=True)))
+
+    def send(self) -> None:
+        """Report what the chosen layer has sent since this was called before."""
+        now = self._run.state.time
+        seconds, self._sent_until = now - self._sent_until, now
+        self._owed += self._run.state.weights()[self._index] * seconds / 8
+        size = int(self._owed)
+        if size:
+            self._owed -= size
+            self.receiver.packet_sent(size)
+
+    @property
+    def allocation(self) -> int:
+        """What the receiver holds, bit/s."""
+        handle = self.receiver.handle
+        return 0 if handle is None else handle.allocation
+
+
+class _Run:
+    """The times of a run, and its state."""
+
+    def __init__(self, state: RunState) -> None:
+        self.state = state
+        self.began = trio.current_time()
+        self.is_feeding = False
+
+    def tell_time(self) -> None:
+        """Move on to now; what a row brings about happens at the row's own time, all of it."""
+        if not self.is_feeding:
+            now = trio.current_time() - self.began
+            self.state.time = min(max(self.state.time, now), self.state.recording.duration)
+
+    async def until(self, time: float) -> None:
+        """Sleep until a time of the recording, s."""
+        await trio.sleep_until(self.began + time)
+
+
+async def divide(state: RunState, advance: Callable[[], None] | None = None) -> None:
+    """Feed a recording to an allocator, and keep the state up to date.
+
+    Args:
+        state: A fresh one.
+        advance: Called after each row.
+    """
+    async with (
+        trio.open_nursery() as nursery,
+        # A recording's estimate stands until the next one.
+        open_allocator(estimate_timeout=math.inf) as allocator,
+    ):
+        run = _Run(state)
+        senders = [_Sender(allocator, run, index) for index in range(len(state.recording.sources))]
+        for sender in senders:
+            await nursery.start(sender.receiver.run)
+        nursery.start_soon(_send_media, run, senders)
+        before = 0.0
+        for row in state.recording.rows:
+            await run.until(row.time)
+            # What else is due at this very time comes first, so that two runs are alike: Trio
+            # would choose an order by chance.
+            await trio.testing.wait_all_tasks_blocked()
+            run.is_feeding = True
+            # In real time a row may be late, and media have been sent meanwhile.
+            state.time = max(state.time, row.time)
+            for sender in senders:
+                sender.weigh(row, row.time - before)
+            before = row.time
+            state.rows_fed += 1
+            allocator.update_bandwidth_estimation(row.estimate)
+            # Negotiations take place in the next scheduler ticks, at this very time.
+            await trio.testing.wait_all_tasks_blocked()
+            run.is_feeding = False
+            state.allocations = [sender.allocation for sender in senders]
+            if not state.started:
+                state.settle()
+            if advance is not None:
+                advance()
+        await run.until(state.recording.duration)
+        run.tell_time()
+        nursery.cancel_scope.cancel()
+
+
+async def _send_media(run: _Run, senders: list[_Sender]) -> None:
+    chunks = 0
+    while True:
+        await run.until(_OFFSET + chunks * CHUNK)
+        chunks += 1
+        run.tell_time()
+        for sender in senders:
+            sender.send()
+        run.state.allocations = [sender.allocation for sender in senders]

@@ -1,0 +1,1 @@
+"""The allocators one opens: time, tasks and mailboxes around the engine."""
