@@ -95,21 +95,33 @@ LAYERS = (
         "re-exported, nothing else",
     ),
     Layer(
+        "network",
+        ("network",),
+        frozenset({"vocabulary"}),
+        "links that are arithmetic, and what befalls packets on them",
+    ),
+    Layer(
         "testing",
         ("testing",),
-        PACKAGE,
+        PACKAGE | {"network"},
         "the public kit for those who test an allocator or a receiver",
+    ),
+    Layer(
+        "metrics",
+        ("metrics",),
+        PACKAGE,
+        "for operators: how allocators and estimators stand, for Prometheus",
     ),
     Layer(
         "lab",
         ("lab",),
-        PACKAGE | {"testing"},
+        PACKAGE | {"network", "testing"},
         "links, media, recordings and peers to measure with",
     ),
     Layer(
         "cli",
         ("cli",),
-        PACKAGE | {"testing", "lab"},
+        PACKAGE | {"network", "testing", "lab"},
         "the commands",
     ),
 )

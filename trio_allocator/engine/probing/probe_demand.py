@@ -34,7 +34,9 @@ def demand_for_probes(
     reach = limits.most - ledger.committed
     need = None
     if ledger.waiting and estimate is not None:
-        need = sharing.next_need(limits.usable(estimate) - ledger.committed, reach)
+        # What fits the estimate, and not the part of it that raises may fill, is probed for (G2).
+        trusted = estimates.trusted or 0
+        need = sharing.next_need(limits.usable(trusted) - ledger.committed, reach)
     allowed = False
     changes_at = NEVER
     if need is not None and estimate is not None:
@@ -46,4 +48,7 @@ def demand_for_probes(
     if stuck and limits.max_bitrate is not None and not negotiating:
         stuck = sharing.next_need(0, reach) is not None
     wanted = 0 if need is None else ledger.committed + need
-    return Demand(estimate, wanted, allowed, stuck, limits.most), changes_at
+    demand = Demand(
+        estimate, wanted, allowed, stuck, limits.most, ledger.committed, settlement.raised_at
+    )
+    return demand, changes_at
