@@ -1,17 +1,33 @@
 """From the feedback of a peer to an estimate of bandwidth; knows nothing of allocators.
 
 No module in here knows Trio, a clock, randomness or logging. Imports run one way:
-rtcp < chunks < feedback, reports < compound, loss_reader, peer_clock < reader, recorder;
+rtcp < media_requests, layers_allocation; rtcp < chunks < feedback, reports < sender_report;
+reports < compound, loss_reader, peer_clock < reader, recorder; carried < estimator;
 explanation, acknowledged, capacity < aimd < meter, probe_planner < estimator; probes < pacer;
 compound, loss_reader, reader, estimator < handler.
 """
 
 from .compound import FeedbackMessage as FeedbackMessage, parse_compound as parse_compound
 from .estimator import SendSideEstimator as SendSideEstimator
-from .explanation import Explanation as Explanation, Limit as Limit, Usage as Usage
+from .explanation import (
+    EstimatorExplanation as EstimatorExplanation,
+    Limit as Limit,
+    Usage as Usage,
+)
 from .feedback import TransportFeedback as TransportFeedback
 from .handler import FeedbackHandler as FeedbackHandler
+from .layers_allocation import (
+    LayerAllocation as LayerAllocation,
+    VideoLayersAllocation as VideoLayersAllocation,
+)
 from .loss_reader import LossReader as LossReader
+from .media_requests import (
+    FullIntraRequest as FullIntraRequest,
+    MediaRequest as MediaRequest,
+    Nack as Nack,
+    PictureLoss as PictureLoss,
+    parse_requests as parse_requests,
+)
 from .pacer import Departure as Departure, Pacer as Pacer
 from .padding import (
     FillingPacket as FillingPacket,
@@ -30,3 +46,4 @@ from .reports import (
 )
 from .retransmission import RetransmissionBudget as RetransmissionBudget
 from .rtcp import FeedbackError as FeedbackError
+from .sender_report import SenderReport as SenderReport, ntp_time as ntp_time
