@@ -14,8 +14,8 @@ from trio_allocator.engine.settlement import Settlement
 from trio_allocator.engine.sharing import policy_shares
 from trio_allocator.engine.sharing.caution import Caution
 from trio_allocator.engine.sharing.fair import FairShares
-from trio_allocator.engine.sharing.line import Line
-from trio_allocator.engine.sharing.policies import Shares
+from trio_allocator.engine.sharing.need_queue import NeedQueue
+from trio_allocator.engine.sharing.policy import Shares
 from trio_allocator.engine.sharing.turns import Turns
 from trio_allocator.messages import AllocationGranted, GrantReason
 from trio_allocator.shell.mailbox import Mailbox

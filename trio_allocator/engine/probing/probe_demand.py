@@ -10,12 +10,13 @@ from ..settlement import Settlement
 from .prober import Demand
 
 
-def demand_for_probes(
+def demand_for_probes(  # noqa: PLR0917 - what there is to look at
     now: float,
     estimates: Estimates,
     limits: Limits,
     ledger: Ledger,
     settlement: Settlement,
+    trusted: int,
 ) -> tuple[Demand, float]:
     """See what a probe would be good for.
 
@@ -25,6 +26,7 @@ def demand_for_probes(
         limits: Of the connection: no probe aims at what they do not allow.
         ledger: The books.
         settlement: Knows who waits for what, and who owes an answer.
+        trusted: How far raises may bring the allocations, bit/s.
 
     Returns:
         The demand, and when it may change by time alone, s.
@@ -35,8 +37,7 @@ def demand_for_probes(
     need = None
     if ledger.waiting and estimate is not None:
         # What fits the estimate, and not the part of it that raises may fill, is probed for (G2).
-        trusted = estimates.trusted or 0
-        need = sharing.next_need(limits.usable(trusted) - ledger.committed, reach)
+        need = sharing.next_need(trusted - ledger.committed, reach)
     allowed = False
     changes_at = NEVER
     if need is not None and estimate is not None:
@@ -49,6 +50,12 @@ def demand_for_probes(
         stuck = sharing.next_need(0, reach) is not None
     wanted = 0 if need is None else ledger.committed + need
     demand = Demand(
-        estimate, wanted, allowed, stuck, limits.most, ledger.committed, settlement.raised_at
+        estimate,
+        wanted,
+        allowed,
+        stuck,
+        limits.most,
+        ledger.committed,
+        settlement.headroom.raised_at,
     )
     return demand, changes_at

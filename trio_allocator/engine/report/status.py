@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from ..effects import Act
 from ..engine import Engine
 from ..probing.probe_status import ProbeStatus
 from ..receiver import Receiver
@@ -42,12 +43,12 @@ class AllocatorStatus:
         waiting: How many of them wait for more than they hold.
         asked: How many have a decrease request outstanding, or owe a promised decrease.
         refusing: How many refused, and are not asked again for now.
-        holds: Receiver id to the end of its hold: its raises wait until then, or for an estimate
-            that makes them worth their risk.
-        ceiling: How far the sum may grow for now: the lowest recent estimate, for a while after a
-            decrease that the allocator caused, so that noise does not flap. None while the
-            estimate itself says it.
-        ceiling_until: When that has ended at the latest; None likewise.
+        holds: Receiver id to the end of its hold: its raises wait until then.
+        ceiling: How far raises may bring the sum for now, where that is less than is usable: after
+            the estimate fell, or a raise had to be taken back, or as no more was seen to be carried;
+            see `Headroom`. None while the estimate itself says it.
+        ceiling_until: When falls and raises that were taken back are forgotten, if none come; None
+            likewise.
         favoured: Receiver id to the end of the hold on what becomes free for it.
         bars: Receiver id to the level, bit/s, that must fit before it is raised: a hold of the
             policy's, such as the bar for resuming one that is paused.
@@ -92,14 +93,11 @@ def snapshot(engine: Engine) -> AllocatorStatus:
     under_way = sum(max(0, r.allocation - _expected(r, engine)) for r in engine.ledger)
     fixed = sum(r.allocation for r in engine.ledger if not r.options.negotiable)
     free = 0 if usable is None else max(0, usable - committed)
-    room = 0 if usable is None else max(0, usable - engine.ledger.projected)
     settlement = engine.settlement
+    headroom = settlement.headroom
     fault = settlement.policy_fault
     limits, estimate = engine.limits, engine.estimates.value
-    ceiling = None
-    if estimate is not None:
-        ceiling = limits.usable(settlement.caution.ceiling(engine.now, estimate))
-        ceiling = None if ceiling == usable else ceiling
+    ceiling = None if usable is None or engine.trusted >= usable else engine.trusted
     return AllocatorStatus(
         estimate=estimate,
         max_bitrate=limits.max_bitrate,
@@ -113,15 +111,15 @@ def snapshot(engine: Engine) -> AllocatorStatus:
         waiting=engine.ledger.waiting,
         asked=len(settlement.negotiator.outstanding),
         refusing=sum(receiver.refusal is not None for receiver in engine.ledger),
-        holds={**settlement.sharing.kept_back(engine.now, room), **settlement.holds},
+        holds=settlement.holds(),
         ceiling=ceiling,
-        ceiling_until=None if ceiling is None else settlement.caution.until,
-        favoured=settlement.sharing.favoured(),
+        ceiling_until=None if ceiling is None else headroom.clear_at(engine.now),
+        favoured=settlement.sharing.reserved(),
         bars=settlement.sharing.bars(),
         probe=engine.prober.status,
         probe_target=engine.prober.target,
         probes_fruitless=engine.prober.fruitless,
-        forced=settlement.forced,
+        forced=settlement.count(Act.FORCED),
         breaches=engine.breaches,
         policy_fault=None if fault is None else str(fault),
     )

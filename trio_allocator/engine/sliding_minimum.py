@@ -1,4 +1,4 @@
-"""The lows of a rate over a sliding window, in bounded memory."""
+"""The minimum of a rate over a sliding window, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _BUCKET = 0.1
 """Lows are kept for every tenth of a second: bounded memory whatever the rate of reports, s."""
 
 
-class RecentLows:
+class SlidingMinimum:
     """Which rates were the lowest of what came after them; the lowest of all comes first.
 
     A low may be remembered for a bucket too long, never too short. For highs, add what is negated.
@@ -47,6 +47,9 @@ class RecentLows:
         while self._lows and self._lows[0][1] + self._window <= now:
             del self._lows[0]
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._lows.clear()
+    def lowest(self, now: float) -> int | None:
+        """The lowest rate of the window that ends at a time, bit/s; None if there was none."""
+        for _, until, rate in self._lows:
+            if until + self._window > now:
+                return rate
+        return None
