@@ -199,18 +199,6 @@ def test_who_was_asked_keeps_all_or_goes():
     assert levels([asked, other], 1000) == [500, 500]
 
 
-class Strict:
-    """Allows what leaves a total of this."""
-
-    def __init__(self, most):
-        self.most = most
-        self.seen = []
-
-    def allows(self, raising):
-        self.seen.append(raising)
-        return raising.rate <= self.most
-
-
 def test_its_answers_promise_nothing_for_other_capacities():
     shares = POLICY([claim_for(1, (150, 500), 150, 500)], 300)
     assert shares.lowest > shares.highest
@@ -246,28 +234,3 @@ def test_water_stands_between_bottom_and_brim(basins, amount):
     poured = divide_by_weight(basins, amount)
     assert sum(poured) <= sum(b for b, _, _ in basins) + amount
     assert all(b <= level <= t for level, (b, t, _) in zip(poured, basins, strict=True))
-
-
-class Wary(Strict):
-    """Allows small raises besides."""
-
-    def allows(self, raising):
-        return super().allows(raising) or raising.need <= 100
-
-
-@pytest.mark.invariant("G2", "G9")
-def test_who_may_not_have_its_minimum_is_poured_nothing():
-    elastic = evolve(claim_for(1, (), 0, 500, elastic=True), minimum=60)
-    assert levels([elastic], 1000, judge=Strict(59)) == [0]
-    assert levels([elastic], 1000, judge=Strict(60)) == [500]
-
-
-class Hesitant:
-    """Refuses once."""
-
-    def __init__(self):
-        self.asked = 0
-
-    def allows(self, _raising):
-        self.asked += 1
-        return self.asked > 1

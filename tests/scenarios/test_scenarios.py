@@ -140,7 +140,10 @@ async def what_is_held(case, policy):
         for estimate, _ in estimates_of(case):
             delivered = max(0, estimate - 1) if case.get("strictly") else estimate
             allocator.update_bandwidth_estimation(delivered)
-            targets = await pass_time(allocator, delivered, seconds)
+            targets = {allocator.status.probe_target}
+            for _ in range(int(seconds)):
+                await pass_time(allocator, delivered, 1)
+                targets.add(allocator.status.probe_target)
             seen.append((estimate, [receiver.allocation for receiver in receivers]))
             probed.append(targets)
         status = allocator.status

@@ -131,13 +131,16 @@ class FirstFit:
         self._cut(capacity.usable, by_force=True)
         return ledger.projected < capacity.usable
 
-    def _cut(self, capacity: int, *, by_force: bool, below: int | None = None) -> None:
+    def _cut(
+        self, capacity: int, *, by_force: bool, below: float = NEVER, extras_of: float = NEVER
+    ) -> None:
         """Let everybody keep what there is capacity for, the highest class first.
 
         Args:
             capacity: bit/s.
             by_force: Those who refused, instead of those who can be asked.
-            below: Of this class only what is above minimums, and all of lower ones; None for all.
+            below: Only classes below this.
+            extras_of: ... and of this class what is above minimums.
         """
         self._index.flush()
         over = self._ledger.projected - capacity
@@ -145,9 +148,10 @@ class FirstFit:
             return
         concerned: list[tuple[PriorityClass, int]] = []
         for each in self._index.classes.values():
-            if below is not None and each.priority > below:
+            extras_only = each.priority == extras_of
+            if each.priority >= below and not extras_only:
                 break
-            if each.priority == below:
+            if extras_only:
                 gives = each.forced_extra if by_force else each.gives_extra
             else:
                 gives = each.forced if by_force else each.gives
@@ -158,7 +162,7 @@ class FirstFit:
             if gives <= room:
                 room -= gives
             else:
-                extras_only = each.priority == below
+                extras_only = each.priority == extras_of
                 room = self._cut_class(each, room, by_force=by_force, extras_only=extras_only)
         self._index.flush()
 
@@ -252,9 +256,11 @@ class FirstFit:
             back = each.restorable.first_fitting(slack + askable)
             level = 0 if back is None else restored(self._ledger[back], slack + askable)
             served = False
+            extras_of = NEVER
             if not reserved and (back is None or level > self._ledger[back].minimum):
                 extra = each.gives_extra + each.forced_extra if negotiate else 0
                 served = self._serve_minimums(each, slack + below + extra)
+                extras_of = each.priority if served else NEVER
             if not served and back is not None:
                 self._move(self._ledger[back], level)
                 served = True
@@ -263,7 +269,7 @@ class FirstFit:
                 reserved = each.reserved_for is not None  # nor do lower classes get anything
             if served:
                 for by_force in (False, True):
-                    self._cut(capacity, by_force=by_force, below=each.priority)
+                    self._cut(capacity, by_force=by_force, below=each.priority, extras_of=extras_of)
                 return True
         return False
 
