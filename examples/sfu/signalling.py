@@ -188,7 +188,7 @@ class Session:
                         await link.turn(str(message.get("name")), message.get("value"))
                     case kind:
                         raise SignallingError(f"{kind!r} means nothing to one who watches")
-            except (SignallingError, SdpError, LinkError, KeyError, ValueError) as error:
+            except ValueError as error:
                 self._tell("error", message=str(error))
 
     # --- what a page is told ---------------------------------------------------------------

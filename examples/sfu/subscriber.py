@@ -182,19 +182,22 @@ class Subscriber:
         return Answer(section, "sendonly", chosen, tuple(lines), uses_repeated=True)
 
     def wish(self, track_id: str, wishes: TrackWishes) -> None:
-        """Wish something for a track; it is remembered for when the track is watched again.
+        """Wish something for a track; it holds whenever the track is watched.
 
         Raises:
-            KeyError: The track is not watched.
-            ValueError: A wish can not be granted; nothing has changed.
+            ValueError: There is no such track, or no such layer; nothing has changed.
         """
+        found = self._find(track_id)
+        if found is None:
+            raise ValueError(f"there is no track {track_id!r}")
+        layers = found[1].layers
+        for layer in (wishes.get("target"), wishes.get("pin")):
+            if layer is not None and layer not in layers:
+                raise ValueError(f"{track_id} has no layer {layer!r}: it has {', '.join(layers)}")
+        self._wishes[track_id] = {**self._wishes.get(track_id, {}), **wishes}
         for adaptive, _scope in self._running.values():
             if adaptive.source.id == track_id:
                 self._apply(adaptive, wishes)
-                break
-        else:
-            raise KeyError(f"track {track_id!r} is not watched")
-        self._wishes[track_id] = {**self._wishes.get(track_id, {}), **wishes}
 
     def _apply(self, adaptive: AdaptiveTrack, wishes: TrackWishes) -> None:
         receiver = adaptive.receiver
@@ -234,6 +237,7 @@ class Subscriber:
 
     def _reconcile(self) -> None:
         """Let exactly those tracks run that have a place, once there is a connection."""
+        self._wishes = {name: wish for name, wish in self._wishes.items() if self._find(name)}
         if self._nursery is None:
             return
         for mid, (adaptive, scope) in list(self._running.items()):
