@@ -9,13 +9,13 @@ import signal
 import trio
 
 from .room import Room, Settings
-from .web import serve_pages
+from .web import WebServer
 
 
 async def main(host: str, port: int, settings: Settings) -> None:
     """Serve until somebody presses Ctrl-C."""
     async with trio.open_nursery() as nursery:
-        address: str = await nursery.start(serve_pages, Room(settings), host, port)
+        address: str = await nursery.start(WebServer(Room(settings), host, port).run)
         print(f"Open {address} in two tabs: publish in one, watch in the other.", flush=True)
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             await anext(signals)

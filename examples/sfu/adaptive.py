@@ -12,8 +12,6 @@ from functools import partial
 import trio
 
 from trio_allocator import (
-    ConnectionEstimator,
-    ProbingAllocator,
     SwitchReason,
     Track,
     TrackReceiver,
@@ -129,7 +127,8 @@ class AdaptiveTrack:
     def wanted(self) -> frozenset[str]:
         """The layers that it takes or waits for."""
         receiver = self.receiver
-        return frozenset({receiver.current_variant, receiver.queued_variant} - {None})
+        layers = receiver.current_variant, receiver.queued_variant
+        return frozenset(layer for layer in layers if layer is not None)
 
     @property
     def awaited(self) -> str | None:
@@ -225,17 +224,14 @@ class AdaptiveConnection:
                 self.allocator, send_padding=self._probe, wanted=self._wanted
             ) as self.estimator,
         ):
+            self._budget = RetransmissionBudget(self.estimator.estimate)
+            self.transport.on_rtcp = self._take
             with self._collector.connection(self.allocator, self.estimator, name=self._name):
-                await self._serve(task_status)
-
-    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
-        self._budget = RetransmissionBudget(self.estimator.estimate)
-        self.transport.on_rtcp = self._take
-        task_status.started()
-        while True:
-            await trio.sleep(REPORT)
-            for track in self.tracks:
-                track.report()
+                task_status.started()
+                while True:
+                    await trio.sleep(REPORT)
+                    for track in self.tracks:
+                        track.report()
 
     def transmit(self, packet: bytes, size: int, kind: str) -> None:
         """Send a packet that has its transport-wide number already."""

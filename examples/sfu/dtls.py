@@ -65,6 +65,10 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
+def _let_in(*_of_the_certificate: object) -> bool:
+    return True
+
+
 class DtlsServer:
     """The server's side of one handshake: datagrams in, datagrams out.
 
@@ -80,7 +84,7 @@ class DtlsServer:
     def __init__(self, certificate: Certificate, peer_fingerprint: str) -> None:
         context = SSL.Context(SSL.DTLS_METHOD)
         # Whoever signed it: the fingerprint in the offer is what counts (RFC 8827, section 6.5).
-        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _let_in)
         context.use_certificate(certificate.certificate)
         context.use_privatekey(certificate.key)
         context.set_tlsext_use_srtp(b":".join(PROFILES))

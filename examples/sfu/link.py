@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from trio_allocator.lab.relay import CommandError, Relay, RelayError, open_relay
@@ -92,7 +92,7 @@ class EmulatedLink:
 
 
 @asynccontextmanager
-async def open_link(target: Address) -> AsyncIterator[EmulatedLink]:
+async def open_link(target: Address) -> AsyncGenerator[EmulatedLink]:
     """Put a link before a transport, for the length of the block.
 
     Args:

@@ -205,10 +205,10 @@ class Publication:
     def _take(self, data: bytes) -> None:
         now = trio.current_time()
         size = len(data) + self.transport.tag_size
-        self._room -= size
-        if self._room < 0:
+        if size > self._room:
             self.counts["excess"] += 1
             return
+        self._room -= size
         try:
             packet = parse_rtp(data)
         except RtpError:
@@ -270,6 +270,7 @@ class Publication:
 
     def request_key_frame(self) -> None:
         """Ask for what followers wait for, unless that was done a moment ago."""
+        self.look_at_demand()
         now = trio.current_time()
         if now < self._asked_at + KEY_FRAME_PAUSE:
             return
@@ -330,7 +331,6 @@ class Publication:
             if self._recorder is not None:
                 for feedback in self._recorder.build_feedback():
                     self.transport.send_rtcp(feedback.build())
-            self.look_at_demand()
             self.request_key_frame()
             self._bury()
 
@@ -368,8 +368,9 @@ def published_track(
     names = section.rids or (ONLY,)
     guessed = 50_000 if is_audio else 150_000
     layers: dict[str, Layer] = {}
-    for index, name in enumerate(names):
-        layers[name] = Layer(name, rates.get(name, guessed * 3**index))
+    for name in names:
+        layers[name] = Layer(name, rates.get(name, guessed))
+        guessed *= 3
     return PublishedTrack(
         id=f"{publication_id}/{section.kind}",
         kind="audio" if is_audio else ("screen" if kind == "screen" else "video"),

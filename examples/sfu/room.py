@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 
 from attrs import frozen
@@ -88,7 +88,7 @@ class Room:
     @contextmanager
     def publication(
         self, offer: Offer, *, name: str, kind: Kind, rates: dict[str, int]
-    ) -> Iterator[tuple[Publication, Transport, str]]:
+    ) -> Generator[tuple[Publication, Transport, str]]:
         """Publish, for the length of the block.
 
         Args:
@@ -148,7 +148,7 @@ class Room:
     @asynccontextmanager
     async def subscription(
         self,
-    ) -> AsyncIterator[tuple[Subscriber, EmulatedLink | None]]:
+    ) -> AsyncGenerator[tuple[Subscriber, EmulatedLink | None]]:
         """Make ready for a subscriber, for the length of the block.
 
         Yields:
@@ -176,7 +176,7 @@ class Room:
     @contextmanager
     def _subscriber(
         self, number: str, transport: Transport, address: Address
-    ) -> Iterator[Subscriber]:
+    ) -> Generator[Subscriber]:
         subscriber = Subscriber(
             number,
             transport,

@@ -130,8 +130,8 @@ def parse_offer(text: object) -> Offer:
     if len({section.mid for section in sections}) < len(sections):
         raise SdpError("every media section has an a=mid of its own")
     bundles = _values(head.split("\n"), "group")
-    bundled = next((value.split()[1:] for value in bundles if value.startswith("BUNDLE")), [])
-    if not {section.mid for section in sections} <= set(bundled) and len(sections) > 1:
+    bundled = {mid for value in bundles if value.startswith("BUNDLE") for mid in value.split()[1:]}
+    if not {section.mid for section in sections} <= bundled and len(sections) > 1:
         raise SdpError("all media share one transport: put them into one a=group:BUNDLE")
     return Offer(found, sections, allows_mixed="a=extmap-allow-mixed" in text)
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import logging
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import trio
 
 from trio_allocator.lab.relay import RelayError
 
-from .link import EmulatedLink, LinkError
+from .link import EmulatedLink
 from .publication import MOST_DECLARED, Kind
 from .room import Room, RoomFullError
 from .sdp import SdpError, parse_offer
@@ -83,13 +83,10 @@ class Session:
         self._room.listeners.append(self._tell_room)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write)
+                nursery.start_soon(self._write, nursery.cancel_scope)
                 nursery.start_soon(self._read, nursery.cancel_scope)
+                nursery.start_soon(self._converse)
                 self._tell_room()
-                await self._converse()
-                nursery.cancel_scope.cancel()
-        except* PageClosedError:
-            pass
         finally:
             self._room.listeners.remove(self._tell_room)
 
@@ -115,9 +112,13 @@ class Session:
         ]
         self._tell("room", publications=publications)
 
-    async def _write(self) -> None:
-        async for message in self._unsent:
-            await self._page.send(json.dumps(message))
+    async def _write(self, scope: trio.CancelScope) -> None:
+        try:
+            async for message in self._unsent:
+                await self._page.send(json.dumps(message))
+        except PageClosedError:
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
 
     async def _read(self, scope: trio.CancelScope) -> None:
         try:
@@ -130,21 +131,25 @@ class Session:
                 await trio.sleep(1 / MOST_MESSAGES)
         except PageClosedError:
             scope.cancel()
+            await trio.lowlevel.checkpoint()
 
     # --- what they mean --------------------------------------------------------------------
 
     async def _converse(self) -> None:
         async for message in self._messages:
             try:
-                match message["type"]:
-                    case "publish":
-                        await self._publish(message)
-                    case "watch":
-                        await self._watch()
-                    case kind:
-                        raise SignallingError(f"begin with publish or watch, not with {kind!r}")
+                await self._begin(message)
             except (SignallingError, SdpError, RoomFullError, RelayError, OSError) as error:
                 self._tell("error", message=str(error))
+
+    async def _begin(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "publish":
+                await self._publish(message)
+            case "watch":
+                await self._watch()
+            case kind:
+                raise SignallingError(f"begin with publish or watch, not with {kind!r}")
 
     async def _publish(self, message: dict[str, Any]) -> None:
         offer = parse_offer(message.get("sdp"))
@@ -178,18 +183,24 @@ class Session:
     async def _obey(self, subscriber: Subscriber, link: EmulatedLink | None) -> None:
         async for message in self._messages:
             try:
-                match message["type"]:
-                    case "offer":
-                        offer, tracks = parse_offer(message.get("sdp")), _tracks(message)
-                        self._tell("answer", sdp=subscriber.answer(offer, tracks))
-                    case "wish":
-                        subscriber.wish(str(message.get("track")), _wishes(message))
-                    case "link" if link is not None:
-                        await link.turn(str(message.get("name")), message.get("value"))
-                    case kind:
-                        raise SignallingError(f"{kind!r} means nothing to one who watches")
+                await self._turn(message, subscriber, link)
             except ValueError as error:
                 self._tell("error", message=str(error))
+
+    async def _turn(
+        self, message: dict[str, Any], subscriber: Subscriber, link: EmulatedLink | None
+    ) -> None:
+        await trio.lowlevel.checkpoint()
+        match message["type"]:
+            case "offer":
+                offer, tracks = parse_offer(message.get("sdp")), _tracks(message)
+                self._tell("answer", sdp=subscriber.answer(offer, tracks))
+            case "wish":
+                subscriber.wish(str(message.get("track")), _wishes(message))
+            case "link" if link is not None:
+                await link.turn(str(message.get("name")), message.get("value"))
+            case kind:
+                raise SignallingError(f"{kind!r} means nothing to one who watches")
 
     # --- what a page is told ---------------------------------------------------------------
 
@@ -213,8 +224,7 @@ class Session:
                     for track in connection.tracks
                     if track.receiver.handle is not None
                 }
-                if (words := decided(decision, names)) is not None:
-                    self._tell("decision", time=decision.time, words=words)
+                self._tell("decision", time=decision.time, words=decided(decision, names))
 
     def _called(self, track_id: str) -> str:
         """What people call a track."""
@@ -233,9 +243,14 @@ def _parse(text: str) -> dict[str, Any]:
         message: Any = json.loads(text)
     except (ValueError, RecursionError):
         raise SignallingError("a message is a JSON object, this is no JSON") from None
-    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+    found = _object(message)
+    if found is None or not isinstance(found.get("type"), str):
         raise SignallingError('a message is a JSON object with a "type"')
-    return message
+    return found
+
+
+def _object(value: Any) -> dict[str, Any] | None:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 
 def _name(message: dict[str, Any]) -> str:
@@ -256,15 +271,15 @@ def _kind(message: dict[str, Any]) -> Kind:
 
 
 def _rates(message: dict[str, Any]) -> dict[str, int]:
-    rates = message.get("rates", {})
-    if not isinstance(rates, dict):
+    rates = _object(message.get("rates", {}))
+    if rates is None:
         raise SignallingError("rates are an object: a number for each layer")
-    return {str(layer): _number("a rate", rate, 1, MOST_DECLARED) for layer, rate in rates.items()}
+    return {layer: _number("a rate", rate, 1, MOST_DECLARED) for layer, rate in rates.items()}
 
 
 def _tracks(message: dict[str, Any]) -> dict[str, str]:
-    tracks = message.get("tracks")
-    if not isinstance(tracks, dict) or not all(isinstance(each, str) for each in tracks.values()):
+    tracks = _object(message.get("tracks"))
+    if tracks is None or not all(isinstance(each, str) for each in tracks.values()):
         raise SignallingError("tracks are an object: the id of a track for each MID")
     return tracks
 

@@ -1,5 +1,8 @@
 """SRTP: packets protected and unprotected with the keys of a handshake (RFC 3711, RFC 5764)."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pylibsrtp does not state the types of its constants.
+
 from __future__ import annotations
 
 from attrs import frozen

@@ -38,7 +38,6 @@ def _read(payload: bytes) -> Description:
             at += 1
         if more & _HAS_TID_OR_KEY:
             at += 1
-    starts = first & (_START | _PARTITION) == _START and not payload[at] & 1
-    if picture_id_at is not None:
-        _ = payload[at]  # a descriptor that was cut off is none
+    frame = payload[at]  # a descriptor without anything behind it was cut off
+    starts = first & (_START | _PARTITION) == _START and not frame & 1
     return Description(starts, picture_id_at, bits, tl0_at)

@@ -1,5 +1,8 @@
 """The pages, the WebSocket, `/metrics` and `/debug`: Starlette on Hypercorn's Trio worker."""
 
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# Hypercorn's types have some parts that it does not state.
+
 from __future__ import annotations
 
 import logging
@@ -95,7 +98,7 @@ def make_app(room: Room) -> Starlette:
         pages += 1
         try:
             await Session(room, _SocketPage(socket)).run()
-        except Exception:
+        except Exception:  # noqa: BLE001 - it is one page's, and the others go on
             _log.exception("a page's session failed")
         finally:
             pages -= 1
@@ -135,23 +138,29 @@ def _is_own(socket: WebSocket) -> bool:
     return origin is None or urlsplit(origin).netloc == socket.headers.get("host")
 
 
-async def serve_pages(
-    room: Room,
-    host: str,
-    port: int,
-    *,
-    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Serve the pages until cancelled; tells where."""
-    config = Config()
-    config.bind = [f"{host}:{port}"]
-    config.accesslog = None
-    config.errorlog = None
-    config.websocket_max_message_size = LARGEST_MESSAGE
-    config.graceful_timeout = 0.5
-    async with trio.open_nursery() as nursery:
-        bound: list[str] = await nursery.start(serve, make_app(room), config)
-        task_status.started(bound[0])
+class WebServer:
+    """Serves the pages.
+
+    Args:
+        room: Whose.
+        host: Address to bind to.
+        port: TCP port; 0 for any.
+    """
+
+    def __init__(self, room: Room, host: str, port: int) -> None:
+        self._app = make_app(room)
+        self._config = Config()
+        self._config.bind = [f"{host}:{port}"]
+        self._config.accesslog = None
+        self._config.errorlog = None
+        self._config.websocket_max_message_size = LARGEST_MESSAGE
+        self._config.graceful_timeout = 0.5
+
+    async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; tells its address when it listens."""
+        async with trio.open_nursery() as nursery:
+            bound: list[str] = await nursery.start(serve, self._app, self._config)
+            task_status.started(bound[0])
 
 
 def described(room: Room) -> dict[str, Any]:

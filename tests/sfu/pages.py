@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -152,7 +153,6 @@ class Page:
                 case "ended":
                     self.ended = message["reason"]
 
-
     async def watch(self, publications):
         """Wait until so many publish, and watch them all."""
         await self.socket.send(type="watch")
@@ -165,16 +165,8 @@ class Page:
 async def open_page(port, role, name="camera"):
     command = [sys.executable, "-m", "tests.sfu.wrtc_peer", role]
     async with open_socket(port) as socket, trio.open_nursery() as nursery:
-        process = await nursery.start(
-            lambda task_status: trio.run_process(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                cwd=ROOT,
-                check=False,
-                task_status=task_status,
-            )
-        )
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT, "check": False}
+        process = await nursery.start(partial(trio.run_process, command, **pipes))
         page = Page(socket, process, role, name)
         nursery.start_soon(page.hear_server)
         nursery.start_soon(page.hear_process)

@@ -64,7 +64,9 @@ async def make_sound(writer):
     number = 0
     while True:
         data = b"".join(
-            struct.pack("<h", int(8000 * math.sin(math.tau * 300 * (n + number * samples) / 48_000)))
+            struct.pack(
+                "<h", int(8000 * math.sin(math.tau * 300 * (n + number * samples) / 48_000))
+            )
             for n in range(samples)
         )
         init = webrtc.AudioDataInit(
