@@ -283,7 +283,7 @@ def test_ctrl_c_while_it_loads(monkeypatch):
 def has_begun(process):
     """Trio waits for events: the command is past loading."""
     links = Path(f"/proc/{process.pid}/fd").iterdir()
-    return any("eventpoll" in os.readlink(link) for link in links)
+    return any("eventpoll" in str(link.readlink()) for link in links)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at files in /proc")
@@ -432,7 +432,7 @@ def test_live_and_piped_it_is_the_same():
     live = re.sub(r"\x1b\[[\d;]*m|\r", "", seen.rpartition("\x1b[2K")[2])
     piped = invoke("demo").stdout
     for figure in ("quality", "utilisation", "changes", "reversals", "padding"):
-        line = re.compile(rf"^ *{figure}  (\S+ ?\S+)", re.MULTILINE)
+        line = re.compile(rf"^ *{figure}  (\S+)", re.MULTILINE)
         assert line.findall(live) == line.findall(piped) != []
 
 
