@@ -282,8 +282,11 @@ def test_ctrl_c_while_it_loads(monkeypatch):
 
 def has_begun(process):
     """Trio waits for events: the command is past loading."""
-    links = Path(f"/proc/{process.pid}/fd").iterdir()
-    return any("eventpoll" in str(link.readlink()) for link in links)
+    for link in Path(f"/proc/{process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed since
+            if "eventpoll" in str(link.readlink()):
+                return True
+    return False
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at files in /proc")
