@@ -15,7 +15,7 @@ from .probe_planner import ProbePlanner
 from .probes import ProbeCluster, ProbeResults
 from .reader import PacketResult
 from .reported import ReportedRate
-from .sent import SentPacket, SentPackets
+from .sent import CountedBytes, SentPacket, SentPackets
 from .silence import FACTOR, REPORT_PERIOD, Silence
 
 START_BITRATE = 300_000
@@ -26,6 +26,10 @@ MIN_BITRATE = 5_000
 
 MAX_BITRATE = 100_000_000
 """bit/s."""
+
+RESTART = 0.5
+"""After silence, the first feedback brings back this share of the rate before it; a probe tells
+whether the rest is there as well."""
 
 
 class SendSideEstimator:
@@ -68,7 +72,7 @@ class SendSideEstimator:
         # What was sent, and what is known of it.
         self._sent = SentPackets()
         self._total = 0
-        self._total_told = 0
+        self._counted = CountedBytes()
         self._silence = Silence()
         self._is_told = False
         self._has_feedback = False
@@ -79,6 +83,8 @@ class SendSideEstimator:
         self._carried = CarriedRate()
         # What follows.
         self._control = RateControl(start, self._least, self._most)
+        self._known = start
+        self._answered_at = -math.inf
         self._loss = LossControl()
         self._planner = ProbePlanner(start)
         self._reported = ReportedRate()
@@ -159,8 +165,11 @@ class SendSideEstimator:
             self._meter.clear()
         take_received = self._sent.received
         arrived = self._meter.arrived
+        count = self._counted.take
+        if self._silence.is_silent:
+            self._recover(now)
         # What was lost before the rate was last lowered has been answered by that.
-        answered_at = self._control.lowered_at
+        answered_at = self._answered_at
         is_news = False
         received = lost = 0
         newest = -math.inf
@@ -171,20 +180,24 @@ class SendSideEstimator:
                 if missing is not None:
                     is_news = True
                     lost += missing.sent_at > answered_at
+                    self._counted.skip(missing)
                 continue
             if not -quantities.MAX_BITRATE < arrival < quantities.MAX_BITRATE:
                 continue  # no time that any clock can show
             told = take_received(sequence)
             if told is None:
                 continue
-            (sent_at, size, cluster, total), was_lost = told
+            packet, was_lost = told
+            sent_at, size, cluster, _total = packet
             is_news = True
             received += 1
-            if was_lost and sent_at > answered_at:
-                lost -= 1
+            if was_lost:
+                lost -= sent_at > answered_at
+                counted, since = size, sent_at
+            else:
+                counted, since = count(packet)
             newest = max(newest, sent_at)
-            self._total_told = max(self._total_told, total)
-            arrived(sent_at, arrival, size)
+            arrived(sent_at, arrival, counted, since)
             if cluster is not None:
                 self._probes.received(cluster, sent_at, arrival, size)
                 probed = cluster
@@ -312,7 +325,7 @@ class SendSideEstimator:
     def _follow(self, now: float, newest: float) -> None:
         """Let the rate follow what was measured."""
         control = self._control
-        seen = self._meter.observe(now, newest, self._total - self._total_told)
+        seen = self._meter.observe(now, newest, self._total - self._counted.total, self._counted.total)
         if not control.update(now, seen):
             self._meter.queue.settle()
         acknowledged = seen.acknowledged
@@ -320,6 +333,7 @@ class SendSideEstimator:
             self._carried.limit(control.rate)
             self._planner.congested()
             if control.lowered_at == now:
+                self._answered_at = now
                 self._loss.answered(now)
         elif acknowledged is not None and control.is_clear(seen.standing):
             self._carried.seen(acknowledged, now)
@@ -329,14 +343,26 @@ class SendSideEstimator:
         result = self._probes.result(cluster)
         if result is not None:
             self._planner.found(result, self._control.rate)
+            self._control.probed(result.bitrate, now)
             if not result.is_full:
-                self._control.probed(result.bitrate)
                 self._carried.seen(result.bitrate, now)
 
     def _wait(self, now: float) -> None:
+        if not self._silence.is_silent:
+            self._known = self._control.rate
         while self._silence.passed(now):
             self._control.scale(FACTOR)
         self._conclude()
+
+    def _recover(self, now: float) -> None:
+        """After silence: begin with a part of what was known before, and ask for the rest.
+
+        What was lost in the meantime says nothing of the rate: the silence has answered it.
+        """
+        self._control.follow(max(self._control.rate, RESTART * self._known))
+        self._planner.ask(self._known)
+        self._answered_at = now
+        self._loss.answered(now)
 
     def _conclude(self) -> None:
         """The estimate: the least of what delay, loss and the peer allow, within its bounds."""

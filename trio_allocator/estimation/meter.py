@@ -46,31 +46,35 @@ class ArrivalMeter:
         self.queue.clear()
         self._groups.clear()
 
-    def arrived(self, sent_at: float, arrival: float, size: int) -> None:
+    def arrived(
+        self, sent_at: float, arrival: float, size: int, since: float | None = None
+    ) -> None:
         """A packet arrived. The hot path: once a packet.
 
         Args:
             sent_at: s, on our clock.
             arrival: s, on the peer's.
-            size: Bytes.
+            size: Bytes, of it and of those before it whose feedback was lost.
+            since: When the first of these was sent, s; None for itself alone.
         """
         way = arrival - sent_at
         if self._way is not None and not -CLOCK_JUMP < way - self._way < CLOCK_JUMP:
             self.clear()
         self._way = way
-        self.acknowledged.add(arrival, sent_at, size)
+        self.acknowledged.add(arrival, sent_at, size, since)
         self.queue.add(arrival, way)
         delta = self._groups.add(sent_at, arrival)
         if delta is not None:
             self.trendline.add(arrival, *delta)
 
-    def observe(self, now: float, newest: float, in_flight: int) -> Observation:
+    def observe(self, now: float, newest: float, in_flight: int, told: int) -> Observation:
         """Sum up, after a feedback.
 
         Args:
             now: s.
             newest: When the newest packet of this feedback was sent, s.
             in_flight: Bytes sent after the newest packet that arrived.
+            told: Bytes sent up to that packet.
         """
         round_trip = now - newest
         rtt = self.rtt
@@ -87,4 +91,6 @@ class ArrivalMeter:
             round_trip=round_trip,
             in_flight=in_flight,
             rtt=rtt,
+            told=told,
+            growth=self.queue.growth,
         )

@@ -138,6 +138,6 @@ class ProbeResults:
         arrived = 8 * (probe.bytes - probe.first_size) / arriving
         if arrived > GREATEST_RATIO * sent:
             return None
-        if arrived < FULL * sent:
+        if sending < FULL * arriving:
             return ProbeResult(cluster, UTILISATION * arrived, is_full=True)
         return ProbeResult(cluster, min(sent, arrived), is_full=False)
