@@ -73,16 +73,17 @@ pause everybody for a moment's queue."""
 RESUME = 0.97
 """When the queue is gone, the rate is back at this share of what the link carries."""
 
-FULL_SHARE = 0.8
-"""While less than this share of the rate arrives, and the queue does not grow, the link is not full
-with what arrives: the decrease is measured against the rate."""
-
 GROWING = 0.2
-"""A queue that becomes longer by this much each second..."""
+"""A queue that becomes longer by this share of the time grows fast: the link is full with what
+arrives. Otherwise it carries at least as much as it lately did without a queue."""
+
+FULL_SHARE = 0.8
+"""While the queue does not grow fast, and less than this share of the rate arrives, too little is
+sent to tell what the link carries: the decrease is measured against the rate."""
 
 COLLAPSE = 0.9
-"""When a decrease turns out to have left more than the link carries by this much, it is repeated
-without waiting for its answer: the link was not yet full of what it could not carry when that was
+"""When the queue goes on growing fast, and a new decrease would go below this share of the last one,
+its answer is not waited for: the link was not yet full of what it could not carry when that was
 measured (libwebrtc, too, has an exception for this, `AimdRateControl::TimeToReduceFurther`)."""
 
 # --- Somebody else's queue -------------------------------------------------------------------
@@ -156,6 +157,7 @@ class Observation(NamedTuple):
         rtt: The round trip, smoothed.
         told: Bytes that feedback has told of since the beginning.
         growth: By how much the standing queue grew within the last `STANDING_WINDOW`, s.
+        carried: What the link was lately seen to carry without a queue; 0.0 for nothing.
     """
 
     usage: Usage
@@ -170,6 +172,7 @@ class Observation(NamedTuple):
     rtt: float
     told: int = 0
     growth: float = 0.0
+    carried: float = 0.0
 
 
 class _Mark(NamedTuple):
@@ -265,14 +268,15 @@ class RateControl:
         self.phase = Phase.DRAINING
         self.limit = Limit.DELAY
         link = seen.arrivals.recent_rate() or seen.acknowledged or self.rate
-        is_full = link >= FULL_SHARE * self.rate or seen.growth > EMPTY * STANDING_QUEUE
-        if is_full:
-            self.capacity.measured(link)
-        self._lower(now, seen, link if is_full else self.rate)
+        if not _grows(seen):
+            # It need not be full: what arrives may be less than what it carries.
+            link = max(link, seen.carried) if link >= FULL_SHARE * self.rate else self.rate
+        self._lower(now, seen, link)
         self._given_up = self._resume
 
     def _lower(self, now: float, seen: Observation, link: float) -> None:
         """Go below what the link carries, and the more so the longer its queue is."""
+        self.capacity.measured(link)
         self._link = link
         # What a packet takes on this link is no queue.
         packets = self._tolerance * STANDING_PACKETS * 8 * FULL_PACKET / link
@@ -301,10 +305,9 @@ class RateControl:
             link = seen.arrivals.recent_rate()
             if (
                 link is not None
-                and seen.growth > GROWING * STANDING_WINDOW
+                and _grows(seen)
                 and self._share(_queue_to_come(seen, link)) * link < COLLAPSE * self.rate
             ):
-                self.capacity.measured(link)
                 self._is_ours = True
                 self._lower(now, seen, link)
             return True
@@ -358,7 +361,6 @@ class RateControl:
             return False
         self._is_ours = True
         link = min(seen.arrivals.recent_rate() or self._link, self._link)
-        self.capacity.measured(link)
         self._lower(now, seen, link)
         return True
 
@@ -429,6 +431,11 @@ def _queue_to_come(seen: Observation, carried: float) -> float:
     """What is sent now waits for all that is in flight, less what gets through until it comes, s."""
     coming = 8 * seen.in_flight / carried - (seen.round_trip - seen.waited)
     return max(seen.waited, seen.standing, coming)
+
+
+def _grows(seen: Observation) -> bool:
+    """Whether the queue grows fast: then what arrives is what the link carries."""
+    return seen.growth > max(GROWING * STANDING_WINDOW, seen.jitter)
 
 
 def _is_overuse(seen: Observation, tolerable: float) -> bool:

@@ -325,7 +325,9 @@ class SendSideEstimator:
     def _follow(self, now: float, newest: float) -> None:
         """Let the rate follow what was measured."""
         control = self._control
-        seen = self._meter.observe(now, newest, self._total - self._counted.total, self._counted.total)
+        told = self._counted.total
+        carried = self._carried.rate(now)
+        seen = self._meter.observe(now, newest, self._total - told, told, carried)
         if not control.update(now, seen):
             self._meter.queue.settle()
         acknowledged = seen.acknowledged

@@ -67,7 +67,9 @@ class ArrivalMeter:
         if delta is not None:
             self.trendline.add(arrival, *delta)
 
-    def observe(self, now: float, newest: float, in_flight: int, told: int) -> Observation:
+    def observe(
+        self, now: float, newest: float, in_flight: int, told: int, carried: float
+    ) -> Observation:
         """Sum up, after a feedback.
 
         Args:
@@ -75,6 +77,7 @@ class ArrivalMeter:
             newest: When the newest packet of this feedback was sent, s.
             in_flight: Bytes sent after the newest packet that arrived.
             told: Bytes sent up to that packet.
+            carried: What the link was lately seen to carry without a queue, bit/s.
         """
         round_trip = now - newest
         rtt = self.rtt
@@ -93,4 +96,5 @@ class ArrivalMeter:
             rtt=rtt,
             told=told,
             growth=self.queue.growth,
+            carried=carried,
         )
