@@ -40,6 +40,9 @@ THROUGHPUT_FACTOR = 1.5
 THROUGHPUT_ALLOWANCE = 10_000
 """and this, bit/s (libwebrtc)."""
 
+KEPT = 0.9
+"""When a queue has drained, and less than this share of the rate before is left, a probe asks for it."""
+
 CALM = 5.0
 """This long after an overuse, what a probe finds is taken at its word, s."""
 
@@ -257,6 +260,11 @@ class RateControl:
         """Whether a standing queue, s, is as good as none."""
         return standing <= EMPTY * self._limit
 
+    @property
+    def missed(self) -> float:
+        """What a probe should ask for: the rate before the last decrease, if much of it was given up."""
+        return self._before if self.rate < KEPT * self._before else 0.0
+
     # --- down --------------------------------------------------------------------------------
 
     def _begin_to_drain(self, now: float, seen: Observation) -> None:
@@ -405,7 +413,7 @@ class RateControl:
         if self.phase is not Phase.RISING or rate <= self.rate:
             return
         self.capacity.exceeded_by(rate)
-        if now - self.lowered_at > CALM:
+        if rate <= self._before or now - self.lowered_at > CALM:
             self.rate = rate
             self._keep_bounds()
         else:

@@ -325,6 +325,7 @@ class SendSideEstimator:
     def _follow(self, now: float, newest: float) -> None:
         """Let the rate follow what was measured."""
         control = self._control
+        phase = control.phase
         told = self._counted.total
         carried = self._carried.rate(now)
         seen = self._meter.observe(now, newest, self._total - told, told, carried)
@@ -339,6 +340,8 @@ class SendSideEstimator:
                 self._loss.answered(now)
         elif acknowledged is not None and control.is_clear(seen.standing):
             self._carried.seen(acknowledged, now)
+            if phase is Phase.DRAINING and control.missed:
+                self._planner.ask(control.missed)
 
     def _learn(self, cluster: int, now: float) -> None:
         """A probe may have had a result."""
