@@ -161,6 +161,7 @@ class Observation(NamedTuple):
         told: Bytes that feedback has told of since the beginning.
         growth: By how much the standing queue grew within the last `STANDING_WINDOW`, s.
         carried: What the link was lately seen to carry without a queue; 0.0 for nothing.
+        is_losing: Whether more packets get lost than by chance.
     """
 
     usage: Usage
@@ -176,6 +177,7 @@ class Observation(NamedTuple):
     told: int = 0
     growth: float = 0.0
     carried: float = 0.0
+    is_losing: bool = False
 
 
 class _Mark(NamedTuple):
@@ -320,7 +322,7 @@ class RateControl:
                 self._lower(now, seen, link)
             return True
         if seen.standing > GROWN * max(self._queue, self._limit):
-            return self._outgrown(now, seen)
+            return self._lower_again(now, seen)
         mark = self._mark
         if mark is None:
             if seen.sent_at > self.lowered_at + SETTLED:
@@ -345,6 +347,9 @@ class RateControl:
             self._margin = SECOND_MARGIN
             self._lower(now, seen, self._link)
             return True
+        if seen.is_losing:
+            # It is as long as it can become, whatever is sent.
+            return self._lower_again(now, seen)
         return self._settle()
 
     def _drained(self) -> bool:
@@ -359,8 +364,8 @@ class RateControl:
         self.rate = max(self.rate, self._resume if self._is_ours else self._before)
         return False
 
-    def _outgrown(self, now: float, seen: Observation) -> bool:
-        """The queue grows in spite of it: the link carries less, or others fill it."""
+    def _lower_again(self, now: float, seen: Observation) -> bool:
+        """The queue stays in spite of it all: the link carries less, or others fill it."""
         self._rounds += 1
         if now - self._began_at > EPISODE and self._rounds > ROUNDS:
             self.phase = Phase.RISING

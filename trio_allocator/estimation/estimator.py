@@ -9,7 +9,7 @@ from .. import quantities
 from .aimd import Phase, RateControl
 from .carried import CarriedRate
 from .explanation import EstimatorExplanation, Limit
-from .loss import LossControl
+from .loss import LOW, LossControl
 from .meter import ArrivalMeter
 from .probe_planner import ProbePlanner
 from .probes import ProbeCluster, ProbeResults
@@ -328,7 +328,14 @@ class SendSideEstimator:
         phase = control.phase
         told = self._counted.total
         carried = self._carried.rate(now)
-        seen = self._meter.observe(now, newest, self._total - told, told, carried)
+        seen = self._meter.observe(
+            now,
+            newest,
+            self._total - told,
+            told,
+            carried,
+            is_losing=self._loss.recent > LOW,
+        )
         if not control.update(now, seen):
             self._meter.queue.settle()
         acknowledged = seen.acknowledged
