@@ -163,7 +163,7 @@ async def test_bytes_of_any_kind_will_do(allocator, kind, autojump_clock):
         assert estimator.estimate == 200_000
 
 
-@pytest.mark.parametrize("data", [b"\x00", Remb(1, 200_000).build() + b"\x80"])
+@pytest.mark.parametrize("data", [b"\x00", Remb(1, 200_000).build()[:-4]])
 async def test_garbage_raises_at_the_call_and_changes_nothing(allocator, data, autojump_clock):
     async with open_connection_estimator(allocator) as estimator:
         with pytest.raises(FeedbackError):

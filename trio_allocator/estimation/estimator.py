@@ -27,6 +27,9 @@ MIN_BITRATE = 5_000
 MAX_BITRATE = 100_000_000
 """bit/s."""
 
+FEEDBACK_PERIOD = 2.0
+"""Transport-wide feedback that has not come for this time comes no more, s: reports take over."""
+
 RESTART = 0.5
 """After silence, the first feedback brings back this share of the rate before it; a probe tells
 whether the rest is there as well."""
@@ -75,7 +78,7 @@ class SendSideEstimator:
         self._counted = CountedBytes()
         self._silence = Silence()
         self._is_told = False
-        self._has_feedback = False
+        self._feedback_at = -math.inf
         # What is measured.
         self._meter = ArrivalMeter()
         self._clock_jumps = 0
@@ -88,7 +91,7 @@ class SendSideEstimator:
         self._loss = LossControl()
         self._planner = ProbePlanner(start)
         self._reported = ReportedRate()
-        self._receiver_limit = math.inf
+        self._receiver_limit = self._limit_ends = math.inf
 
     @property
     def estimate(self) -> int:
@@ -103,14 +106,14 @@ class SendSideEstimator:
         (docs/estimation.md), 0 if there was none. None as long as no transport-wide feedback has
         come. An allocator may fill it without headroom.
         """
-        if not self._has_feedback:
+        if self._feedback_at == -math.inf:
             return None
         return min(round(self._carried.rate(self._now)), self._estimate)
 
     @property
     def wake_at(self) -> float:
         """When `advance` is due; `math.inf` for never."""
-        return self._silence.due
+        return min(self._silence.due, self._limit_ends)
 
     # --- what happens ------------------------------------------------------------------------
 
@@ -203,7 +206,8 @@ class SendSideEstimator:
                 probed = cluster
         if not is_news:
             return
-        self._is_told = self._has_feedback = True
+        self._is_told = True
+        self._feedback_at = now
         self._silence.heard()
         self._sent.forget(now)
         self._loss.count(received, lost)
@@ -226,10 +230,9 @@ class SendSideEstimator:
         """
         loss = quantities.share("fraction", fraction)
         now = self._time(now)
-        if self._has_feedback:
+        if self._has_feedback(now):
             return
-        self._is_told = True
-        self._silence.heard(REPORT_PERIOD)
+        self._hear_report(now)
         control = self._control
         if self._receiver_limit == math.inf:
             control.follow(self._reported.lost(control.rate, loss, now, self._total))
@@ -238,6 +241,8 @@ class SendSideEstimator:
 
     def limit_reported(self, bitrate: float, now: float) -> None:
         """The peer wants no more than this (REMB); without better feedback, it is the estimate.
+
+        That counts for `REPORT_PERIOD`: a peer that wants it longer says so again.
 
         Args:
             bitrate: bit/s.
@@ -249,9 +254,9 @@ class SendSideEstimator:
         limit = quantities.bitrate("bitrate", bitrate)
         now = self._time(now)
         self._receiver_limit = limit
-        if not self._has_feedback:
-            self._is_told = True
-            self._silence.heard(REPORT_PERIOD)
+        self._limit_ends = now + REPORT_PERIOD
+        if not self._has_feedback(now):
+            self._hear_report(now)
             control = self._control
             control.follow(self._reported.limited(control.rate, limit, now, self._total))
         self._conclude()
@@ -307,9 +312,28 @@ class SendSideEstimator:
             rtt=self._meter.rtt,
             application_limited=self._control.limit is Limit.APPLICATION,
             silent_for=self._silence.lasted(self._now),
+            start_bitrate=self._start_bitrate(),
         )
 
     # --- what follows ------------------------------------------------------------------------
+
+    def _has_feedback(self, now: float) -> bool:
+        """Whether transport-wide feedback comes: then nothing else is needed."""
+        return now - self._feedback_at <= FEEDBACK_PERIOD
+
+    def _start_bitrate(self) -> int:
+        """For the next connection over the same path, bit/s."""
+        if not self._is_told:
+            return self._estimate
+        known = self._known if self._silence.is_silent else self._control.rate
+        return round(max(RESTART * known, self._least))
+
+    def _hear_report(self, now: float) -> None:
+        """A report came, of a peer that sends nothing better."""
+        if self._silence.is_silent:
+            self._recover(now)
+        self._is_told = True
+        self._silence.heard(REPORT_PERIOD)
 
     def _time(self, now: float) -> float:
         """The time, which does not go back."""
@@ -364,6 +388,8 @@ class SendSideEstimator:
             self._known = self._control.rate
         while self._silence.passed(now):
             self._control.scale(FACTOR)
+        if now >= self._limit_ends:
+            self._receiver_limit = self._limit_ends = math.inf
         self._conclude()
 
     def _recover(self, now: float) -> None:
