@@ -21,7 +21,8 @@ from ..lab.replay.recording import RecordingError
 from .endings import check_plot_option, give_up, refuse
 
 if TYPE_CHECKING:  # what needs NumPy is loaded when it is wanted
-    from ..lab.simulation.sweep import Job, Outcome
+    from ..lab.simulation.job import Job
+    from ..lab.simulation.sweep import Outcome
     from ..lab.simulation.trace import Trace
 
 MOST_RECEIVERS = 200
@@ -200,7 +201,7 @@ def _check_single(*parts: list[Trace] | list[int] | list[str]) -> None:
 def _plan(
     traces: list[Trace], counts: list[int], names: list[str], estimates: str, seeds: list[int]
 ) -> list[Job]:
-    from ..lab.simulation.sweep import Job  # noqa: PLC0415  # needs NumPy
+    from ..lab.simulation.job import Job  # noqa: PLC0415  # needs NumPy
 
     return [
         Job(trace, count, name, estimates, seed)
