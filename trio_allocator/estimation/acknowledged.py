@@ -29,6 +29,9 @@ BATCH = 0.005
 """Packets that arrive within this time arrived together, s: wireless links let them go in batches
 (draft-ietf-rmcat-gcc-02, section 5.2, groups packets by the same time)."""
 
+HELD_WEIGHT = 1 / 16
+"""Of a new batch in the time that packets are held up (as of the jitter: RFC 3550, section 6.4.1)."""
+
 
 @define
 class _Batch:
@@ -41,6 +44,11 @@ class _Batch:
     last_sent: float
     bytes: int
     packets: int
+
+    @property
+    def held(self) -> float:
+        """By how much longer its sending took than its arrival, s."""
+        return max(self.last_sent - self.first_sent - (self.arrival - self.begun_at), 0.0)
 
     def join(self, arrival: float, since: float, sent_at: float, size: int) -> None:
         """Another packet arrived with these."""
@@ -61,9 +69,13 @@ class AcknowledgedRate:
 
     Time is counted from the end of one batch of arrivals to the end of another, and so are bytes:
     the oldest batch only marks the begin, for what it holds had gathered before.
+
+    Attributes:
+        held: For how long packets are held up until they arrive together, smoothed, s. No delay is
+            known more precisely than that.
     """
 
-    __slots__ = ("_batches", "_bytes", "_disordered_at", "_packets")
+    __slots__ = ("_batches", "_bytes", "_disordered_at", "_packets", "held")
 
     def __init__(self) -> None:
         self._batches: deque[_Batch] = deque()
@@ -74,6 +86,7 @@ class AcknowledgedRate:
         self._batches.clear()
         self._bytes = self._packets = 0
         self._disordered_at = -math.inf
+        self.held: float = 0.0
 
     def add(self, arrival: float, sent_at: float, size: int, since: float | None = None) -> None:
         """A packet was acknowledged.
@@ -103,6 +116,8 @@ class AcknowledgedRate:
         if not is_new:
             batches[-1].join(arrival, since, sent_at, size)
             return
+        if batches:
+            self.held += HELD_WEIGHT * (batches[-1].held - self.held)
         batches.append(_Batch(arrival, arrival, since, size, sent_at, size, 1))
         while self._is_old(batches[0], arrival, sent_at):
             gone = batches.popleft()

@@ -54,8 +54,11 @@ STANDING_QUEUE = 0.015
 STANDING_PACKETS = 1.5
 """or of so many full packets, on a link where these take longer,"""
 
-STANDING_JITTERS = 3.0
-"""or of so many times what the queue changes by anyhow."""
+STANDING_JITTERS = 4.0
+"""or of so many times what the queue changes by anyhow,"""
+
+STANDING_HELD = 0.5
+"""or of so many times the time that packets are held up until they arrive together."""
 
 EMPTY = 0.7
 """Below this share of that a queue has drained, and a slope is none of the link's. A full packet
@@ -162,6 +165,7 @@ class Observation(NamedTuple):
         growth: By how much the standing queue grew within the last `STANDING_WINDOW`, s.
         carried: What the link was lately seen to carry without a queue; 0.0 for nothing.
         is_losing: Whether more packets get lost than by chance.
+        held: For how long packets are held up until they arrive together.
     """
 
     usage: Usage
@@ -178,6 +182,7 @@ class Observation(NamedTuple):
     growth: float = 0.0
     carried: float = 0.0
     is_losing: bool = False
+    held: float = 0.0
 
 
 class _Mark(NamedTuple):
@@ -241,7 +246,7 @@ class RateControl:
         if self.phase is Phase.DRAINING:
             is_ours = self._drain(now, seen)
         else:
-            self._limit = self._tolerable(seen.jitter)
+            self._limit = self._tolerable(seen)
             if _is_overuse(seen, self._limit):
                 self._begin_to_drain(now, seen)
             elif seen.usage is Usage.NORMAL:
@@ -251,11 +256,14 @@ class RateControl:
         self._keep_bounds()
         return is_ours
 
-    def _tolerable(self, jitter: float) -> float:
+    def _tolerable(self, seen: Observation) -> float:
         """The standing queue that is no overuse, s."""
         packet = 8 * FULL_PACKET / (self.capacity.mean or self.rate)
         return self._tolerance * max(
-            STANDING_QUEUE, STANDING_PACKETS * packet, STANDING_JITTERS * jitter
+            STANDING_QUEUE,
+            STANDING_PACKETS * packet,
+            STANDING_JITTERS * seen.jitter,
+            STANDING_HELD * seen.held,
         )
 
     def is_clear(self, standing: float) -> bool:

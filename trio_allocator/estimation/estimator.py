@@ -388,8 +388,6 @@ class SendSideEstimator:
             self._known = self._control.rate
         while self._silence.passed(now):
             self._control.scale(FACTOR)
-        if now >= self._limit_ends:
-            self._receiver_limit = self._limit_ends = math.inf
         self._conclude()
 
     def _recover(self, now: float) -> None:
@@ -404,6 +402,8 @@ class SendSideEstimator:
 
     def _conclude(self) -> None:
         """The estimate: the least of what delay, loss and the peer allow, within its bounds."""
+        if self._now >= self._limit_ends:
+            self._receiver_limit = self._limit_ends = math.inf
         rate, limit = self._control.rate, self._control.limit
         if self._loss.rate is not None and self._loss.rate < rate:
             rate, limit = self._loss.rate, Limit.LOSS

@@ -120,4 +120,5 @@ class ArrivalMeter:
             growth=self.queue.growth,
             carried=carried,
             is_losing=is_losing,
+            held=self.acknowledged.held,
         )

@@ -98,7 +98,8 @@ class ProbePlanner:
             self._asked.append(SCALE * result.bitrate)
 
     def ask(self, bitrate: float) -> None:
-        """Ask for this rate next, and at once, bit/s."""
+        """Ask for this rate next, and at once, bit/s; what was planned is void."""
+        self._asked.clear()
         self._asked.append(bitrate)
         self._next_at = -math.inf
 
