@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import islice
 
 from attrs import define
 
@@ -136,7 +137,7 @@ class AcknowledgedRate:
         first, last = batches[0], batches[-1]
         begin, end, received = first.last_sent, last.last_sent, self._bytes - first.bytes
         if self._disordered_at >= first.arrival:
-            earliest = min(batches, key=_first_sent)
+            earliest = min(islice(batches, 1, None), key=_first_sent, default=first)
             end = max(batch.last_sent for batch in batches)
             if earliest is not first and earliest.first_sent < begin:
                 begin = earliest.first_sent

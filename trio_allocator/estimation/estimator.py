@@ -86,7 +86,7 @@ class SendSideEstimator:
         self._carried = CarriedRate()
         # What follows.
         self._control = RateControl(start, self._least, self._most)
-        self._known = start
+        self._known: float = start
         self._answered_at = -math.inf
         self._loss = LossControl()
         self._planner = ProbePlanner(start)

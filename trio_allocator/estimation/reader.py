@@ -130,7 +130,7 @@ class FeedbackReader:
         self._last_sent = last_sent
 
     def _tell(self, first: int, statuses: list[int | None], oldest: int) -> list[PacketResult]:
-        results = []
+        results: list[PacketResult] = []
         told = self._told
         seconds = self._clock.seconds
         for place, arrival in enumerate(statuses, first - oldest):
