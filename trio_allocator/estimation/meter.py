@@ -64,7 +64,7 @@ class ArrivalMeter:
         Args:
             sent_at: s, on our clock.
             arrival: s, on the peer's.
-            size: Bytes, of it and of those before it whose feedback was lost.
+            size: Bytes, of it and of those before it whose feedback was lost; 0 if it was counted.
             since: When the first of these was sent, s; None for itself alone.
         """
         way = arrival - sent_at
@@ -72,7 +72,8 @@ class ArrivalMeter:
         if self._way is not None and not -CLOCK_JUMP < way - self._way < CLOCK_JUMP:
             self.clear()
         self._way = way
-        self.acknowledged.add(arrival, sent_at, size, since)
+        if size:
+            self.acknowledged.add(arrival, sent_at, size, since)
         self.queue.add(arrival, way)
         delta = self._groups.add(sent_at, arrival)
         if delta is not None:

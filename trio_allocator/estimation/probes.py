@@ -93,7 +93,7 @@ class _Probe:
     sent_packets: int = 0
     sent_bytes: int = 0
     bytes: int = 0
-    received: list[_Packet] = field(factory=list)
+    received: list[_Packet] = field(factory=list[_Packet])
 
 
 class ProbeResults:
