@@ -103,7 +103,7 @@ def judge(
         np.asarray(series[:steps]) for series in (record.media, record.padding, record.dropped)
     )
     sent = media + padding
-    delays = _delays(np.asarray(record.free_at[:steps]))
+    delays = waits(np.asarray(record.free_at[:steps]))
     is_frozen = frozen_by(dropped, sent, delays)
 
     committed = np.full(steps, outside)
@@ -232,7 +232,7 @@ def _there(one: Watched, steps: int) -> np.ndarray[tuple[int], np.dtype[np.bool_
     return there
 
 
-def _delays(free_at: Series) -> Series:
+def waits(free_at: Series) -> Series:
     """How long what enters in each step waits, s: until all that was sent before is transmitted."""
     latest = np.maximum.accumulate(free_at)
     ends = (np.arange(len(free_at)) + 1) * STEP
