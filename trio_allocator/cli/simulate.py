@@ -56,7 +56,7 @@ def simulate(
     traces: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[TRACE]…",
+            metavar="TRACE",
             show_default=False,
             help="CSV files with the columns time_s,capacity_bps (seconds, bit/s). None for the "
             "two that ship: RFC 8867's section 5.1, and a square wave of 4 and 1.2 Mbit/s.",
@@ -145,7 +145,7 @@ def simulate(
     ] = None,
     per_trace: Annotated[
         bool,
-        typer.Option("--per-trace", metavar="", help="A table for each trace, before the means."),
+        typer.Option("--per-trace", help="A table for each trace, before the means."),
     ] = False,
     jobs: Annotated[
         int | None,
@@ -153,7 +153,7 @@ def simulate(
     ] = None,
     as_machine: Annotated[
         bool,
-        typer.Option("--json", metavar="", help="Print one JSON object instead of tables."),
+        typer.Option("--json", help="Print one JSON object instead of tables."),
     ] = False,
     plot: Annotated[
         Path | None,
