@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +29,7 @@ from ..lab.comparing import Comparison, Outcome, compare as compare_results, rea
 from ..lab.replay.recording import RecordingError
 from .endings import give_up, refuse
 from .numbers import whole_numbers
+from .workers import workers
 
 if TYPE_CHECKING:  # what needs NumPy is loaded when it is wanted
     from ..lab.suite import Case, Scored
@@ -141,21 +142,6 @@ def compare(
         _print_comparison(_screen(), found, every=every)
     if found.is_regression:
         raise typer.Exit(1)
-
-
-def workers(jobs: int | None, scheduler: str | None) -> AbstractContextManager[Executor | None]:
-    """Who makes the runs, as --jobs and --scheduler say.
-
-    Raises:
-        RecordingError: They contradict each other.
-    """
-    from ..lab.workers import cluster, local_workers  # noqa: PLC0415
-
-    if scheduler is None:
-        return local_workers(jobs)
-    if jobs is not None:
-        raise RecordingError("--jobs is for this machine, and --scheduler for a cluster: give one")
-    return cluster(scheduler)
 
 
 def _check_page(page: Path | None) -> None:

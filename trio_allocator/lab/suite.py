@@ -19,7 +19,7 @@ from attrs import evolve, frozen
 from ..network.impairments import IMPAIRMENTS
 from .judging import percentile
 from .simulation.job import Job, figures_of
-from .simulation.trace import Trace, make_trace, shipped_traces
+from .simulation.trace import Trace, constant_trace as made_constant, shipped_traces
 
 CHAPTERS = ("steady", "changing", "impaired", "crowd")
 
@@ -126,7 +126,7 @@ def constant_trace(rate: float, length: float) -> Trace:
         rate: Mbit/s.
         length: s.
     """
-    return make_trace(f"{rate:g} Mbit/s", [0.0, length / 2], [1e6 * rate, 1e6 * rate])
+    return evolve(made_constant(1e6 * rate, length), name=f"{rate:g} Mbit/s")
 
 
 def cut(trace: Trace, longest: float) -> Trace:
