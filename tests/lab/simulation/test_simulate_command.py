@@ -259,7 +259,7 @@ def test_ctrl_c_leaves_nothing_behind(write):
 
 def test_media_are_real_unless_said_otherwise():
     found = answer(
-        "--media", "real", "--constant", "1.5M", "--receivers", "1", "--impair", "jitter"
+        "--media", "real", "--constant", "300k", "--receivers", "1", "--impair", "jitter"
     )
     assert (found["media"], found["estimates"], found["impairments"]) == ("real", "real", "jitter")
     assert [run["policy"] for run in found["runs"]] == ["layered", "fair"]
