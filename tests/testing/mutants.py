@@ -30,6 +30,7 @@ from trio_allocator.engine.probing import prober
 from trio_allocator.engine.probing.padding import Padding
 from trio_allocator.engine.probing.prober import Prober
 from trio_allocator.engine.receiver import Receiver
+from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.settlement import Settlement
 from trio_allocator.engine.sharing import class_index, knapsack
 from trio_allocator.engine.sharing.first_fit import FirstFit

@@ -3,13 +3,14 @@
 A connection that is filled up to a volatile estimate is soon overused, and then everybody's picture
 suffers. So a raise has to leave some of the estimate free,
 
-    trusted = max(carried, s × estimate × exp(−falls), 5/6 × lowest of the last 2.5 s) × exp(−failures)
+    trusted = max(carried, s × max(estimate × exp(−falls), 5/6 × lowest of 2.5 s) × exp(−failures),
+                  s × lowest of 10 s)
 
 where s is 1 for a number alone, which is taken at its word, and less where its source also tells
 what was `carried`. Both exponents decay: `falls` grows with each fall of the estimate, `failures`
 with each raise that had to be taken back. On a calm estimate both are 0, and raises are made at once;
-what a fifth to spare was left for over 2.5 s waits only after failures. Decreases are judged by the
-whole estimate.
+a step that fits with a fifth to spare waits longer than 2.5 s only after failures, and no step that
+every estimate would have carried waits longer than 10 s. Decreases are judged by the whole estimate.
 
 It stands for what three mechanisms did before (a price on each switch and its risk, a ceiling after
 each decrease, a hold on each that was lowered): on fifteen recorded links, with ideal estimates and
@@ -34,6 +35,9 @@ SPARE = 5 / 6
 
 PROMPT = 2.5
 """See `SPARE`, s."""
+
+LONGEST_WAIT = 10.0
+"""No raise is kept back for longer if the estimate would carry it all the time, s (G9)."""
 
 SAMPLE = 1.0
 """Falls of the estimate are taken over no less than this, s: noise of many estimates a second
@@ -98,7 +102,7 @@ class Headroom:
         self._cautious = cautious
         self._estimate: int = 0
         self._carried: int | None = None
-        self._lows = SlidingMinimum(PROMPT)
+        self._lows = SlidingMinimum(LONGEST_WAIT)
         self._falls = 0.0
         self._falls_at = -NEVER
         self._sampled = 0
@@ -109,14 +113,12 @@ class Headroom:
     def note(self, now: float, estimate: int, carried: int | None) -> None:
         """The newest estimate, and what was lately carried, bit/s."""
         before, self._estimate, self._carried = self._estimate, estimate, carried
-        if not self._cautious:
-            return
         if self._falls_at > -NEVER:
             self._lows.add(now, before)  # it was in force until now
         self._lows.add(now, estimate)
         if self._falls_at == -NEVER:
             self._falls_at, self._sampled = now, estimate
-        elif now - self._falls_at >= SAMPLE:
+        elif self._cautious and now - self._falls_at >= SAMPLE:
             fall = math.log(max(self._sampled, 1) / max(estimate, 1))
             self._falls *= math.exp((self._falls_at - now) / FALLS_FOR)
             self._falls += FALL_WEIGHT * min(max(0.0, fall), WORST_FALL)
@@ -141,15 +143,17 @@ class Headroom:
         falls, failures = self._falls_now(now), self._failures_now(now)
         if carried is None and not falls and not failures:
             return estimate
-        share = estimate * (1.0 if carried is None else RAISE_SHARE)
+        much = float(estimate)
         if falls:
-            share = max(share * math.exp(-falls), SPARE * self._lowest(now))
+            much = max(much * math.exp(-falls), SPARE * self._lowest(now, PROMPT))
+        if falls or failures:
+            much = max(much * math.exp(-failures), self._lowest(now, LONGEST_WAIT))
         if carried is not None:
-            share = max(share, carried)
-        return min(estimate, int(share * math.exp(-failures)))
+            much = max(RAISE_SHARE * much, carried * math.exp(-failures))
+        return min(estimate, int(much))
 
-    def _lowest(self, now: float) -> int:
-        lowest = self._lows.lowest(now)
+    def _lowest(self, now: float, within: float) -> int:
+        lowest = self._lows.lowest(now, within)
         return self._estimate if lowest is None else min(lowest, self._estimate)
 
     def _falls_now(self, now: float) -> float:
@@ -165,7 +169,7 @@ class Headroom:
         return math.ceil(total / RAISE_SHARE)
 
     def clear_at(self, now: float) -> float:
-        """When nothing will be kept back any more for falls or failures, if none come."""
+        """When nothing will be kept back any more for falls or failures, if none come, s."""
         ends = [now]
         for amount, at, lasting in (
             (self._falls, self._falls_at, FALLS_FOR),
@@ -173,7 +177,8 @@ class Headroom:
         ):
             if amount > STEP:
                 ends.append(at + lasting * math.log(amount / STEP))
-        return max(ends)
+        carried_at = self._lows.above_at(self._estimate) + LONGEST_WAIT
+        return min(max(ends), max(now, carried_at))
 
     def reaches_at(self, now: float, total: int) -> float:
         """When raises may fill this much, if the estimate stays, s; infinite if never."""

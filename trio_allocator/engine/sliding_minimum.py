@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 _BUCKET = 0.1
@@ -47,9 +48,13 @@ class SlidingMinimum:
         while self._lows and self._lows[0][1] + self._window <= now:
             del self._lows[0]
 
-    def lowest(self, now: float) -> int | None:
-        """The lowest rate of the window that ends at a time, bit/s; None if there was none."""
+    def lowest(self, now: float, within: float) -> int | None:
+        """The lowest rate of so many seconds before a time, bit/s; None if there was none."""
         for _, until, rate in self._lows:
-            if until + self._window > now:
+            if until + within > now:
                 return rate
         return None
+
+    def above_at(self, rate: int) -> float:
+        """When a rate below this one was seen last, s; minus infinity if there was none."""
+        return max((until for _, until, low in self._lows if low < rate), default=-math.inf)
