@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from attrs import field, frozen
 
+from ...network.capacity import RateSchedule
 from ..replay.recording import RecordingError
 from .clock import STEP, STEPS_PER_SECOND, WARM_UP, Series
 
@@ -74,6 +75,12 @@ class Trace:
         """How long it lasts, s."""
         return self.steps * STEP
 
+    def schedule(self) -> RateSchedule:
+        """The same in steps, for a link that is made of packets."""
+        changes = np.flatnonzero(np.diff(self.capacity)) + 1
+        begins = [0, *changes.tolist()]
+        return RateSchedule([(step * STEP, float(self.capacity[step])) for step in begins])
+
     def per_second(self) -> Series:
         """The mean capacity in each whole second, bit/s."""
         seconds = self.steps // STEPS_PER_SECOND
@@ -117,6 +124,21 @@ def make_trace(
         np.repeat(np.asarray(values, dtype=float), np.diff(edges)),
         median,
     )
+
+
+def constant_trace(rate: float, duration: float = 120.0, rtt: float | None = None) -> Trace:
+    """A link that never changes: what is calm on it shows what is restless elsewhere.
+
+    Args:
+        rate: bit/s.
+        duration: s.
+        rtt: Round-trip time, s; None for `DEFAULT_RTT`.
+
+    Raises:
+        RecordingError: It does not last long enough, or carries nothing.
+    """
+    seconds = range(round(duration))
+    return make_trace(f"constant_{rate / 1e6:g}M", seconds, [rate] * len(seconds), rtt)
 
 
 def read_trace(path: Path, rtt: float | None = None) -> Trace:
