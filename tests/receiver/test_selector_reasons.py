@@ -42,7 +42,6 @@ def test_a_ladder_without_what_was_sent_is_as_if_its_source_had_stopped():
     assert RequestVariant(None, SwitchReason.INACTIVE) in actions
 
 
-@pytest.mark.invariant("A7")
 @pytest.mark.parametrize("pausable", [True, False])
 @pytest.mark.parametrize("held", [1, 2, LOW - 1])
 def test_what_carries_nothing_is_kept_for_a_moment_only(held, pausable):
