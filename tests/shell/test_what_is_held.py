@@ -197,7 +197,7 @@ async def test_one_that_was_given_the_means_is_asked_to_pad(
         "slides",
         {"slides": 250_000, "motion": 900_000},
         kind=kind,
-        send_padding=lambda size: padding.append(size) or size,
+        send_padding=padding.append,
     ).start(nursery)
     await trio.sleep(15)
     assert sum(padding) > 0

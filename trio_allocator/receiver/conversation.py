@@ -89,8 +89,9 @@ class Conversation:
     def obey(self, message: AllocationGranted | DecreaseAllocation, now: float) -> None:
         """Do what one message says."""
         match message:
-            case AllocationGranted(allocation):
-                self.perform(self._selector.granted(allocation, now), now)
+            case AllocationGranted():
+                # What is held now counts, should the message be older than that.
+                self.perform(self._granted(now), now)
             case DecreaseAllocation():
                 # It was forced meanwhile, and that message is still to come: comply first.
                 self.perform(self._granted(now), now)
