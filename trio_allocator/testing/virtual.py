@@ -57,9 +57,7 @@ def check_callable_outside(name: str, make: object) -> None:
         raise RuntimeError(f"{name} makes Trio runs of its own: call it from a synchronous test")
 
 
-def run_virtually(
-    async_fn: Callable[[Unpack[Ts]], Awaitable[T]], *args: Unpack[Ts], seed: int = 0
-) -> T:
+def run_virtually(async_fn: Callable[[Unpack[Ts]], Awaitable[T]], *args: *Ts, seed: int = 0) -> T:
     """Run an app in virtual time, the same each time.
 
     As `trio.run` with a `trio.testing.MockClock`: a sleep of all tasks takes no time. Besides, the
@@ -86,12 +84,12 @@ def run_virtually(
     chance, fixed = _run._r.getstate(), _run._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001
     # Trio has no public switch for it; Hypothesis and pytest-trio turn the same one.
     _run._r.seed(seed)  # noqa: SLF001
-    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # noqa: SLF001
+    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # noqa: SLF001
     try:
         return trio.run(async_fn, *args, clock=trio.testing.MockClock(autojump_threshold=0))
     finally:
         _run._r.setstate(chance)  # noqa: SLF001
-        _run._ALLOW_DETERMINISTIC_SCHEDULING = fixed  # noqa: SLF001
+        _run._ALLOW_DETERMINISTIC_SCHEDULING = fixed  # type: ignore[misc]  # noqa: SLF001
 
 
 def run_watched(main: Callable[[Watchman], Awaitable[None]]) -> None:
