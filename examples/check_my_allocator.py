@@ -23,10 +23,11 @@ from trio_allocator.testing import (
 class SmoothingAllocator(ProbingAllocator):
     """Goes halfway to each new estimate."""
 
-    def update_bandwidth_estimation(self, estimate: float) -> None:
+    def update_bandwidth_estimation(self, estimate: float, *, carried: float | None = None) -> None:
         """Deliver an estimate, bit/s."""
         before = self.estimate.value
-        super().update_bandwidth_estimation(estimate if before is None else (before + estimate) / 2)
+        smooth = estimate if before is None else (before + estimate) / 2
+        super().update_bandwidth_estimation(smooth, carried=carried)
 
 
 @asynccontextmanager

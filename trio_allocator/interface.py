@@ -307,14 +307,21 @@ class ConnectionAllocator(ABC):
         """
 
     @abstractmethod
-    def update_bandwidth_estimation(self, estimate: float) -> None:
+    def update_bandwidth_estimation(self, estimate: float, *, carried: float | None = None) -> None:
         """Deliver the newest estimate of the connection's bandwidth.
+
+        A number alone is taken at its word: what fits the estimate is granted. An estimator that
+        sees acknowledgements also tells what was carried. Then raises may fill that, or most of
+        the estimate, whichever is more; a step that fits the estimate and not that waits, and is
+        probed for (G2). Decreases are judged by the whole estimate in any case.
 
         Args:
             estimate: bit/s.
+            carried: What the connection was lately seen to carry without a queue, probes
+                included, bit/s; None if the source of the estimate does not know.
 
         Raises:
-            TypeError, ValueError: `estimate` is not a rate.
+            TypeError, ValueError: `estimate` or `carried` is not a rate.
             trio.ClosedResourceError: The allocator has ended.
         """
 

@@ -58,9 +58,9 @@ class SpiedEngine(Engine):
         effects[:] = [e for e in effects if e.receiver_id != receiver.id]
         self.judge(receiver.id, "leave")
 
-    def update_estimate(self, now, bitrate):
+    def update_estimate(self, now, bitrate, carried=None):
         self.witness.begin(now, bitrate)
-        super().update_estimate(now, bitrate)
+        super().update_estimate(now, bitrate, carried)
         self.judge(0, "estimate")
 
     def limit(self, now, limits):

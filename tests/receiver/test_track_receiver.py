@@ -142,7 +142,7 @@ class FakeAllocator(ConnectionAllocator):
 
     estimate = None  # type: ignore[assignment]  # nobody asks
 
-    def update_bandwidth_estimation(self, estimate):
+    def update_bandwidth_estimation(self, estimate, *, carried=None):
         raise NotImplementedError
 
     def force_allocation(self, receiver, bitrate):

@@ -453,7 +453,7 @@ async def test_what_an_allocator_of_ones_own_raises_does_so_too(autojump_clock):
     class Picky(PassthroughAllocator):
         told = False
 
-        def update_bandwidth_estimation(self, estimate):
+        def update_bandwidth_estimation(self, estimate, *, carried=None):
             if self.told:
                 raise YoursError
             self.told = True

@@ -254,10 +254,10 @@ def watchers_come_before_decisions(patch):
     """Watchers hear of an estimate first, and then it is acted upon."""
     right = ProbingAllocator.update_bandwidth_estimation
 
-    def update_bandwidth_estimation(self, estimate):
+    def update_bandwidth_estimation(self, estimate, *, carried=None):
         self._check_open()
         self._estimate.publish(quantities.bitrate("estimate", estimate))
-        right(self, estimate)
+        right(self, estimate, carried=carried)
 
     patch.setattr(ProbingAllocator, "update_bandwidth_estimation", update_bandwidth_estimation)
 

@@ -54,6 +54,7 @@ async def test_everything_that_it_is_told_is_there_in_order_and_with_its_time(
         receiver.set_negotiability_status(False)
         receiver.set_variants({"only": 1_000})
         allocator.update_bandwidth_estimation(2e6)
+        allocator.update_bandwidth_estimation(2e6, carried=1.5e6)
         allocator.force_allocation(receiver, 1_000)
     one = receiver.id
     assert [(call.time - start, call.receiver_id, call.what) for call in allocator.calls] == [
@@ -70,6 +71,7 @@ async def test_everything_that_it_is_told_is_there_in_order_and_with_its_time(
         (1, one, SetNegotiabilityStatus(False, one)),
         (1, one, SetVariants({"only": 1_000}, one)),
         (1, None, EstimateDelivered(2_000_000)),
+        (1, None, EstimateDelivered(2_000_000, 1_500_000)),
         (1, one, AllocationForced(1_000)),
         (1, one, Ended()),
     ]

@@ -101,10 +101,10 @@ class Engine:
         self.ledger.remove(receiver)
         self._settle()
 
-    def update_estimate(self, now: float, bitrate: int) -> None:
-        """The newest estimate has come."""
+    def update_estimate(self, now: float, bitrate: int, carried: int | None = None) -> None:
+        """The newest estimate has come, perhaps with what the connection lately carried (G2)."""
         self._begin(now, Cause.ESTIMATE)
-        self.estimates.update(now, bitrate)
+        self.estimates.update(now, bitrate, carried)
         self.settlement.caution.note(now, bitrate)
         self.settlement.calm.note(now, bitrate)
         self._pardon(now, self.usable)
@@ -296,7 +296,8 @@ class Engine:
         reached = max(self._budget, self.ledger.committed)
         if known is None:
             return int(min(reached, limits.most))
-        ceiling = self.settlement.caution.ceiling(self._now, known)
+        trusted = self.estimates.trusted or 0
+        ceiling = min(trusted, self.settlement.caution.ceiling(self._now, known))
         return min(limits.usable(known), max(reached, limits.usable(ceiling)))
 
     def _review_probe(self) -> None:

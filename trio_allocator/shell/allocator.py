@@ -205,10 +205,12 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
         self._deliver()
         return registration
 
-    def update_bandwidth_estimation(self, estimate: float) -> None:
+    def update_bandwidth_estimation(self, estimate: float, *, carried: float | None = None) -> None:
         """See `ConnectionAllocator.update_bandwidth_estimation`."""
         self._check_open()
-        self._decide(self._engine.update_estimate, quantities.bitrate("estimate", estimate))
+        bitrate = quantities.bitrate("estimate", estimate)
+        seen = None if carried is None else quantities.bitrate("carried", carried)
+        self._decide(self._engine.update_estimate, bitrate, seen)
         self._deliver()
 
     def force_allocation(self, receiver: ReceiverHandle, bitrate: float) -> None:

@@ -94,10 +94,13 @@ class PassthroughAllocator(ConnectionAllocator):
         mailbox = Mailbox(receiver.id, account, None)
         return Registration(self, receiver, account, mailbox, self._meter)
 
-    def update_bandwidth_estimation(self, estimate: float) -> None:
-        """See `ConnectionAllocator.update_bandwidth_estimation`."""
+    def update_bandwidth_estimation(self, estimate: float, *, carried: float | None = None) -> None:
+        """See `ConnectionAllocator.update_bandwidth_estimation`. It only lets others watch it."""
         self._check_open()
-        self._estimate.publish(quantities.bitrate("estimate", estimate))
+        bitrate = quantities.bitrate("estimate", estimate)
+        if carried is not None:
+            quantities.bitrate("carried", carried)
+        self._estimate.publish(bitrate)
 
     def force_allocation(self, receiver: ReceiverHandle, bitrate: float) -> None:
         """See `ConnectionAllocator.force_allocation`."""

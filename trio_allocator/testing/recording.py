@@ -58,9 +58,10 @@ class Ended:
 
 @frozen
 class EstimateDelivered:
-    """The application delivered an estimate, whole bit/s."""
+    """The application delivered an estimate, and perhaps what was carried, whole bit/s."""
 
     estimate: int
+    carried: int | None = None
 
 
 @frozen
@@ -246,11 +247,13 @@ class RecordingAllocator(PassthroughAllocator):
         mailbox = Mailbox(receiver.id, account, self._padding)
         return _Recorded(self, receiver, account, mailbox, self._meter)
 
-    def update_bandwidth_estimation(self, estimate: float) -> None:
+    def update_bandwidth_estimation(self, estimate: float, *, carried: float | None = None) -> None:
         """See `ConnectionAllocator.update_bandwidth_estimation`. Nothing comes of it."""
         self._check_open()
-        self.note(None, EstimateDelivered(quantities.bitrate("estimate", estimate)))
-        super().update_bandwidth_estimation(estimate)
+        bitrate = quantities.bitrate("estimate", estimate)
+        seen = None if carried is None else quantities.bitrate("carried", carried)
+        self.note(None, EstimateDelivered(bitrate, seen))
+        super().update_bandwidth_estimation(estimate, carried=carried)
 
     def force_allocation(self, receiver: ReceiverHandle, bitrate: float) -> None:
         """See `ConnectionAllocator.force_allocation`."""

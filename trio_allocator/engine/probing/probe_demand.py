@@ -34,7 +34,9 @@ def demand_for_probes(
     reach = limits.most - ledger.committed
     need = None
     if ledger.waiting and estimate is not None:
-        need = sharing.next_need(limits.usable(estimate) - ledger.committed, reach)
+        # What fits the estimate, and not the part of it that raises may fill, is probed for (G2).
+        trusted = estimates.trusted or 0
+        need = sharing.next_need(limits.usable(trusted) - ledger.committed, reach)
     allowed = False
     changes_at = NEVER
     if need is not None and estimate is not None:
