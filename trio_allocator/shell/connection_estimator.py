@@ -242,7 +242,9 @@ class ConnectionEstimator:
         estimate = self._estimator.estimate
         self._told_at = now
         self._pacer.set_bitrate(estimate, now)
-        self._allocator.update_bandwidth_estimation(estimate)
+        self._allocator.update_bandwidth_estimation(
+            estimate, carried=getattr(self._estimator, 'carried', None)
+        )
 
     def _probe(self, now: float) -> None:
         """Begin a probe that is worth sending, if there is somebody to send it."""
