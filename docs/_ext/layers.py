@@ -101,6 +101,12 @@ LAYERS = (
         "the public kit for those who test an allocator or a receiver",
     ),
     Layer(
+        "metrics",
+        ("metrics",),
+        PACKAGE,
+        "for operators: how allocators and estimators stand, for Prometheus",
+    ),
+    Layer(
         "lab",
         ("lab",),
         PACKAGE | {"testing"},

@@ -63,6 +63,7 @@ class Settlement:
         self.effects: list[Effect] = []
         self.holds: OrderedDict[int, float] = OrderedDict()  # all last as long: ends ascend
         self.forced: int = 0
+        self.raised_at: float = -NEVER
         self.lowered: bool = False
         self.policy_fault: PolicyError | None = None
         self._planned: dict[int, Receiver] = {}
@@ -151,6 +152,7 @@ class Settlement:
             del self._planned[receiver.id]
             if receiver.rank(receiver.projected) > receiver.rank(receiver.allocation):
                 receiver.raised(now)
+                self.raised_at = now
             self._ledger.allocate(receiver, receiver.projected)
             self._ledger.mark_waiting(receiver, None)
             receiver.overtaken = 0

@@ -2,13 +2,17 @@
 
 No module in here knows Trio, a clock, randomness or logging. Imports run one way:
 rtcp < chunks < feedback, reports < compound, loss_reader, peer_clock < reader, recorder;
-explanation, acknowledged, capacity < aimd < meter, probe_planner < estimator; probes < pacer;
+explanation, acknowledged, capacity < aimd < meter, probe_planner < estimator; probes < pacer; carried < estimator;
 compound, loss_reader, reader, estimator < handler.
 """
 
 from .compound import FeedbackMessage as FeedbackMessage, parse_compound as parse_compound
 from .estimator import SendSideEstimator as SendSideEstimator
-from .explanation import Explanation as Explanation, Limit as Limit, Usage as Usage
+from .explanation import (
+    EstimatorExplanation as EstimatorExplanation,
+    Limit as Limit,
+    Usage as Usage,
+)
 from .feedback import TransportFeedback as TransportFeedback
 from .handler import FeedbackHandler as FeedbackHandler
 from .loss_reader import LossReader as LossReader

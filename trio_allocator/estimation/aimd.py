@@ -205,6 +205,10 @@ class RateControl:
             STANDING_QUEUE, STANDING_PACKETS * packet, STANDING_JITTERS * jitter
         )
 
+    def is_clear(self, standing: float) -> bool:
+        """Whether a standing queue, s, is as good as none."""
+        return standing <= EMPTY * self._limit
+
     # --- down --------------------------------------------------------------------------------
 
     def _begin_to_drain(self, now: float, seen: Observation) -> None:
@@ -242,7 +246,7 @@ class RateControl:
             carried = seen.arrivals.recent_rate() or self.rate
             if self._share(_queue_to_come(seen, carried)) * carried < COLLAPSE * self.rate:
                 self._lower(now, seen)
-        elif seen.standing <= EMPTY * self._limit:
+        elif self.is_clear(seen.standing):
             self.phase = Phase.RISING
             self.rate = max(self.rate, self._resume)
         elif seen.standing <= SHRUNK * self._queue:
@@ -278,7 +282,7 @@ class RateControl:
             self._growth = GROWTH
             return
         self.limit = Limit.GROWTH
-        is_clear = seen.standing <= EMPTY * self._limit
+        is_clear = self.is_clear(seen.standing)
         self.capacity.exceeded_by(acknowledged)
         if self.capacity.mean is not None:
             grown = self.rate + elapsed * self._additive(seen.rtt)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from .. import quantities
 from .aimd import Phase, RateControl
-from .explanation import Explanation, Limit
+from .carried import CarriedRate
+from .explanation import EstimatorExplanation, Limit
 from .loss import LossControl
 from .meter import ArrivalMeter
 from .probe_planner import ProbePlanner
@@ -75,6 +76,7 @@ class SendSideEstimator:
         self._meter = ArrivalMeter()
         self._clock_jumps = 0
         self._probes = ProbeResults()
+        self._carried = CarriedRate()
         # What follows.
         self._control = RateControl(start, self._least, self._most)
         self._loss = LossControl()
@@ -86,6 +88,18 @@ class SendSideEstimator:
     def estimate(self) -> int:
         """The estimate, bit/s."""
         return self._estimate
+
+    @property
+    def carried(self) -> int | None:
+        """What the link was lately seen to carry while no queue stood, bit/s; never above the estimate.
+
+        That is the greatest rate acknowledged within the last seconds, padding and probes included
+        (docs/estimation.md), 0 if there was none. None as long as no transport-wide feedback has
+        come. An allocator may fill it without headroom.
+        """
+        if not self._has_feedback:
+            return None
+        return min(round(self._carried.rate(self._now)), self._estimate)
 
     @property
     def wake_at(self) -> float:
@@ -183,7 +197,7 @@ class SendSideEstimator:
         if received:
             self._follow(now, newest)
         if probed is not None:
-            self._learn(probed)
+            self._learn(probed, now)
         self._loss.judge(now, self._control.rate)
         self._conclude()
 
@@ -264,11 +278,11 @@ class SendSideEstimator:
         limit = min(limit, self._most, self._receiver_limit)
         return self._planner.next(now, self._estimate, limit)
 
-    def explain(self) -> Explanation:
+    def explain(self) -> EstimatorExplanation:
         """What the estimate rests on, and what holds it down."""
         acknowledged = self._meter.acknowledged.rate()
         loss_based = self._loss.rate
-        return Explanation(
+        return EstimatorExplanation(
             estimate=self._estimate,
             limit=self._limit,
             delay_based=round(self._control.rate),
@@ -301,18 +315,23 @@ class SendSideEstimator:
         seen = self._meter.observe(now, newest, self._total - self._total_told)
         if not control.update(now, seen):
             self._meter.queue.settle()
+        acknowledged = seen.acknowledged
         if control.phase is Phase.DRAINING:
+            self._carried.limit(control.rate)
             self._planner.congested()
             if control.lowered_at == now:
                 self._loss.answered(now)
+        elif acknowledged is not None and control.is_clear(seen.standing):
+            self._carried.seen(acknowledged, now)
 
-    def _learn(self, cluster: int) -> None:
+    def _learn(self, cluster: int, now: float) -> None:
         """A probe may have had a result."""
         result = self._probes.result(cluster)
         if result is not None:
             self._planner.found(result, self._control.rate)
             if not result.is_full:
                 self._control.probed(result.bitrate)
+                self._carried.seen(result.bitrate, now)
 
     def _wait(self, now: float) -> None:
         while self._silence.passed(now):

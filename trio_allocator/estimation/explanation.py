@@ -42,7 +42,7 @@ class Limit(Enum):
 
 
 @frozen(kw_only=True)
-class Explanation:
+class EstimatorExplanation:
     """A snapshot of an estimator. Rates are bit/s, times seconds.
 
     Attributes:

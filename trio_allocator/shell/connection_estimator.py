@@ -14,7 +14,7 @@ from typing import TypeAlias, TypedDict, TypeVar, Unpack
 import trio
 
 from .. import quantities
-from ..estimation import Explanation, FeedbackHandler, Pacer, SendSideEstimator
+from ..estimation import EstimatorExplanation, FeedbackHandler, Pacer, SendSideEstimator
 from ..interface import ConnectionAllocator
 from ..receiver.callbacks import check_synchronous
 from .lifetime import living
@@ -234,7 +234,7 @@ class ConnectionEstimator:
         """The estimate, bit/s."""
         return self._estimator.estimate
 
-    def explain(self) -> Explanation:
+    def explain(self) -> EstimatorExplanation:
         """What the estimate rests on, and what holds it down."""
         return self._estimator.explain()
 

@@ -48,4 +48,7 @@ def demand_for_probes(
     if stuck and limits.max_bitrate is not None and not negotiating:
         stuck = sharing.next_need(0, reach) is not None
     wanted = 0 if need is None else ledger.committed + need
-    return Demand(estimate, wanted, allowed, stuck, limits.most), changes_at
+    demand = Demand(
+        estimate, wanted, allowed, stuck, limits.most, ledger.committed, settlement.raised_at
+    )
+    return demand, changes_at

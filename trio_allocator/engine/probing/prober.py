@@ -29,15 +29,21 @@ PAUSE_GROWTH = 1.5
 
 @frozen
 class Demand:
-    """What the books say about probing at an instant.
+    """What the books say about probing at an instant: all that the prober knows of the engine.
+
+    The engine hands it a fresh one after every event, and at every wake-up.
 
     Attributes:
         estimate: The estimate, bit/s; None while it is unknown.
-        wanted: The total rate that would satisfy the next useful step, bit/s; 0 if nobody waits
-            for more than is free.
+        wanted: The total rate that would satisfy the next useful step, bit/s: what is committed,
+            and the smallest step waited for that is not free. A step that the estimate holds and
+            the headroom for raises does not (G2) counts: seen to be carried, it is granted. 0 if
+            nobody waits for more than is free.
         allowed: Not in overuse, nothing being negotiated, the estimate live and not falling.
         stuck: An estimate has come once, a claim waits, and nobody who waits holds anything.
         most: No target is above this, bit/s.
+        committed: What is allocated, bit/s.
+        raised_at: When anybody was raised by a step last, s; minus infinity before that.
     """
 
     estimate: int | None
@@ -45,6 +51,8 @@ class Demand:
     allowed: bool
     stuck: bool
     most: float = NEVER
+    committed: int = 0
+    raised_at: float = -NEVER
 
 
 class Prober:

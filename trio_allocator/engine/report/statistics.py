@@ -25,11 +25,11 @@ class AllocatorStatistics:
             ask.
         breaches_punished: Allocations taken a step down since a promise was not kept.
         decreases_asked: Decrease requests sent.
-        decreases_accepted: ... accepted.
-        decreases_rejected: ... rejected.
-        decreases_silent: ... that nobody answered in time.
-        decreases_breached: ... accepted, and the promise was not kept.
-        decreases_withdrawn: ... taken back, as the need for them had gone.
+        decreases_accepted: Decrease requests accepted.
+        decreases_rejected: Decrease requests rejected.
+        decreases_silent: Decrease requests that nobody answered in time.
+        decreases_breached: Decrease requests accepted, and the promise was not kept.
+        decreases_withdrawn: Decrease requests taken back, as the need for them had gone.
         holds: Times that a receiver's raises were put on hold after a lowering (G9).
         raises_kept_back: Judgements by which a raise was not worth its risk. A raise that is
             looked at again at the next estimate is judged again, and counts again.
