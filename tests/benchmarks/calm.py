@@ -36,7 +36,7 @@ def misses(found: Calm) -> Iterator[str]:
         yield "changes"
     if found.taken_back:
         yield "taken back"
-    if found.carried < LEAST_CARRIED:
+    if found.worth < LEAST_CARRIED:
         yield "carried"
     if found.padding > MOST_PADDING:
         yield "padding"
@@ -80,16 +80,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(
                     f"{name} {rate / 1e6:.1f}: changes {found.changes:2d}, taken back "
                     f"{found.taken_back}, carried {found.carried:.2f}, worth {found.worth:.2f}, "
-                    f"padding {found.padding:.3f}, voice {found.late:.3f} s  {missed}",
+                    f"padding {found.padding:.3f}, voice {found.late:.3f} s, cameras "
+                    f"{found.slow:.3f} s  {missed}",
                     flush=True,
                 )
     for name, found_there in all_found.items():
         print(
             f"{name}: {sum(1 for one in found_there if not any(misses(one)))} of "
             f"{len(found_there)} meet every bar; at most {max(o.changes for o in found_there)} "
-            f"changes, {sum(o.taken_back for o in found_there)} taken back; carried "
-            f"{min(o.carried for o in found_there):.2f} to "
-            f"{sum(o.carried for o in found_there) / len(found_there):.2f} on average; padding "
+            f"changes, {sum(o.taken_back for o in found_there)} taken back; worth "
+            f"{min(o.worth for o in found_there):.2f} to "
+            f"{sum(o.worth for o in found_there) / len(found_there):.2f} on average; padding "
             f"{sum(o.padding for o in found_there) / len(found_there):.3f} on average, "
             f"{max(o.padding for o in found_there):.3f} at most"
         )

@@ -8,7 +8,7 @@ forwarding unit sends what publishers made: nothing follows the estimate but by 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import product
@@ -276,6 +276,7 @@ class Calm:
         worth: The same of their utility (logarithmic), None counting 0.
         padding: Share of all that arrived in the second half.
         late: The latest 1 % of voice packets were at least so late, s.
+        slow: The same of camera packets.
     """
 
     changes: int
@@ -284,6 +285,7 @@ class Calm:
     worth: float
     padding: float
     late: float
+    slow: float
 
 
 def figures(run: Conference, capacity: float, since: float, until: float) -> Calm:
@@ -308,19 +310,21 @@ def figures(run: Conference, capacity: float, since: float, until: float) -> Cal
     half = (since + until) / 2
     late_half = [one for one in run.arrivals if half <= one.arrived_at < until]
     padding = sum(one.size for one in late_half if one.kind == "padding")
-    voice = sorted(
-        one.arrived_at - one.made_at
-        for one in run.arrivals
-        if one.kind == "voice" and since <= one.arrived_at < until
-    )
+    media = [one for one in run.arrivals if since <= one.arrived_at < until]
     return Calm(
         changes=changes,
         taken_back=taken_back,
         carried=carried / best,
         worth=worth / best_worth,
         padding=padding / max(sum(one.size for one in late_half), 1),
-        late=voice[int(0.99 * (len(voice) - 1))] if voice else math.inf,
+        late=_latest(one for one in media if one.kind == "voice"),
+        slow=_latest(one for one in media if one.kind.startswith("camera")),
     )
+
+
+def _latest(arrivals: Iterable[Arrival]) -> float:
+    delays = sorted(one.arrived_at - one.made_at for one in arrivals)
+    return delays[int(0.99 * (len(delays) - 1))] if delays else math.inf
 
 
 def best_steps(sources: Sequence[Source], capacity: float) -> tuple[float, float]:

@@ -21,7 +21,8 @@ LONGEST = 0.5
 """A dip is over within this time, s: what lasts longer is the link."""
 
 SETTLING = 2.0
-"""For so long after a raise a fall is taken for its key frame's doing, s."""
+"""Within this time after a raise a fall is taken for its key frame's doing, s. Where little is to spare,
+it takes that long to drain."""
 
 
 class Dips:
@@ -75,17 +76,22 @@ class Dips:
         What is freed meanwhile is not handed out again.
         """
         self._level = min(self._level, committed)
-        if self._began is None or now >= self._began + LONGEST or not self._is_small(now, usable):
+        if self._began is None or now >= self._ends_at(usable):
             return usable
         return max(usable, self._level)
 
-    def _is_small(self, now: float, usable: int) -> bool:
-        settling = now < self._raised_at + SETTLING
-        deepest = DEEPEST_AFTER_RAISE if settling else DEEPEST
-        return 100 * usable > (100 - deepest) * self._level
+    def _ends_at(self, usable: int) -> float:
+        """Until when a fall to this is tolerated, s."""
+        assert self._began is not None
+        settled_at = self._raised_at + SETTLING
+        if 100 * usable > (100 - DEEPEST) * self._level:
+            return max(self._began + LONGEST, settled_at)
+        if 100 * usable > (100 - DEEPEST_AFTER_RAISE) * self._level:
+            return min(self._began + LONGEST, settled_at)
+        return -NEVER
 
     def ends_at(self, committed: int, usable: int) -> float:
         """When what stays only because of a dip has to go, s; `NEVER` if nothing does."""
         if self._began is None or usable >= committed:
             return NEVER
-        return self._began + LONGEST
+        return self._ends_at(usable)

@@ -36,11 +36,19 @@ class SentPackets:
     """Packets by their transport-wide sequence number; what became of each is told once.
 
     Bounded in number and age, whatever feedback says or does not say.
+
+    Attributes:
+        acknowledged: Packets told to have arrived.
+        acknowledged_bytes: Their bytes.
+        missing: Packets told lost that were not told to have arrived since.
     """
 
-    __slots__ = ("_lost", "_waiting")
+    __slots__ = ("_lost", "_waiting", "acknowledged", "acknowledged_bytes", "missing")
 
     def __init__(self) -> None:
+        self.acknowledged: int = 0
+        self.acknowledged_bytes: int = 0
+        self.missing: int = 0
         # A plain dict looks for its oldest entry among the traces of all that were deleted.
         self._waiting: OrderedDict[int, SentPacket] = OrderedDict()
         self._lost: OrderedDict[int, SentPacket] = OrderedDict()
@@ -60,11 +68,15 @@ class SentPackets:
             The packet, and whether it had been told lost; None if it was never sent, or told of
             before.
         """
-        packet = self._waiting.pop(sequence, None)
-        if packet is not None:
-            return packet, False
-        packet = self._lost.pop(sequence, None)
-        return None if packet is None else (packet, True)
+        packet, was_lost = self._waiting.pop(sequence, None), False
+        if packet is None:
+            packet, was_lost = self._lost.pop(sequence, None), True
+            if packet is None:
+                return None
+            self.missing -= 1
+        self.acknowledged += 1
+        self.acknowledged_bytes += packet.size
+        return packet, was_lost
 
     def lost(self, sequence: int) -> SentPacket | None:
         """It is lost, as far as is known now.
@@ -77,6 +89,7 @@ class SentPackets:
             if len(self._lost) >= MOST_LOST:
                 self._lost.popitem(last=False)
             self._lost[sequence] = packet
+            self.missing += 1
         return packet
 
     def forget(self, now: float) -> None:

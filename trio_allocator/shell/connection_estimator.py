@@ -80,7 +80,9 @@ class ConnectionEstimator:
         self._allocator = allocator
         self._estimator = estimator
         self._handler = FeedbackHandler(estimator)
-        self._pacer: Pacer[SendCallback] = Pacer(estimator.estimate)
+        self._pacer: Pacer[SendCallback] = Pacer(
+            estimator.estimate, factor=float(__import__('os').environ.get('PACE', '1.0'))
+        )
         self._last: int | None = None  # extended: it does not wrap around
         self._told_at = -math.inf
         self._ended = False
@@ -243,7 +245,10 @@ class ConnectionEstimator:
         self._told_at = now
         self._pacer.set_bitrate(estimate, now)
         self._allocator.update_bandwidth_estimation(
-            estimate, carried=getattr(self._estimator, 'carried', None)
+            estimate,
+            carried=None
+            if self._estimator.carried is None
+            else self._estimator.carried * float(__import__('os').environ.get('MARGIN', '0.95')),
         )
 
     def _probe(self, now: float) -> None:
