@@ -43,6 +43,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 OF_THE_WIRE = {
     *("chunks", "feedback", "loss_reader", "peer_clock", "reader", "recorder", "reports", "rtcp"),
+    *("layers_allocation", "media_requests", "sender_report"),
 }
 """Modules of the estimation whose constants are the formats' own, and are told in words."""
 

@@ -41,14 +41,18 @@ class ReceiverOptions:
     """The options of one registration, checked. All may change at run time.
 
     Attributes:
-        negotiable: May be asked to decrease. Default: the track has more than one variant.
+        negotiable: May be asked to decrease. Default: the track has more than one variant, or it is
+            pausable.
         priority: 0 to 255, larger first. A lower class never keeps, above its minimum, what a
             higher one waits for.
         weight: Share within the class, greater than 0, relative to 1.
         min_bitrate: What it should have before anyone of its class has more than a minimum, bit/s.
         max_bitrate: What it may hold at most, bit/s; None for no cap.
-        pausable: May be taken below its lowest step (or minimum), down to nothing.
-        can_pad: Can send padding on request. Default: the track is video.
+        pausable: May be taken below its lowest step (or minimum), down to nothing. That takes
+            asking: together with ``negotiable=False`` it is an error, and without it the receiver
+            becomes negotiable.
+        can_pad: Can send padding on request. Default: the track is video. A `TrackReceiver` can if
+            it was given ``send_padding``, whatever the kind.
         bare_steps: A step of its ladder is of use at its bare rate already, without headroom for
             bursts; `TrackReceiver` can live with that. A link has headroom of its own, which many
             tracks share.
@@ -91,12 +95,11 @@ class ReceiverOptions:
         Raises:
             TypeError, ValueError: An option is unknown, or its value is not usable.
         """
-        quantities.known_names("option", changes, ReceiverOptionChanges.__annotations__)
         complete: ReceiverOptionChanges = {
             "negotiable": len(track.variants) > 1,
             "can_pad": track.kind == "video",
         }
-        complete.update(changes)
+        complete.update(_consistent(changes))
         return cls(**complete)
 
     def changed(self, changes: ReceiverOptionChanges) -> ReceiverOptions:
@@ -105,5 +108,22 @@ class ReceiverOptions:
         Raises:
             TypeError, ValueError: An option is unknown, or its value is not usable.
         """
-        quantities.known_names("option", changes, ReceiverOptionChanges.__annotations__)
-        return evolve(self, **changes)
+        more = _consistent(changes)
+        return evolve(self, **(changes if self.pausable else more))
+
+
+def _consistent(changes: ReceiverOptionChanges) -> ReceiverOptionChanges:
+    """These changes, and what they bring with them.
+
+    Raises:
+        TypeError, ValueError: An option is unknown, or two contradict each other.
+    """
+    quantities.known_names("option", changes, ReceiverOptionChanges.__annotations__)
+    if changes.get("pausable") is not True:
+        return changes
+    if changes.get("negotiable") is False:
+        raise ValueError(
+            "negotiable=False contradicts pausable=True: to be paused it must be asked. Leave out "
+            "negotiable, or pausable"
+        )
+    return {"negotiable": True, **changes}

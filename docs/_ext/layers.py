@@ -95,9 +95,15 @@ LAYERS = (
         "re-exported, nothing else",
     ),
     Layer(
+        "network",
+        ("network",),
+        frozenset({"vocabulary"}),
+        "links that are arithmetic, and what befalls packets on them",
+    ),
+    Layer(
         "testing",
         ("testing",),
-        PACKAGE,
+        PACKAGE | {"network"},
         "the public kit for those who test an allocator or a receiver",
     ),
     Layer(
@@ -109,13 +115,13 @@ LAYERS = (
     Layer(
         "lab",
         ("lab",),
-        PACKAGE | {"testing"},
+        PACKAGE | {"network", "testing"},
         "links, media, recordings and peers to measure with",
     ),
     Layer(
         "cli",
         ("cli",),
-        PACKAGE | {"testing", "lab"},
+        PACKAGE | {"network", "testing", "lab"},
         "the commands",
     ),
 )

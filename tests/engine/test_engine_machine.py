@@ -161,6 +161,7 @@ class EngineMachine(RuleBasedStateMachine):
         bare,
     ) -> Party:
         assume(cap is None or cap >= low)
+        assume(not (pausable and negotiable is False))
         if cap is not None:
             bandwidth = min(bandwidth, cap)
         track = Track("t", kind=kind, variants=ladder(rates))
@@ -283,6 +284,7 @@ class EngineMachine(RuleBasedStateMachine):
         low = changes.get("min_bitrate", record.options.min_bitrate)
         cap = changes.get("max_bitrate", record.options.max_bitrate)
         assume(cap is None or cap >= low)
+        assume(not (changes.get("pausable") and changes.get("negotiable") is False))
         track = record.track if rates is None else record.track.with_variants(ladder(rates))
         options = record.options.changed(changes)
         self.witness.begin(self.now)

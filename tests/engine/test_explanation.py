@@ -388,7 +388,7 @@ OPTIONS = st.fixed_dictionaries(
         "min_bitrate": st.sampled_from([100_000, 200_000]),
         "weight": st.sampled_from([0.5, 3.0]),
     },
-)
+).filter(lambda options: options["negotiable"] or "pausable" not in options)
 ESTIMATES = st.integers(0, 40).map(lambda n: n * 100_000)
 CAPS = st.none() | ESTIMATES
 RESERVES = st.sampled_from([0, 50_000, 600_000])

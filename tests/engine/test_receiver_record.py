@@ -76,7 +76,6 @@ def test_a_new_ladder_or_cap_judges_the_same_claim_afresh():
         ({}, 50, 50),
         ({"pausable": True}, 330, 0),
         ({"negotiable": False}, 330, 330),
-        ({"negotiable": False, "pausable": True}, 330, 330),
     ],
 )
 @pytest.mark.invariant("A5")

@@ -21,11 +21,16 @@ from tests.estimation import recordings
 from trio_allocator.estimation import (
     FeedbackError,
     FeedbackReader,
+    FullIntraRequest,
+    Nack,
+    PictureLoss,
     ReceiverReport,
     Remb,
     ReportBlock,
+    SenderReport,
     TransportFeedback,
     parse_compound,
+    parse_requests,
 )
 from trio_allocator.quantities import MAX_BITRATE
 
@@ -34,6 +39,11 @@ PARSERS: tuple[Callable[[bytes], object], ...] = (
     Remb.parse,
     ReceiverReport.parse,
     parse_compound,
+    Nack.parse,
+    PictureLoss.parse,
+    FullIntraRequest.parse,
+    SenderReport.parse,
+    parse_requests,
 )
 LONGEST = 1500
 _TELLING = (0x00, 0x01, 0x02, 0x7F, 0x80, 0xFF)
@@ -101,7 +111,13 @@ def seeds() -> list[list[bytes]]:
             [(-1) ** n * 250_000 * n for n in range(16)],
         )
     ]
-    return [recorded, recorded, odd, [remb], [report, sender_report], [report + remb + recorded[0]]]
+    asked = [
+        Nack(1, 2, (65_534, 3, 4, 20, 21)).build(),
+        PictureLoss(1, 2).build(),
+        FullIntraRequest(1, ((2, 3), (4, 5))).build(),
+    ]
+    mixed = report + remb + recorded[0] + asked[0]
+    return [recorded, recorded, odd, [remb], [report, sender_report], asked, [mixed]]
 
 
 def packets(source: random.Random, count: int) -> Iterator[bytes]:

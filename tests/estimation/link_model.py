@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import math
 from bisect import bisect_right
-from collections import deque
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -20,6 +19,7 @@ from trio_allocator.estimation import (
     RetransmissionBudget,
     SendSideEstimator,
 )
+from trio_allocator.network.bottleneck import Bottleneck
 
 ONE_WAY = 0.05
 """s; as RFC 8867, section 5.1."""
@@ -30,7 +30,7 @@ PACKET = 1_200
 
 
 class Link:
-    """A drop-tail queue in front of a rate that changes in steps, then a delay.
+    """The package's bottleneck, with losses before the queue and jitter behind it.
 
     Args:
         steps: (s, bit/s), ascending from 0.
@@ -39,45 +39,52 @@ class Link:
         loss: Probability that a packet is lost by chance.
         jitter: Each packet is late by up to this, s, without overtaking.
         seed: Which packets.
+        impairments: What else befalls packets; see `trio_allocator.testing.IMPAIRMENTS`.
     """
 
-    def __init__(self, steps, *, queue=QUEUE, delay=ONE_WAY, loss=0.0, jitter=0.0, seed=1):
+    def __init__(
+        self, steps, *, queue=QUEUE, delay=ONE_WAY, loss=0.0, jitter=0.0, seed=1, impairments=()
+    ):
         self.steps = list(steps)
         self.delay = delay
-        self._times = [time for time, _ in steps]
-        self._queue = queue
+        self._core = Bottleneck(
+            self.steps, queue_size=queue, delay=delay, impairments=impairments, seed=seed
+        )
         self._loss = loss
         self._jitter = jitter
         self._chance = Random(seed)
-        self._free_at = 0.0
-        self._inside: deque[tuple[float, int]] = deque()
-        self._queued = 0
         self._last = 0.0
 
+    @property
+    def _free_at(self):
+        return self._core.free_at
+
+    @_free_at.setter
+    def _free_at(self, time):
+        self._core.hold(time)
+
     def rate(self, time):
-        return self.steps[max(bisect_right(self._times, time) - 1, 0)][1]
+        return self._core.capacity(time)
+
+    def report(self, now):
+        """When a report that is sent now arrives, s; None if it never does."""
+        return self._core.report(now)
+
+    def far_clock(self, now):
+        """What the far end's clock shows, s."""
+        return self._core.far_clock(now)
 
     def send(self, now, size):
         """When it arrives and how long it waited, s; None if it never does."""
-        while self._inside and self._inside[0][0] <= now:
-            self._queued -= self._inside.popleft()[1]
         if self._chance.random() < self._loss:
             return None
-        if self._queued and self._queued + size > self._queue:
+        passage = self._core.offer(now, size)
+        if passage is None or passage.arrives_at == math.inf:
             return None
-        start = max(now, self._free_at)
-        time, bits = start, 8.0 * size
-        for change in self._times[bisect_right(self._times, time) :]:
-            room = self.rate(time) * (change - time)
-            if bits <= room:
-                break
-            time, bits = change, bits - room
-        self._free_at = time + bits / self.rate(time)
-        self._inside.append((self._free_at, size))
-        self._queued += size
-        arrival = self._free_at + self.delay + self._jitter * self._chance.random()
-        self._last = max(self._last, arrival)
-        return self._last, start - now
+        arrival = passage.arrives_at + self._jitter * self._chance.random()
+        if self._jitter:
+            arrival = self._last = max(self._last, arrival)
+        return arrival, passage.waited
 
 
 @dataclass
@@ -264,14 +271,16 @@ def run(link, senders, duration):
             at(now + 1 / sender.fps, "frame", sender)
         elif what == "arrive":
             sequence, size = data
-            sender.seen[sequence] = now
+            sender.seen[sequence] = link.far_clock(now)
             sender.highest = max(sender.highest, sequence)
             sender.trace.arrivals.append((now, size))
             continue
         elif what == "report":
             results = sender.feedback()
-            if results:
-                at(now + sender.feedback_delay, "feedback", sender, results)
+            back = link.report(now) if results else None
+            if back is not None:
+                # What impairments add to the link's way back is added to the sender's.
+                at(back - link.delay + sender.feedback_delay, "feedback", sender, results)
             at(now + sender.interval, "report", sender)
             continue
         elif what == "feedback":

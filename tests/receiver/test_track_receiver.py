@@ -743,3 +743,16 @@ async def test_once_the_allocator_has_closed_nothing_is_said_any_more(autojump_c
             camera.mute()
             camera.padding_sent(1)
             assert camera.handle is None
+
+
+@pytest.mark.parametrize("kind", ["audio", "video", "screen"])
+@pytest.mark.parametrize("given", [True, False])
+async def test_it_can_pad_if_it_was_given_the_means(kind, given):
+    async with open_allocator() as allocator, trio.open_nursery() as nursery:
+        means = {"send_padding": lambda size: size} if given else {}
+        receiver = TrackReceiver(
+            allocator, Track("t", kind=kind), request_variant=lambda *_: None, **means
+        )
+        handle = await nursery.start(receiver.run)
+        assert handle.options.can_pad is given
+        nursery.cancel_scope.cancel()

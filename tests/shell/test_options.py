@@ -5,7 +5,7 @@ import trio
 import trio.testing
 
 from tests.shell.support import CAMERA, HIGH, LOW, MEDIUM, PLAIN, asked, granted, obey, unread
-from trio_allocator import GrantReason, open_allocator
+from trio_allocator import GrantReason, ReceiverOptions, Track, open_allocator
 
 
 @pytest.fixture(params=["fair", "layered", "water-filling"])
@@ -152,3 +152,29 @@ async def test_honest_receivers_carry_any_change_out_before_time_moves(allocator
                 assert status.committed <= status.usable
                 assert (status.asked, status.forced) == (0, 0)
         nursery.cancel_scope.cancel()
+
+
+# What can be paused can be asked
+
+
+@pytest.mark.parametrize("ladder", [{}, {"only": 80_000}, {"low": 80_000, "high": 500_000}])
+def test_what_can_be_paused_is_negotiable(ladder):
+    track = Track("t", variants=ladder)
+    assert ReceiverOptions.for_track(track, {"pausable": True}).negotiable
+    options = ReceiverOptions.for_track(track, {"negotiable": False})
+    assert options.changed({"pausable": True}).negotiable
+
+
+def test_a_pausable_receiver_may_forbid_to_be_asked_for_a_while():
+    options = ReceiverOptions.for_track(Track("t"), {"pausable": True})
+    fixed = options.changed({"negotiable": False})
+    assert not fixed.negotiable
+    assert not fixed.changed({"pausable": True}).negotiable, "nothing new was said"
+
+
+def test_pausable_and_not_negotiable_contradict_each_other():
+    both = {"pausable": True, "negotiable": False}
+    with pytest.raises(ValueError, match=r"negotiable=False contradicts pausable=True"):
+        ReceiverOptions.for_track(Track("t"), both)
+    with pytest.raises(ValueError, match=r"negotiable=False contradicts pausable=True"):
+        ReceiverOptions.for_track(Track("t"), {}).changed(both)

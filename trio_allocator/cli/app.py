@@ -21,6 +21,7 @@ from ..lab.replay.recording import Recording, RecordingError, parse_track
 from ..lab.replay.utility import UtilityRule, resolve_rule
 from .endings import check_plot_option, give_up, refuse
 from .link_test import link_test
+from .relay import relay
 from .report import as_json, print_summary
 from .show import run
 from .simulate import simulate
@@ -166,6 +167,7 @@ def demo(
 
 
 app.command()(link_test)
+app.command()(relay)
 
 
 def _read(file: Path | None, feedback: Path | None) -> Recording:

@@ -9,18 +9,26 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 
 from ..lab.replay.recording import RecordingError
 
+E = TypeVar("E", bound=BaseException)
 
-def refuse(error: RecordingError) -> NoReturn:
+
+def refuse(error: Exception) -> NoReturn:
     """Say what is wrong with the input, and exit."""
     print(f"trio-allocator: {error}", file=sys.stderr)
     raise typer.Exit(2)
+
+
+def first_of(group: BaseExceptionGroup[E]) -> E:
+    """One of all that went wrong together: a line can tell of one."""
+    error = group.exceptions[0]
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def give_up(console: Console) -> NoReturn:

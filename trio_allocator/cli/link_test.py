@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..engine.sharing.registry import DEFAULT_POLICY, POLICIES, PolicyName
+from ..lab.child import ChildError
 from ..lab.linktest import libwebrtc
-from ..lab.linktest.child import ChildError
 from ..lab.linktest.comparison import Row, line_ups, tabulate
 from ..lab.linktest.feedback_log import FeedbackLog
 from ..lab.linktest.ours import START
@@ -29,6 +29,7 @@ from ..lab.linktest.run import run_scenario
 from ..lab.linktest.scenarios import SCENARIOS, Scenario
 from ..lab.replay.recording import RecordingError, Source, parse_track
 from ..tracks import Track
+from .endings import first_of
 
 SHORTEST = 0.01
 """The smallest `--scale`: with less, nobody has sent anything when it ends."""
@@ -254,18 +255,12 @@ def _run_all(plan: _Plan, done: list[Run]) -> ChildError | None:
         except* KeyboardInterrupt:
             interrupted = True
         except* ChildError as group:
-            failure = _first(group)
+            failure = first_of(group)
     if interrupted:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         console.show_cursor()
         raise typer.Exit(130)
     return failure
-
-
-def _first(group: ExceptionGroup[ChildError]) -> ChildError:
-    """What went wrong, of all that went wrong together: one line is enough."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
 async def _run_each(

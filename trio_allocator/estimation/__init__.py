@@ -1,8 +1,9 @@
 """From the feedback of a peer to an estimate of bandwidth; knows nothing of allocators.
 
 No module in here knows Trio, a clock, randomness or logging. Imports run one way:
-rtcp < chunks < feedback, reports < compound, loss_reader, peer_clock < reader, recorder;
-explanation, acknowledged, capacity < aimd < meter, probe_planner < estimator; probes < pacer; carried < estimator;
+rtcp < media_requests, layers_allocation; rtcp < chunks < feedback, reports < sender_report;
+reports < compound, loss_reader, peer_clock < reader, recorder; carried < estimator;
+explanation, acknowledged, capacity < aimd < meter, probe_planner < estimator; probes < pacer;
 compound, loss_reader, reader, estimator < handler.
 """
 
@@ -15,7 +16,18 @@ from .explanation import (
 )
 from .feedback import TransportFeedback as TransportFeedback
 from .handler import FeedbackHandler as FeedbackHandler
+from .layers_allocation import (
+    LayerAllocation as LayerAllocation,
+    VideoLayersAllocation as VideoLayersAllocation,
+)
 from .loss_reader import LossReader as LossReader
+from .media_requests import (
+    FullIntraRequest as FullIntraRequest,
+    MediaRequest as MediaRequest,
+    Nack as Nack,
+    PictureLoss as PictureLoss,
+    parse_requests as parse_requests,
+)
 from .pacer import Departure as Departure, Pacer as Pacer
 from .padding import (
     FillingPacket as FillingPacket,
@@ -34,3 +46,4 @@ from .reports import (
 )
 from .retransmission import RetransmissionBudget as RetransmissionBudget
 from .rtcp import FeedbackError as FeedbackError
+from .sender_report import SenderReport as SenderReport, ntp_time as ntp_time

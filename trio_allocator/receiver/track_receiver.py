@@ -58,7 +58,8 @@ class TrackReceiver:
             registers, counts packets and pads, and rejects every decrease.
         request_variant: Told which variant to send. The application confirms a switch by
             `variant_switched`, and asks again by itself for a key frame that was lost.
-        send_padding: Told how many bytes of padding to send now. None: cannot pad.
+        send_padding: Told how many bytes of padding to send now, whatever the kind of the track.
+            None: it cannot pad.
         bandwidth: What to register with, bit/s. Default: that of the lowest variant (nothing with a
             pin): a newcomer takes little unasked. The reference takes ``track.allocation("high")``.
         target: The best variant wanted; None for the best there is.
@@ -107,9 +108,7 @@ class TrackReceiver:
         self._selector = VariantSelector(
             track, target=target, pin=pin, active=active, bare_steps=self._bare
         )
-        self._options: ReceiverOptionChanges = (
-            {} if send_padding is not None else {"can_pad": False}
-        )
+        self._options: ReceiverOptionChanges = {"can_pad": send_padding is not None}
         self.set_options(**options)
         self._allocator = allocator
         self._bandwidth = None if bandwidth is None else quantities.bitrate("bandwidth", bandwidth)

@@ -3,15 +3,37 @@
 It needs Hypothesis, which ``pip install trio-allocator[testing]`` brings, and no test runner.
 """
 
-from .bench import AllocatorMaker as AllocatorMaker, Terms as Terms
-from .conformance import check_allocator as check_allocator
-from .link import (
+from ..network.bottleneck import (
     Bottleneck as Bottleneck,
-    Capacity as Capacity,
     Delivery as Delivery,
     LinkStatistics as LinkStatistics,
-    MemoryLink as MemoryLink,
+    Passage as Passage,
 )
+from ..network.capacity import Capacity as Capacity, RateSchedule as RateSchedule
+from ..network.impairments import (
+    IMPAIRMENTS as IMPAIRMENTS,
+    Batches as Batches,
+    BurstLoss as BurstLoss,
+    ClockDrift as ClockDrift,
+    ClockSteps as ClockSteps,
+    CompetingFlow as CompetingFlow,
+    DeepQueue as DeepQueue,
+    FeedbackEvery as FeedbackEvery,
+    Impairment as Impairment,
+    Jitter as Jitter,
+    KnownImpairment as KnownImpairment,
+    LateFeedback as LateFeedback,
+    LongerWay as LongerWay,
+    Loss as Loss,
+    LostFeedback as LostFeedback,
+    Outages as Outages,
+    Pauses as Pauses,
+    Policer as Policer,
+    find_impairments as find_impairments,
+)
+from .bench import AllocatorMaker as AllocatorMaker, Terms as Terms
+from .conformance import check_allocator as check_allocator
+from .link import MemoryLink as MemoryLink
 from .machine import AllocatorMachine as AllocatorMachine
 from .manners import Behaviour as Behaviour, Manner as Manner
 from .observer import Member as Member, Observer as Observer

@@ -37,7 +37,7 @@ OPTIONS = st.fixed_dictionaries(
         "can_pad": st.booleans(),
         "elastic": st.booleans(),
     },
-)
+).filter(lambda options: not (options.get("pausable") and options.get("negotiable") is False))
 SECONDS = st.sampled_from([0.0, 1e-6, 0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 11.0, 600.0])
 NONSENSE = st.sampled_from([-1, float("nan"), float("inf"), 1e300, True, "1", None])
 MOST_RECEIVERS = 40

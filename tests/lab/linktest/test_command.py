@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from tests.lab.linktest.made_up import good_run
 from trio_allocator.cli import link_test as command
 from trio_allocator.cli.app import app
+from trio_allocator.lab.child import ChildError
 from trio_allocator.lab.linktest import libwebrtc
-from trio_allocator.lab.linktest.child import ChildError
 
 QUICK = ("--only", "ours", "--schedule", "steps", "--scale", "0.015")
 

@@ -40,7 +40,7 @@ def test_scaled_in_time_and_in_nothing_else(scenario):
     short = scenario.scaled(0.1)
     assert short.duration == pytest.approx(scenario.duration / 10)
     assert [rate for _time, rate in short.steps] == [rate for _time, rate in scenario.steps]
-    assert short.impairment == scenario.impairment
+    assert short.loss == scenario.loss
     assert [rise.time for rise in short.rises()] == pytest.approx(
         [rise.time / 10 for rise in scenario.rises()]
     )

@@ -6,8 +6,8 @@ import trio
 from trio_allocator import Track, TrackReceiver, open_allocator
 from trio_allocator.estimation import FeedbackRecorder
 from trio_allocator.lab.linktest import rtp
-from trio_allocator.lab.linktest.datagrams import open_socket, port_of, receive
 from trio_allocator.lab.linktest.sender import Sender
+from trio_allocator.lab.relay.datagrams import open_socket, port_of, receive
 
 CAMERA = Track("camera", variants={"low": 200_000, "high": 400_000})
 AUDIO = Track("audio", kind="audio", variants={"full": 35_000})

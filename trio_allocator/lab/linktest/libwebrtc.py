@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 
-from .child import Child, open_child
+from ..child import Child, open_child
 from .flow import Flow
 from .result import FlowRecord, Stack
 
@@ -64,6 +64,6 @@ async def open_libwebrtc() -> AsyncIterator[LibwebrtcFlow]:
     """A flow of libwebrtc, for the length of the block."""
     # It takes no candidates on loopback otherwise.
     environment = os.environ | {"WRTC_ALLOW_LOOPBACK": "1"}
-    async with open_child("libwebrtc_peer", environment) as child:
+    async with open_child("linktest.libwebrtc_peer", environment) as child:
         host, port = (await child.hear())["receiver"]
         yield LibwebrtcFlow(child, (host, port))

@@ -10,8 +10,8 @@ import trio
 from ...engine.sharing.registry import DEFAULT_POLICY, PolicyName
 from ...shell.opening import open_allocator
 from ...tracks import Track
-from .child import open_child
-from .datagrams import clock_offset
+from ..child import open_child
+from ..relay.datagrams import clock_offset
 from .feedback_log import FeedbackLog
 from .flow import Flow
 from .result import FlowRecord, Stack
@@ -69,7 +69,7 @@ async def open_ours(
         policy: How the estimate is shared among the tracks.
     """
     async with (
-        open_child("receiver") as child,
+        open_child("linktest.receiver") as child,
         open_allocator(policy=policy) as allocator,
         trio.open_nursery() as nursery,
     ):

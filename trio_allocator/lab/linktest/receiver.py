@@ -14,7 +14,7 @@ import time
 from attrs import define
 
 from ...estimation import FeedbackRecorder
-from .datagrams import LOOPBACK, open_socket, port_of, receive
+from ..relay.datagrams import LOOPBACK, open_socket, port_of, receive
 from .rtp import MEDIA, build_nack, parse_rtp, repeated_sequence
 
 INTERVAL = 0.05

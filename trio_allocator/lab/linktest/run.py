@@ -9,15 +9,17 @@ import trio
 
 from ...engine.sharing.registry import DEFAULT_POLICY, PolicyName
 from ...tracks import Track
-from .child import open_child
-from .datagrams import clock_offset
+from ..child import open_child
+from ..relay.commands import Way
+from ..relay.datagrams import clock_offset
+from ..relay.handle import Relay
+from ..relay.process import configuration
 from .feedback_log import FeedbackLog
 from .flow import Flow
 from .libwebrtc import open_libwebrtc
 from .ours import open_ours
-from .relay import configuration
 from .result import Packet, Run, Stack
-from .scenarios import Scenario
+from .scenarios import ONE_WAY, QUEUE, Scenario
 
 
 async def run_scenario(
@@ -43,21 +45,31 @@ async def run_scenario(
         ChildError: A process died, or did not answer in time.
     """
     async with AsyncExitStack() as stack:
-        relay = await stack.enter_async_context(open_child("relay"))
-        await relay.ask(configuration(scenario.schedule, scenario.impairment, seed))
+        relay = Relay(await stack.enter_async_context(open_child("relay")))
+        await relay.ask(
+            configuration(
+                toward=Way.TO_TARGET,
+                steps=scenario.steps,
+                delay=ONE_WAY,
+                queue=QUEUE,
+                loss=scenario.loss,
+                seed=seed,
+                is_logged=True,
+            )
+        )
         flows: list[Flow] = []
         for who in line_up:
             flow_log = log if who not in line_up[: len(flows)] else None
             flows.append(await stack.enter_async_context(_open(who, tracks, flow_log, policy)))
-            port = (await relay.ask({"flow": flows[-1].address}))["port"]
+            _host, port = await relay.open_flow(flows[-1].address)
             await flows[-1].connect(port)
-        started: float = (await relay.ask({"start": True}))["started"]
+        started = await relay.start()
         origin = started + clock_offset()
         async with trio.open_nursery() as nursery:
             for index, flow in enumerate(flows):
                 nursery.start_soon(_conduct, flow, scenario.switches(index), origin)
             await trio.sleep_until(origin + scenario.duration)
-        report = await relay.ask({"stop": True})
+        report = await relay.log()
         records = [await flow.stop(started) for flow in flows]
     return Run(
         scenario,

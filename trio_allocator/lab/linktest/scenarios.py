@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from attrs import evolve, frozen
 
-from .bottleneck import Impairment, RateSchedule
+from ..relay.schedule import RateSchedule
 
 ONE_WAY = 0.05
 """RFC 8867, section 5.1, s."""
@@ -89,11 +89,6 @@ class Scenario:
     def schedule(self) -> RateSchedule:
         """The capacity."""
         return RateSchedule(self.steps)
-
-    @property
-    def impairment(self) -> Impairment:
-        """Delay, queue, loss."""
-        return Impairment(ONE_WAY, QUEUE, self.loss)
 
     def is_active(self, flow: int, time: float) -> bool:
         """Whether a flow is to send."""

@@ -27,8 +27,8 @@ from ...estimation import (
 from ...interface import ConnectionAllocator
 from ...shell.connection_estimator import ConnectionEstimator, open_connection_estimator
 from ...tracks import Track
+from ..relay.datagrams import LOOPBACK, open_socket, receive
 from .camera import FRAME_RATE, Camera
-from .datagrams import LOOPBACK, open_socket, receive
 from .feedback_log import FeedbackLog, LoggedEstimator
 from .rtp import (
     HEADER_SIZE,

@@ -89,7 +89,7 @@ async def open_child(
     Ctrl-C on a terminal does not reach it: it ends with its input, or is killed.
 
     Args:
-        module: Its name in this package.
+        module: Its name below `trio_allocator.lab`.
         environment: All variables; None for ours.
     """
     with tempfile.TemporaryFile() as errors:

@@ -1,4 +1,4 @@
-"""UDP sockets on loopback that tell when a datagram came, not when somebody read it.
+"""UDP sockets that tell when a datagram came, not when somebody read it.
 
 Where the kernel stamps what comes in (Linux), a reader that is late is not taken for a slow link.
 """
@@ -21,13 +21,30 @@ _TIMESPEC = struct.Struct("@ll")
 _LARGEST = 2_048
 
 
-def open_socket() -> socket.socket:
-    """A socket on a free port of the loopback address that does not block."""
+def open_socket(host: str = LOOPBACK) -> socket.socket:
+    """A socket on a free port that does not block.
+
+    Args:
+        host: An address of this machine's; empty for all of them.
+    """
+    return bind(host, 0)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket on a certain port that does not block; 0 for any that is free.
+
+    Raises:
+        OSError: It is taken, or not ours.
+    """
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     if sys.platform == "linux":
         opened.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
-    opened.bind((LOOPBACK, 0))
+    try:
+        opened.bind((host, port))
+    except OSError:
+        opened.close()
+        raise
     opened.setblocking(False)
     return opened
 

@@ -1,0 +1,5 @@
+"""``python -m trio_allocator.lab.relay``: see `process`."""
+
+from .process import main
+
+main()
