@@ -46,13 +46,15 @@ def rows() -> Iterator[Row]:
     """The worst of a coarse grid, for the table of all benchmarks."""
     for name in CONFERENCES:
         found = [measure((name, rate * 100_000, {}))[2] for rate in range(5, 61, 5)]
-        yield Row(f"{name}: changes in 60 s, at most", str(max(one.changes for one in found)), "≤ 3")
         yield Row(
-            f"{name}: best steps carried, at least", f"{min(one.carried for one in found):.2f}", "≥ 0.8"
+            f"{name}: changes in 60 s, at most", str(max(one.changes for one in found)), "≤ 3"
         )
         yield Row(
-            f"{name}: padding, at most", f"{max(one.padding for one in found):.2f}", "≤ 0.12"
+            f"{name}: best steps carried, at least",
+            f"{min(one.carried for one in found):.2f}",
+            "≥ 0.8",
         )
+        yield Row(f"{name}: padding, at most", f"{max(one.padding for one in found):.2f}", "≤ 0.12")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

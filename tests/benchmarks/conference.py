@@ -93,7 +93,9 @@ class Member:
     history: list[tuple[float, str | None]] = field(factory=list)
     _key_at: float = math.inf
     _key_frame: bool = False
-    _filling: PaddingSource[object] = field(init=False, factory=lambda: PaddingSource(has_rtx=False))
+    _filling: PaddingSource[object] = field(
+        init=False, factory=lambda: PaddingSource(has_rtx=False)
+    )
 
     def __attrs_post_init__(self) -> None:
         self.receiver = TrackReceiver(
@@ -204,7 +206,6 @@ class Conference:
             open_connection_estimator(
                 self.allocator,
                 send_padding=self._probe,
-                wanted=self._wanted,
                 **self.estimator_options,
             ) as self.estimator,
             trio.open_nursery() as nursery,
@@ -229,9 +230,6 @@ class Conference:
             async for decision in decisions:
                 now = trio.current_time() - self.began
                 self.log(f"{now:7.3f} {decision} (estimate {decision.estimate})")
-
-    def _wanted(self) -> float:
-        return sum(1.1 * max(one.source.track.variants.values()) for one in self.members)
 
     def _probe(self, due: int) -> None:
         for member in self.members:

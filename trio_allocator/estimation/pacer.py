@@ -14,11 +14,9 @@ from .probes import ProbeCluster
 
 T = TypeVar("T")
 
-PACING_FACTOR = 1.0
-"""How much faster than the estimate packets leave. Media that do not follow the estimate, such as those
-that a server forwards, come in bursts that the estimate knows nothing of, above all key frames: faster,
-they queue in the network and bring the estimate down (measured: docs/estimation.md, "The pace").
-For encoders that follow the estimate, libwebrtc takes 2.5 (`kDefaultPaceMultiplier`)."""
+PACING_FACTOR = 2.5
+"""How much faster than the estimate packets leave (libwebrtc, `kDefaultPaceMultiplier`): fit for an
+encoder that follows the estimate."""
 
 MAX_QUEUE_TIME = 2.0
 """s (libwebrtc, `PacingController::kMaxExpectedQueueLength`)."""
@@ -129,6 +127,11 @@ class Pacer(Generic[T]):
         return 8 * self._bytes / self._pace
 
     @property
+    def is_probing(self) -> bool:
+        """Whether a probe is being sent, whose rate matters to the millisecond."""
+        return self._probe is not None
+
+    @property
     def next_send_time(self) -> float:
         """When `pop` (or, within a probe, `padding_due`) has something, s; `math.inf` for never."""
         if self._probe is not None:
@@ -191,7 +194,9 @@ class Pacer(Generic[T]):
             ValueError: `key` is None.
         """
         if key is None:
-            raise ValueError("key must not be None: enqueue with a key what is to be withdrawn by it")
+            raise ValueError(
+                "key must not be None: enqueue with a key what is to be withdrawn by it"
+            )
         withdrawn: list[T] = []
         for priority, queue in list(self._queues.items()):
             kept = deque(waiting for waiting in queue if waiting.key != key)

@@ -32,23 +32,30 @@ class SentPacket(NamedTuple):
     total: int
 
 
-class SentPackets:
-    """Packets by their transport-wide sequence number; what became of each is told once.
-
-    Bounded in number and age, whatever feedback says or does not say.
+class PacketCounts(NamedTuple):
+    """What became of all packets so far.
 
     Attributes:
         acknowledged: Packets told to have arrived.
         acknowledged_bytes: Their bytes.
-        missing: Packets told lost that were not told to have arrived since.
+        lost: Packets told lost, and not told to have arrived since.
     """
 
-    __slots__ = ("_lost", "_waiting", "acknowledged", "acknowledged_bytes", "missing")
+    acknowledged: int
+    acknowledged_bytes: int
+    lost: int
+
+
+class SentPackets:
+    """Packets by their transport-wide sequence number; what became of each is told once.
+
+    Bounded in number and age, whatever feedback says or does not say.
+    """
+
+    __slots__ = ("_acknowledged", "_acknowledged_bytes", "_lost", "_missing", "_waiting")
 
     def __init__(self) -> None:
-        self.acknowledged: int = 0
-        self.acknowledged_bytes: int = 0
-        self.missing: int = 0
+        self._acknowledged = self._acknowledged_bytes = self._missing = 0
         # A plain dict looks for its oldest entry among the traces of all that were deleted.
         self._waiting: OrderedDict[int, SentPacket] = OrderedDict()
         self._lost: OrderedDict[int, SentPacket] = OrderedDict()
@@ -73,9 +80,9 @@ class SentPackets:
             packet, was_lost = self._lost.pop(sequence, None), True
             if packet is None:
                 return None
-            self.missing -= 1
-        self.acknowledged += 1
-        self.acknowledged_bytes += packet.size
+            self._missing -= 1
+        self._acknowledged += 1
+        self._acknowledged_bytes += packet.size
         return packet, was_lost
 
     def lost(self, sequence: int) -> SentPacket | None:
@@ -89,8 +96,12 @@ class SentPackets:
             if len(self._lost) >= MOST_LOST:
                 self._lost.popitem(last=False)
             self._lost[sequence] = packet
-            self.missing += 1
+            self._missing += 1
         return packet
+
+    def counts(self) -> PacketCounts:
+        """What became of all packets so far."""
+        return PacketCounts(self._acknowledged, self._acknowledged_bytes, self._missing)
 
     def forget(self, now: float) -> None:
         """Let go of what is too old."""

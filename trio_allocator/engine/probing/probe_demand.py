@@ -56,6 +56,7 @@ def demand_for_probes(
         most=limits.most,
         committed=ledger.committed,
         free_to=free_to,
+        is_proof=estimates.carried is not None,
         raised_at=settlement.raised_at,
     )
     return demand, changes_at

@@ -27,6 +27,10 @@ FRUITFUL = 0.5
 PAUSE_GROWTH = 1.5
 """Growth of the pause after each fruitless probe (LiveKit: 1.5)."""
 
+PROOF = 1.06
+"""Where a probe is a proof, it aims this many times as high as the step (G2): what the source says was
+carried keeps a margin for headers and bursts, and so does this, with a hundredth to spare."""
+
 PROVING = 2.0
 """A raise has to carry for so long before anything is probed, s (P4). Its key frame and a probe
 together would fill the queue, and take the raise back."""
@@ -55,6 +59,8 @@ class Demand:
         most: No target is above this, bit/s.
         committed: What is allocated, bit/s.
         free_to: What raises may fill now, bit/s: of the estimate, what they may rely on (G2).
+        is_proof: The source of the estimates says what was carried: media and padding that got through
+            are a proof.
         raised_at: When anybody was raised by a step last, s; minus infinity before that.
     """
 
@@ -65,6 +71,7 @@ class Demand:
     most: float = NEVER
     committed: int = 0
     free_to: int = 0
+    is_proof: bool = False
     raised_at: float = -NEVER
 
 
@@ -236,7 +243,7 @@ class Prober:
             estimate = demand.estimate or 0
             increment = self._settings.probe_increment
             reach = max(int(self._settings.probe_reach * estimate), TARGET_FLOOR)
-            wanted = demand.wanted / float(__import__('os').environ.get('MARGIN', '0.95'))
+            wanted = demand.wanted * (PROOF if demand.is_proof else 1)
             target = min(wanted, reach) if increment is None else estimate + increment
             highest = min(max(TARGET_FACTOR * estimate, TARGET_FLOOR), demand.most)
             self._follow(int(min(target, highest)))
