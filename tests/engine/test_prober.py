@@ -14,9 +14,7 @@ from trio_allocator.engine.probing.prober import Demand, Prober
 from trio_allocator.engine.settings import Settings
 
 NOW = 100.0
-WANTED = Demand(
-    estimate=1_000_000, wanted=1_500_000, allowed=True, stuck=False, free_to=1_000_000
-)
+WANTED = Demand(estimate=1_000_000, wanted=1_500_000, allowed=True, stuck=False, free_to=1_000_000)
 NOTHING = evolve(WANTED, wanted=0, allowed=False)
 STUCK = Demand(estimate=None, wanted=0, allowed=False, stuck=True)
 

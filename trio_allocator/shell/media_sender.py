@@ -255,6 +255,7 @@ class MediaTrack(Generic[T]):
         """The receiver's life, in the nursery of the sender."""
         try:
             with self._scope:
+                await trio.lowlevel.checkpoint_if_cancelled()  # closed before it began
                 await self.receiver.run()
         except Exception as error:
             self._sender.fail(error)
