@@ -120,7 +120,7 @@ LAYERS = (
     ),
     Layer(
         "cli",
-        ("cli",),
+        ("cli", "__main__"),
         PACKAGE | {"network", "testing", "lab"},
         "the commands",
     ),

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -121,11 +123,11 @@ def test_at_its_own_pace(write):
 def test_the_demo_without_a_terminal_is_soon_over(monkeypatch):
     paces = []
 
-    def run(recording, pace, **options):
-        paces.append(pace)
-        return show.run(recording, pace, **options)
+    def run(recording, asked, showing):
+        paces.append(showing.speed)
+        return show.run(recording, asked, showing)
 
-    monkeypatch.setattr("trio_allocator.cli.app.run", run)
+    monkeypatch.setattr("trio_allocator.cli.replay.run", run)
     figures = answer("demo")
     assert paces == [None], "in virtual time: it takes as long as it computes"
     assert figures["recording"] == "libwebrtc-gcc-recorded.csv"
@@ -182,7 +184,7 @@ def test_what_cannot_be_used_is_known_before_the_run(monkeypatch, write):
     def run(*_arguments, **_options):
         pytest.fail("it ran")
 
-    monkeypatch.setattr("trio_allocator.cli.app.run", run)
+    monkeypatch.setattr("trio_allocator.cli.replay.run", run)
     assert invoke("replay", write(OURS), "--utility", "frames").exit_code == 2
     assert invoke("replay", write(OURS), "--plot", "out.doc").exit_code == 2
 
@@ -193,7 +195,8 @@ def test_help_names_the_commands_and_the_columns():
     for part in ("time_s", "estimate_bps", "--realtime", "--track", "--json", "--plot"):
         assert part in text
     assert "--json " in text
-    assert text.count("<bool>") <= 1, "of the flags, only --help is typer's own"
+    for command in ([], ["replay"], ["demo"], ["simulate"], ["link-test"], ["relay"]):
+        assert "<bool>" not in invoke(*command, "--help").stdout
 
 
 def test_the_version():
@@ -277,7 +280,16 @@ def test_ctrl_c_while_it_loads(monkeypatch):
     assert caught.value.code == 130
 
 
-@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def has_begun(process):
+    """Trio waits for events: the command is past loading."""
+    for link in Path(f"/proc/{process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it was closed since
+            if "eventpoll" in str(link.readlink()):
+                return True
+    return False
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at files in /proc")
 def test_ctrl_c_leaves_nothing_behind(write):
     rows = "".join(f"{t},400000\n" for t in range(600))
     process = subprocess.Popen(
@@ -290,10 +302,18 @@ def test_ctrl_c_leaves_nothing_behind(write):
         text=True,
     )
     try:
-        time.sleep(1.5)
-        assert process.poll() is None, process.communicate()
+        patience = time.monotonic() + 30
+        while not has_begun(process):
+            assert time.monotonic() < patience
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=20)
+        if output:
+            # What was seen so far is told, unless nothing was yet.
+            assert "calls.csv" in output
+            assert "quality" in output
+            assert errors == " interrupted\n"
+            output = errors = ""
     finally:
         process.kill()
         process.wait()
@@ -329,6 +349,104 @@ def on_a_terminal(*arguments, interrupts=0):
         os.close(ours)
 
 
+def test_policies_side_by_side(write):
+    both = answer("replay", write(OURS), "--policy", "layered,fair")["policies"]
+    assert [one["policy"] for one in both] == ["layered", "fair"]
+    assert both[1] == answer("replay", write(OURS), "--policy", "fair")
+    result = invoke("demo", "--policy", "layered,fair")
+    assert "over the" in result.stdout.split("of what could")[-1]
+
+
+def test_settings_priorities_and_weights_reach_the_allocator(write):
+    rows = "".join(f"{t},600000\n" for t in range(10))
+    path = write("time_s,estimate_bps\n" + rows)
+    tracks = ("--track", "a=100k,500k", "--track", "b=100k,500k")
+    for preferred, other in (("a", "b"), ("b", "a")):
+        figures = answer("replay", path, *tracks, "--priority", f"{preferred}=2")["tracks"]
+        assert figures[preferred]["layers"]["high"] > 0.8
+        assert figures[other]["layers"]["high"] == 0
+    one = answer("replay", path, *tracks, "--set", "probe_increment=200k")
+    assert one["padding_bytes"] != answer("replay", path, *tracks)["padding_bytes"]
+
+
+def test_a_publisher_measures_every_layer(write):
+    # The layer grows, and nobody who sends the other one can know.
+    rows = "".join(f"{t / 5},400000,100000,{200_000 + 2_000 * t}\n" for t in range(150))
+    path = write("time_s,estimate_bps,cam_low,cam_high\n" + rows)
+    over = [
+        answer("replay", path, "--measured-at", who)["share_over_estimate"]
+        for who in ("receiver", "publisher")
+    ]
+    assert over[1] <= over[0]
+    assert answer("replay", path, "--measured-at", "publisher")["changes"] >= 1
+
+
+def test_what_is_packed_or_piped_is_read(write, tmp_path, monkeypatch):
+    expected = answer("replay", write(OURS))
+    packed = tmp_path / "calls.csv.gz"
+    packed.write_bytes(gzip.compress(OURS.encode()))
+    assert answer("replay", str(packed)) == {**expected, "recording": "calls.csv.gz"}
+    result = CliRunner().invoke(app, ["replay", "-", "--json"], input=OURS)
+    assert json.loads(result.stdout) == {**expected, "recording": "standard input"}
+    packed.write_bytes(gzip.compress(OURS.encode())[:-20])
+    result = invoke("replay", str(packed))
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "not a whole file of gzip's" in result.stderr
+    packed.write_bytes(OURS.encode())
+    assert "not a whole file of gzip's" in invoke("replay", str(packed)).stderr
+
+
+def test_layers_that_are_counted_are_no_frame_rates(write):
+    track = ("--track", "cam=60k,120k,220k,400k,700k,1.2M")
+    assert answer("replay", write(ESTIMATES), *track)["utility"] == "log"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "utf-8"])
+@pytest.mark.parametrize("command", [["demo"], ["replay", "--help"], ["replay"]])
+def test_what_can_be_printed_is_printed(tmp_path, encoding, command):
+    if command == ["replay"]:
+        # A name that no encoding has: these bytes are no text.
+        path = os.fsencode(tmp_path) + b"/\xff\xe9\xe2\x98\xba.csv"
+        Path(os.fsdecode(path)).write_text(OURS)
+        command = [*command, path]
+    result = subprocess.run(
+        [sys.executable, "-m", "trio_allocator", *command],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    text = result.stdout.decode(encoding)
+    if command == ["demo"]:
+        assert ("\u2500" in text) is (encoding == "utf-8")
+        assert "quality" in text
+    if len(command) == 2 and command[1] != "--help":
+        assert "\\xff\\xe9" in text
+
+
+def test_completion_is_offered():
+    assert "--install-completion" in invoke("--help").stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_live_and_piped_it_is_the_same():
+    code, seen = on_a_terminal("demo", "--speed", "200")
+    assert code == 0
+    live = re.sub(r"\x1b\[[\d;]*m|\r", "", seen.rpartition("\x1b[2K")[2])
+    piped = invoke("demo").stdout
+    for figure in ("quality", "utilisation", "changes", "reversals", "padding"):
+        line = re.compile(rf"^ *{figure}  (\S+)", re.MULTILINE)
+        assert line.findall(live) == line.findall(piped) != []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_reading_much_is_shown(write, monkeypatch):
+    rows = "".join(f"{t / 1000:.3f},400000{' ' * 200}\n" for t in range(21_000))
+    code, seen = on_a_terminal("replay", write("time_s,estimate_bps\n" + rows))
+    assert "reading calls.csv" in seen
+    assert code == 2, "there are no tracks, which is told after that"
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize("interrupts", [1, 2])
 def test_ctrl_c_restores_the_terminal(interrupts):
@@ -336,6 +454,7 @@ def test_ctrl_c_restores_the_terminal(interrupts):
     assert code == 130
     assert "cam4" in seen
     assert "Traceback" not in seen
+    assert "quality" in seen, "what was seen so far is told"
     assert seen.rfind("\x1b[?25h") > seen.rfind("\x1b[?25l") >= 0, "the cursor is back"
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from trio_allocator.cli.chart import Sample, area_chart, nice_ceiling
 from trio_allocator.cli.dashboard import Dashboard
-from trio_allocator.cli.report import as_json, print_summary
+from trio_allocator.cli.report import Replayed, as_json, print_summary
 from trio_allocator.lab.pictures.drawing import check_plot
 from trio_allocator.lab.pictures.palette import colours
 from trio_allocator.lab.pictures.plot import save_plot
@@ -79,6 +79,27 @@ def test_an_empty_chart_is_drawn_too():
     assert len(area_chart([], [], 40, 4).plain.split("\n")) == 4
 
 
+@pytest.mark.parametrize(("width", "shows"), [(30, "cam     "), (40, "cam   high"), (60, "█")])
+def test_in_a_narrow_terminal_names_and_rates_stay(width, shows):
+    lines = shown(Dashboard(half_run(), 7).render(width, 30), width)
+    assert max(len(line) for line in lines) <= width
+    text = "\n".join(lines)
+    assert shows in text
+    for part in ("cam", "fixed", "550 kbit/s", "77.0 kbit/s"):
+        assert part in text
+    assert ("█" in text) is (width >= 60)
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80])
+def test_in_a_narrow_terminal_the_summary_names_everybody(width):
+    state = half_run()
+    page = io.StringIO()
+    figures = measure(state.recording, state.history())
+    print_summary(Console(file=page, width=width), state.recording, figures, 2_500)
+    for name in ("cam", "mic1", "mic2"):
+        assert f" {name} " in page.getvalue()
+
+
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (110, 30), (200, 60)])
 def test_the_dashboard_fits_its_terminal(width, height):
     lines = shown(Dashboard(half_run(), 7).render(width, height), width)
@@ -133,13 +154,14 @@ def test_a_summary_of_many_different_ladders_does_not_burst():
 
 def test_json_has_the_documented_keys():
     state = half_run()
-    answer: dict[str, Any] = as_json(
-        state.recording, measure(state.recording, state.history()), 2_500
-    )
+    history = state.history()
+    result = Replayed("fair", state.recording, history, measure(state.recording, history), 2_500)
+    answer: dict[str, Any] = as_json([result])
     lines = (as_json.__doc__ or "").splitlines()
     documented = {line.split("``")[1] for line in lines if line[:6] == "    ``"}
     assert set(answer) == documented
     assert {"changes", "reversals", "share_over_estimate", "utilisation", "quality"} <= documented
+    assert as_json([result, result]) == {"policies": [answer, answer]}
     assert answer["changes"] == 3
     assert answer["reversals"] == 2
     assert answer["tracks"]["cam"]["layers"] == {"low": 0.65, "high": 0.35}

@@ -22,7 +22,8 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 _SIDE_WIDTH = 38
 _LEFT_WIDTH = 64
 _RATE_WIDTH = 11
-_NARROWEST = 60
+_SHORTEST_BAR = 6
+_NARROWEST = 30
 _WIDEST = 150
 
 
@@ -126,8 +127,9 @@ class Dashboard:
         # One scale for all, from as far back as the chart reaches: bars that can be compared.
         scale = nice_ceiling(max(self._largest, default=0))
         table = Table.grid(padding=(0, 1))
-        for _column in range(3):
-            table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, justify="right", width=_RATE_WIDTH)
         rows = [
             (source.name, layer_name(source, state.choices[index]), [index])
@@ -143,13 +145,18 @@ class Dashboard:
             )
         names = max(len(name) for name, _layer, _members in rows)
         layers = max(8, *(len(layer) for _name, layer, _members in rows))
-        bar_width = max(width - names - layers - _RATE_WIDTH - 3, 8)
+        # In a narrow terminal the bars go first, and the layers next: names and rates tell most.
+        bar_width = max(width - names - layers - _RATE_WIDTH - 8, 0)
+        if bar_width < _SHORTEST_BAR:
+            bar_width = 0
+        if names + layers + _RATE_WIDTH + 8 > width:
+            layers = 0
         for name, layer, members in rows:
             colour = self._colours[members[0]]
             allocated = sum(state.allocations[index] for index in members)
             table.add_row(
                 Text(name, style=f"bold {colour}"),
-                Text(f"{layer:<{layers}}", style="dim" if layer == "off" else ""),
+                Text(f"{layer:<{layers}}"[:layers], style="dim" if layer == "off" else ""),
                 _bar(sum(weights[index] for index in members), allocated, scale, bar_width, colour),
                 format_rate(allocated),
             )

@@ -110,7 +110,7 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
         ),
     ] = None,
     as_machine: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print one JSON object instead of a table.")
+        bool, typer.Option("--json", help="Print one JSON object instead of a table.")
     ] = False,
     plot: Annotated[
         Path | None,

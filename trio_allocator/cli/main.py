@@ -6,6 +6,8 @@ import errno
 import os
 import sys
 
+from .plain import use_plain_output
+
 _EXTRA = ("typer", "rich", "numpy")
 
 
@@ -19,6 +21,7 @@ def main() -> None:
         SystemExit: Always.
     """
     try:
+        use_plain_output()
         # Inside, so that Ctrl-C while this loads leaves no traceback either.
         from .app import app  # noqa: PLC0415
 

@@ -94,25 +94,24 @@ def relay(
     ] = 1.0,
     as_machine: Annotated[
         bool,
-        typer.Option("--json", metavar="", help="Print a JSON object a line instead of words."),
+        typer.Option("--json", help="Print a JSON object a line instead of words."),
     ] = False,
 ) -> None:
     """Put an emulated link between two programs that speak UDP, and turn it while they do.
 
     While it runs it takes lines from standard input and from --control:
 
-    \b
-      rate 600k      carry that much from now on
-      delay 0.08     the way takes that long (s)
-      loss 0.02      that share is lost by chance
-      queue 75000    that many bytes may wait
-      pause 0.3      nothing leaves for that long (s), then all that waited
-      cut 5          all is lost for that long (s); `cut 0` ends a cut
-      report         tell how it is, now
+    * `rate 600k`: carry that much from now on
+    * `delay 0.08`: the way takes that long (s)
+    * `loss 0.02`: that share is lost by chance
+    * `queue 75000`: that many bytes may wait
+    * `pause 0.3`: nothing leaves for that long (s), then all that waited
+    * `cut 5`: all is lost for that long (s); `cut 0` ends a cut
+    * `report`: tell how it is, now
 
     Each but the last may end in to-clients, to-target or both. Ctrl-C ends the relay, which then
     tells how it was.
-    """  # noqa: D301  # \b keeps these lines apart for typer
+    """
     try:
         if say is not None:
             trio.run(_say, control, say, as_machine)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from attrs import frozen
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.table import Table
@@ -10,20 +14,44 @@ from rich.text import Text
 
 from ..lab.pictures.palette import colours
 from ..lab.rates import format_rate
-from ..lab.replay.quality import Figures, SourceFigures
+from ..lab.replay.quality import Figures, History, SourceFigures
 from ..lab.replay.recording import Recording
 
 _BAR_WIDTH = 24
 _SHORTEST_BAR = 8
 _WIDTH_WITHOUT_BAR = 82
+_WIDTH_BESIDE_NAMES = 39
+"""Of the columns for rate, changes and reversals, and what is between them."""
 _MOST_LAYER_COLUMNS = 6
 _SHADES = "░▒▓█"
 
 
-def as_json(recording: Recording, figures: Figures, padding: int) -> dict[str, object]:
+@frozen
+class Replayed:
+    """One policy's run.
+
+    Attributes:
+        policy: Its name.
+        recording: What was fed, as far as the run came.
+        history: What was chosen.
+        figures: How well.
+        padding: Bytes of padding that were asked for.
+    """
+
+    policy: str
+    recording: Recording
+    history: History
+    figures: Figures
+    padding: int
+
+
+def as_json(results: Sequence[Replayed]) -> dict[str, object]:
     """The documented keys of ``--json``; `trio_allocator.lab.replay.quality` defines the figures.
 
+    Of several policies it is an object with the one key ``policies``: a list of these.
+
     ========================  ==================================================================
+    ``policy``                how it was shared
     ``recording``             the file's name
     ``duration_s``            from the first row to the last, s
     ``estimates``             how many rows there were
@@ -39,18 +67,25 @@ def as_json(recording: Recording, figures: Figures, padding: int) -> dict[str, o
                               ``mean_bps``, ``utility``, and ``layers``: share of time in each
     ========================  ==================================================================
     """
+    if len(results) > 1:
+        return {"policies": [_as_json(result) for result in results]}
+    return _as_json(results[0])
+
+
+def _as_json(result: Replayed) -> dict[str, object]:
     return {
-        "recording": recording.name,
-        "duration_s": round(figures.duration, 6),
-        "estimates": len(recording.rows),
-        "changes": figures.changes,
-        "decisions": figures.decisions,
-        "reversals": figures.reversals,
-        "share_over_estimate": round(figures.share_over_estimate, 6),
-        "utilisation": round(figures.utilisation, 6),
-        "quality": round(figures.quality, 6),
-        "utility": figures.rule.value,
-        "padding_bytes": padding,
+        "policy": result.policy,
+        "recording": result.recording.name,
+        "duration_s": round(result.figures.duration, 6),
+        "estimates": len(result.recording.rows),
+        "changes": result.figures.changes,
+        "decisions": result.figures.decisions,
+        "reversals": result.figures.reversals,
+        "share_over_estimate": round(result.figures.share_over_estimate, 6),
+        "utilisation": round(result.figures.utilisation, 6),
+        "quality": round(result.figures.quality, 6),
+        "utility": result.figures.rule.value,
+        "padding_bytes": result.padding,
         "tracks": {
             part.source.name: {
                 "fixed": part.source.is_fixed,
@@ -63,9 +98,21 @@ def as_json(recording: Recording, figures: Figures, padding: int) -> dict[str, o
                     for layer, share in zip(part.source.layers, part.shares, strict=True)
                 },
             }
-            for part in figures.sources
+            for part in result.figures.sources
         },
     }
+
+
+def print_summaries(console: Console, results: Sequence[Replayed]) -> None:
+    """Print who got what, and how well it was divided; of several policies, how they compare."""
+    for result in results:
+        if len(results) > 1:
+            console.print(Text(f" {result.policy}", style="bold"))
+        print_summary(console, result.recording, result.figures, result.padding)
+        if len(results) > 1:
+            console.print()
+    if len(results) > 1:
+        console.print(_side_by_side(results))
 
 
 def print_summary(console: Console, recording: Recording, figures: Figures, padding: int) -> None:
@@ -81,6 +128,32 @@ def print_summary(console: Console, recording: Recording, figures: Figures, padd
     )
 
 
+def _side_by_side(results: Sequence[Replayed]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, header_style="bold")
+    table.add_column("policy", no_wrap=True)
+    for heading in (
+        "quality",
+        "utilisation",
+        "over the\nestimate",
+        "changes",
+        "reversals",
+        "padding",
+    ):
+        table.add_column(heading, justify="right")
+    for result in results:
+        figures = result.figures
+        table.add_row(
+            result.policy,
+            f"{figures.quality:.3f}",
+            f"{figures.utilisation:.1%}",
+            f"{figures.share_over_estimate:.1%}",
+            str(figures.changes),
+            str(figures.reversals),
+            format_rate(8 * result.padding / figures.duration),
+        )
+    return table
+
+
 def _heading(recording: Recording, figures: Figures) -> Text:
     estimates = [row.estimate for row in recording.rows]
     return Text.assemble(
@@ -92,13 +165,17 @@ def _heading(recording: Recording, figures: Figures) -> Text:
 
 def _who_got_what(recording: Recording, figures: Figures, width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=True, header_style="bold")
-    table.add_column("source")
+    names = max(len("source"), *(cell_len(source.name) for source in recording.sources))
+    table.add_column("source", no_wrap=True, min_width=min(names, width // 2))
     table.add_column("mean rate", justify="right", no_wrap=True)
     # On a narrow terminal the figures say it, and the bar goes.
     bar = min(width - _WIDTH_WITHOUT_BAR, _BAR_WIDTH)
     if bar >= _SHORTEST_BAR:
         table.add_column("time in each layer"[:bar], no_wrap=True)
     columns = _layer_columns(figures)
+    # A name is worth more than how long its layers were on.
+    if width < names + _WIDTH_BESIDE_NAMES + sum(max(len(column), 5) + 3 for column in columns):
+        columns = []
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("changes", justify="right")

@@ -21,7 +21,8 @@ from ..lab.replay.recording import RecordingError
 from .endings import check_plot_option, give_up, refuse
 
 if TYPE_CHECKING:  # what needs NumPy is loaded when it is wanted
-    from ..lab.simulation.sweep import Job, Outcome
+    from ..lab.simulation.job import Job
+    from ..lab.simulation.sweep import Outcome
     from ..lab.simulation.trace import Trace
 
 MOST_RECEIVERS = 200
@@ -47,7 +48,7 @@ def simulate(
     traces: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[TRACE]…",
+            metavar="TRACE",
             show_default=False,
             help="CSV files with the columns time_s,capacity_bps (seconds, bit/s). None for the "
             "two that ship: RFC 8867's section 5.1, and a square wave of 4 and 1.2 Mbit/s.",
@@ -88,7 +89,7 @@ def simulate(
     ] = None,
     per_trace: Annotated[
         bool,
-        typer.Option("--per-trace", metavar="", help="A table for each trace, before the means."),
+        typer.Option("--per-trace", help="A table for each trace, before the means."),
     ] = False,
     jobs: Annotated[
         int | None,
@@ -96,7 +97,7 @@ def simulate(
     ] = None,
     as_machine: Annotated[
         bool,
-        typer.Option("--json", metavar="", help="Print one JSON object instead of tables."),
+        typer.Option("--json", help="Print one JSON object instead of tables."),
     ] = False,
     plot: Annotated[
         Path | None,
@@ -200,7 +201,7 @@ def _check_single(*parts: list[Trace] | list[int] | list[str]) -> None:
 def _plan(
     traces: list[Trace], counts: list[int], names: list[str], estimates: str, seeds: list[int]
 ) -> list[Job]:
-    from ..lab.simulation.sweep import Job  # noqa: PLC0415  # needs NumPy
+    from ..lab.simulation.job import Job  # noqa: PLC0415  # needs NumPy
 
     return [
         Job(trace, count, name, estimates, seed)

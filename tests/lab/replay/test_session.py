@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 import trio
-import trio.testing
 
 from trio_allocator.lab.replay import session
+from trio_allocator.lab.replay.pace import PacedClock
 from trio_allocator.lab.replay.quality import measure
 from trio_allocator.lab.replay.reader import read_recording
 from trio_allocator.lab.replay.state import RunState
@@ -22,8 +22,8 @@ def divide(tmp_path):
         path = tmp_path / "calls.csv"
         path.write_text(text)
         state = RunState(read_recording(path))
-        clock = trio.testing.MockClock(autojump_threshold=0)
-        trio.run(session.divide, state, clock=clock)
+        clock = PacedClock()
+        trio.run(session.divide, state, clock, clock=clock)
         return state
 
     return divide

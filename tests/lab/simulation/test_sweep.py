@@ -9,11 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 
 from tests.lab.simulation.worlds import steady, steps
-from trio_allocator.lab.simulation.run import simulate
-from trio_allocator.lab.simulation.sweep import Job, Outcome, means, sweep
+from trio_allocator.lab.simulation.job import Job, figures_of
+from trio_allocator.lab.simulation.sweep import Outcome, means, sweep
 
 TRACES = (steady(3e6, 25), steps((15, 5e6), (10, 1e6)))
 JOBS = [
@@ -35,14 +34,16 @@ def test_it_makes_every_run_whatever_the_number_of_processes():
     assert by_name(sweep(JOBS, 2)) == alone
     found = next(o for o in alone if (o.trace, o.receivers, o.seed) == ("steps", 2, 2))
     assert found.policy == "fair"
-    assert found.figures == simulate(TRACES[1], 2, "fair", "ideal", 2)
+    assert found.figures == figures_of(Job(TRACES[1], 2, "fair", "ideal", 2))
 
 
 def test_settings_and_a_policy_of_ones_own_come_along():
     job = Job(TRACES[1], 2, "mine", "gcc", 1, choice="fair", settings={"hold": 0.5})
     (outcome,) = sweep([job])
     assert outcome.policy == "mine"
-    assert outcome.figures == simulate(TRACES[1], 2, "fair", "gcc", settings={"hold": 0.5})
+    assert outcome.figures == figures_of(
+        Job(TRACES[1], 2, "fair", "gcc", 1, settings={"hold": 0.5})
+    )
 
 
 def test_no_jobs_no_outcomes():
@@ -93,10 +94,10 @@ def is_running(pid):
 
 
 def test_a_ratio_is_the_mean_of_ratios_but_for_qoe_and_what_is_not_there_is_left_out():
-    figures = simulate(TRACES[0], 1, "reference", "ideal")
-    one = evolve(figures, utility_ratio=0.5, qoe=1.0, oracle_qoe=2.0, recovery=None)
-    other = evolve(figures, utility_ratio=0.7, qoe=0.0, oracle_qoe=0.5, recovery=3.0)
-    third = evolve(one, oracle_qoe=0.0)
+    figures = figures_of(Job(TRACES[0], 1, "reference", "ideal", 1))
+    one = {**figures, "utility_ratio": 0.5, "qoe": 1.0, "oracle_qoe": 2.0, "recovery": None}
+    other = {**figures, "utility_ratio": 0.7, "qoe": 0.0, "oracle_qoe": 0.5, "recovery": 3.0}
+    third = {**one, "oracle_qoe": 0.0}
     rows = means(
         [
             Outcome("a", 1, "x", "ideal", 1, one),

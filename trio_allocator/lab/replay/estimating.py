@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ...estimation import FeedbackError, FeedbackHandler, SendSideEstimator
 from ...estimation.feedback_log import NAME, VERSION
+from ..files import name_of, open_text
 from ..rates import shown
 from .recording import MAX_DURATION, Recording, RecordingError, Row, Source
 
@@ -124,11 +125,12 @@ class _Estimation:
             self.rows.append((time, estimate))
 
 
-def read_feedback(path: Path) -> Recording:
+def read_feedback(path: Path, advance: Callable[[int], None] | None = None) -> Recording:
     """Estimate from a log of feedback.
 
     Args:
-        path: As ``link-test --record`` writes it.
+        path: As ``link-test --record`` writes it; see `open_text`.
+        advance: See `open_text`.
 
     Returns:
         A row for each estimate that differs from the one before; the tracks are those of the log,
@@ -138,16 +140,8 @@ def read_feedback(path: Path) -> Recording:
         RecordingError: It is missing, empty, or malformed; the message names the file, the line,
             the value and the cure.
     """
-    try:
-        with path.open(encoding="utf-8") as file:
-            return _read(path.name, (line for line in enumerate(file, 1) if line[1].strip()))
-    except FileNotFoundError:
-        raise RecordingError(f"{path}: there is no such file: check the path") from None
-    except UnicodeDecodeError:
-        raise RecordingError(f"{path.name}: not a text file in UTF-8") from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise RecordingError(f"{path}: cannot be read: {reason}") from None
+    with open_text(path, advance=advance) as file:
+        return _read(name_of(path), (line for line in enumerate(file, 1) if line[1].strip()))
 
 
 def _read(name: str, lines: Iterator[tuple[int, str]]) -> Recording:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from attrs import frozen
 
+from ..files import name_of, open_text
 from ..rates import RateError, parse_rate, shown
 from .recording import MAX_DURATION, Recording, RecordingError, Row, Source
 
@@ -43,37 +44,26 @@ class _Place:
         return RecordingError(f"{at}: {problem}")
 
 
-def read_recording(path: Path) -> Recording:
+def read_recording(path: Path, advance: Callable[[int], None] | None = None) -> Recording:
     """Read a recording; see `trio_allocator.lab.replay.recording` for the shapes understood.
 
     Args:
-        path: The CSV file, UTF-8.
+        path: The CSV file, UTF-8; see `open_text`.
+        advance: See `open_text`.
 
     Raises:
         RecordingError: It is missing, empty, not of a known shape, or malformed; the message
             names the file, the line, the column, the value and the cure.
     """
-    try:
-        # newline="" leaves line ends to csv; utf-8-sig drops what spreadsheets put in front.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            try:
-                return _read(path.name, ((reader.line_num, line) for line in reader))
-            except csv.Error as error:
-                raise RecordingError(
-                    f"{path.name}, line {reader.line_num}: not a CSV file: {error}"
-                ) from None
-    except FileNotFoundError:
-        raise RecordingError(f"{path}: there is no such file: check the path") from None
-    except IsADirectoryError:
-        raise RecordingError(f"{path}: cannot be read, as it is a folder: give a file") from None
-    except UnicodeDecodeError:
-        raise RecordingError(
-            f"{path.name}: not a text file in UTF-8: save the recording as CSV"
-        ) from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise RecordingError(f"{path}: cannot be read: {reason}") from None
+    # utf-8-sig drops what spreadsheets put in front.
+    with open_text(path, encoding="utf-8-sig", advance=advance) as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            return _read(name_of(path), ((reader.line_num, line) for line in reader))
+        except csv.Error as error:
+            raise RecordingError(
+                f"{name_of(path)}, line {reader.line_num}: not a CSV file: {error}"
+            ) from None
 
 
 def _read(name: str, lines: Iterator[tuple[int, list[str]]]) -> Recording:

@@ -87,6 +87,18 @@ class Recording:
         """From the first row to the last, s. A recording of one moment is held for 1 s."""
         return self.rows[-1].time or 1.0
 
+    def until(self, time: float) -> Recording:
+        """The rows up to a time, and that of the first row in any case.
+
+        Args:
+            time: Seconds since the first row.
+        """
+        rows = [row for row in self.rows if row.time <= time] or [self.rows[0]]
+        if rows[-1].time < min(time, self.rows[-1].time):
+            # What stood at the end stood until then.
+            rows.append(evolve(rows[-1], time=time))
+        return evolve(self, rows=tuple(rows))
+
     def with_tracks(self, tracks: Iterable[Source]) -> Recording:
         """The same estimates with more sources, whose rates never change.
 

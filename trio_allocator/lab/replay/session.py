@@ -6,9 +6,9 @@ What is simulated is only what a recording cannot hold:
   50 ms. Nothing is sent before the first estimate, and a source of layers registers with nothing.
 * Switches take effect at once: the figures then tell of decisions, and not of an encoder that we
   know nothing about (a key frame takes 100 to 400 ms).
-* The ladder: a bridge measures all the layers that it takes in, so each receiver is told what
-  they weigh: at first the rates of the first row, later whenever a smoothed rate has moved away
-  for good. Of a layer that was not sent yet the mean of the recording is told instead.
+* The ladder: each receiver is told what the layers weigh: at first the rates of the first row,
+  later as `MeasuredAt` says. Of a layer that was not sent yet the mean of the recording is told
+  instead.
 * An estimate stands until the next one, however long that takes (the figures say so too).
 * Padding that the allocator asks for is sent, and has no effect: the estimates are recorded.
 
@@ -18,7 +18,10 @@ Sources of layers may be paused; a source of a single layer is fixed: carried wh
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
 
 import trio
 import trio.testing
@@ -27,6 +30,8 @@ from ...interface import ConnectionAllocator
 from ...receiver import SwitchReason, TrackReceiver
 from ...shell.opening import open_allocator
 from ...tracks import Track
+from ..asked import Asked
+from .pace import PacedClock
 from .recording import Row, Source
 from .state import RunState
 
@@ -46,27 +51,79 @@ DRIFT = 0.1
 headroom of an allocation."""
 
 
+MEASURED_OVER = 1.0
+"""Over how long a publisher's layers are measured, s."""
+
+
+class MeasuredAt(StrEnum):
+    """Who measures what the layers weigh."""
+
+    RECEIVER = "receiver"
+    """Whoever sends measures what flows, and is told of all layers only where a smoothed rate has
+    moved away for good."""
+    PUBLISHER = "publisher"
+    """A server that takes all layers in measures each, over a second, and tells of every change,
+    as a bridge can."""
+
+
+class _Measured:
+    """What a layer weighed on average, over the last second."""
+
+    def __init__(self) -> None:
+        self._spans: deque[tuple[float, int]] = deque()
+        self._length = 0.0
+        self._bits = 0.0
+
+    def add(self, seconds: float, rate: int) -> None:
+        """It weighed that much for so long."""
+        self._spans.append((seconds, rate))
+        self._length += seconds
+        self._bits += seconds * rate
+        while len(self._spans) > 1 and self._length - self._spans[0][0] >= MEASURED_OVER:
+            gone, weighed = self._spans.popleft()
+            self._length -= gone
+            self._bits -= gone * weighed
+
+    def rate(self, newest: int) -> int:
+        """The average, bit/s; before anything was measured, the newest rate."""
+        return round(self._bits / self._length) if self._length > 0 else newest
+
+
 class _Sender:
     """One source: its receiver, and the media that it sends."""
 
-    def __init__(self, allocator: ConnectionAllocator, run: _Run, index: int) -> None:
+    def __init__(
+        self,
+        allocator: ConnectionAllocator,
+        run: _Run,
+        index: int,
+        asked: Asked,
+        measured_at: MeasuredAt,
+    ) -> None:
         self._run = run
         self._index = index
         self.source: Source = run.state.recording.sources[index]
         self._inactive: set[str] = set()
+        self._measured_at = measured_at
+        self._measured = [_Measured() for _layer in self.source.layers]
         first = run.state.recording.rows[0].rates[index]
         self._told = [
             rate or mean for rate, mean in zip(first, self.source.mean_rates, strict=True)
         ]
         self._smooth = [float(rate) for rate in self._told]
+        self._weighed = first
         self._sent_until = 0.0
         self._owed = 0.0
         ladder = dict(zip(self.source.layers, self._told, strict=True))
+        name = self.source.name
+        priority, weight = asked.priorities.get(name, 0), asked.weights.get(name, 1.0)
         if self.source.is_fixed:
             self.receiver = TrackReceiver(
                 allocator,
                 Track(self.source.name, kind="audio", variants=ladder),
                 request_variant=self._choose,
+                priority=priority,
+                weight=weight,
             )
         else:
             self.receiver = TrackReceiver(
@@ -76,6 +133,8 @@ class _Sender:
                 send_padding=self._pad,
                 bandwidth=0,
                 pausable=True,
+                priority=priority,
+                weight=weight,
             )
 
     def _choose(self, variant: str | None, _reason: SwitchReason) -> None:
@@ -100,6 +159,9 @@ class _Sender:
         self.send()
         share = -math.expm1(-elapsed / SMOOTHING)
         drifted = False
+        for measured, rate in zip(self._measured, self._weighed, strict=True):
+            measured.add(elapsed, rate)
+        self._weighed = row.rates[self._index]
         for layer, (name, rate) in enumerate(
             zip(self.source.layers, row.rates[self._index], strict=True)
         ):
@@ -107,9 +169,13 @@ class _Sender:
                 self._inactive.add(name)
                 self.receiver.variant_inactive(name)
                 continue
-            self._smooth[layer] += share * (rate - self._smooth[layer])
-            told = self._told[layer]
-            drifted = drifted or abs(self._smooth[layer] - told) > DRIFT * told
+            if self._measured_at is MeasuredAt.PUBLISHER:
+                self._smooth[layer] = self._measured[layer].rate(rate)
+                drifted = drifted or int(self._smooth[layer]) != self._told[layer]
+            else:
+                self._smooth[layer] += share * (rate - self._smooth[layer])
+                told = self._told[layer]
+                drifted = drifted or abs(self._smooth[layer] - told) > DRIFT * told
             if name in self._inactive:
                 self._inactive.discard(name)
                 self.receiver.variant_active(name)
@@ -121,7 +187,7 @@ class _Sender:
         """Report what the chosen layer has sent since this was called before."""
         now = self._run.state.time
         seconds, self._sent_until = now - self._sent_until, now
-        self._owed += self._run.state.weights()[self._index] * seconds / 8
+        self._owed += self._run.state.weight(self._index) * seconds / 8
         size = int(self._owed)
         if size:
             self._owed -= size
@@ -153,20 +219,35 @@ class _Run:
         await trio.sleep_until(self.began + time)
 
 
-async def divide(state: RunState, advance: Callable[[], None] | None = None) -> None:
+async def divide(
+    state: RunState,
+    clock: PacedClock,
+    advance: Callable[[], None] | None = None,
+    *,
+    asked: Asked | None = None,
+    measured_at: MeasuredAt = MeasuredAt.RECEIVER,
+) -> None:
     """Feed a recording to an allocator, and keep the state up to date.
 
     Args:
         state: A fresh one.
+        clock: Of this run of Trio.
         advance: Called after each row.
+        asked: How the allocator and the receivers are set up; None for the defaults.
+        measured_at: Who measures what the layers weigh.
     """
+    asked = asked or Asked()
+    settings: dict[str, Any] = {"estimate_timeout": math.inf, **asked.settings}
     async with (
         trio.open_nursery() as nursery,
         # A recording's estimate stands until the next one.
-        open_allocator(estimate_timeout=math.inf) as allocator,
+        open_allocator(policy=asked.policy, **settings) as allocator,
     ):
         run = _Run(state)
-        senders = [_Sender(allocator, run, index) for index in range(len(state.recording.sources))]
+        senders = [
+            _Sender(allocator, run, index, asked, measured_at)
+            for index in range(len(state.recording.sources))
+        ]
         for sender in senders:
             await nursery.start(sender.receiver.run)
         nursery.start_soon(_send_media, run, senders)
@@ -175,7 +256,7 @@ async def divide(state: RunState, advance: Callable[[], None] | None = None) -> 
             await run.until(row.time)
             # What else is due at this very time comes first, so that two runs are alike: Trio
             # would choose an order by chance.
-            await trio.testing.wait_all_tasks_blocked()
+            await _all_waiting(clock)
             run.is_feeding = True
             # In real time a row may be late, and media have been sent meanwhile.
             state.time = max(state.time, row.time)
@@ -185,7 +266,7 @@ async def divide(state: RunState, advance: Callable[[], None] | None = None) -> 
             state.rows_fed += 1
             allocator.update_bandwidth_estimation(row.estimate)
             # Negotiations take place in the next scheduler ticks, at this very time.
-            await trio.testing.wait_all_tasks_blocked()
+            await _all_waiting(clock)
             run.is_feeding = False
             state.allocations = [sender.allocation for sender in senders]
             if not state.started:
@@ -195,6 +276,11 @@ async def divide(state: RunState, advance: Callable[[], None] | None = None) -> 
         await run.until(state.recording.duration)
         run.tell_time()
         nursery.cancel_scope.cancel()
+
+
+async def _all_waiting(clock: PacedClock) -> None:
+    with clock.standing():
+        await trio.testing.wait_all_tasks_blocked()
 
 
 async def _send_media(run: _Run, senders: list[_Sender]) -> None:

@@ -58,6 +58,11 @@ class RunState:
             for rates, choice in zip(self.row.rates, self.choices, strict=True)
         ]
 
+    def weight(self, source: int) -> int:
+        """What a source sends just now, bit/s."""
+        choice = self.choices[source]
+        return 0 if choice is None else self.row.rates[source][choice]
+
     def choose(self, source: int, layer: int | None) -> None:
         """Note what a receiver has selected; a change is remembered once the run has started."""
         before = self.choices[source]

@@ -19,7 +19,8 @@ class UtilityRule(Enum):
     """How much a layer is worth to who watches."""
 
     AUTO = "auto"
-    """``frames`` if every layer to choose from is named after a frame rate, else ``log``."""
+    """``frames`` if every layer to choose from is named after a frame rate, else ``log``. Layers
+    that are merely counted (1, 2, 3) are not."""
     FRAMES = "frames"
     """By the layer's name, a frame rate: 1 at 7.5 fps and a quarter more for each doubling, hence
     1.5 at 30 fps. A layer called ``7`` has 7.5 fps: a bridge cuts off the half."""
@@ -36,6 +37,14 @@ def _frame_rate(layer: str) -> float | None:
     return _BASE_FRAME_RATE if rate == int(_BASE_FRAME_RATE) else rate
 
 
+def _is_counted(source: Source) -> bool:
+    """Its layers are called 0, 1, 2… or 1, 2, 3…, as `parse_track` and the link test call them."""
+    first = source.layers[0]
+    return first in {"0", "1"} and all(
+        layer == str(int(first) + number) for number, layer in enumerate(source.layers)
+    )
+
+
 def resolve_rule(rule: UtilityRule, sources: Sequence[Source]) -> UtilityRule:
     """Replace ``auto`` by the rule that it stands for with these sources.
 
@@ -45,7 +54,9 @@ def resolve_rule(rule: UtilityRule, sources: Sequence[Source]) -> UtilityRule:
     layers = [layer for source in sources if not source.is_fixed for layer in source.layers]
     odd = next((layer for layer in layers if _frame_rate(layer) is None), None)
     if rule is UtilityRule.AUTO:
-        return UtilityRule.FRAMES if layers and odd is None else UtilityRule.LOG
+        are_counted = all(_is_counted(source) for source in sources if not source.is_fixed)
+        are_rates = bool(layers) and odd is None and not are_counted
+        return UtilityRule.FRAMES if are_rates else UtilityRule.LOG
     if rule is UtilityRule.FRAMES and odd is not None:
         raise RecordingError(
             f"layer {odd!r} is not named after a frame rate such as 7 or 30: use --utility log"

@@ -8,6 +8,7 @@ import numpy as np
 from attrs import asdict, frozen
 from numpy.typing import NDArray
 
+from ..judging import Watched, own_changes, shares_by_window, spread, taken_back, withheld
 from .cameras import NOMINAL, NONE, UTILITY
 from .clock import STEP, STEPS_PER_SECOND, WARM_UP, WARM_UP_STEPS, Series
 from .oracle import SWITCH, Oracle
@@ -38,6 +39,12 @@ RISE_WINDOW = 5
 
 RECOVERED = 0.9
 """Recovered is who has this share of what the oracle has."""
+
+MINUTE = 60 * STEPS_PER_SECOND
+"""Padding is looked at in every minute but the first,"""
+
+STRIDE = 10 * STEPS_PER_SECOND
+"""... one of which begins every 10 s."""
 
 _TOLERANCE = 1e-6
 """Bits that are lost to rounding only."""
@@ -149,10 +156,12 @@ def measure(world: World, oracle: Oracle, *, forced: int = 0, asked: int = 0) ->
     utility = float(utilities.mean())
     switch_rate = switches / cameras.count / (counted * STEP)
     qoe = utility - frozen - SWITCH * switch_rate
-    estimate = _newest(world.estimates, steps)
-    limit = OVERUSE * np.maximum(_recent_largest(world, steps), cameras.audio)
+    estimate = newest_estimate(world.estimates, steps)
+    limit = OVERUSE * np.maximum(
+        recent_largest(world.estimates, world.interval, steps), cameras.audio
+    )
     over = (committed > limit) & ~np.isnan(estimate)
-    reactions = _reactions(decided, world.estimates, cameras.audio)
+    reactions = overuse_reactions(decided, world.estimates, cameras.audio)
     recoveries = _recoveries(world, total / cameras.count, oracle)
     squares = float((utilities**2).sum()) * cameras.count
     sent_counted = float(sent[WARM_UP_STEPS:].sum())
@@ -164,7 +173,7 @@ def measure(world: World, oracle: Oracle, *, forced: int = 0, asked: int = 0) ->
         qoe=qoe,
         oracle_qoe=oracle.qoe,
         qoe_ratio=_ratio(qoe, oracle.qoe),
-        link_overuse=_link_overuse(sent, capacity),
+        link_overuse=link_overuse_share(sent, capacity),
         allocator_overuse=float(over[WARM_UP_STEPS:].mean()),
         reaction=sum(reactions) / len(reactions) if reactions else 0.0,
         longest_reaction=max(reactions, default=0.0),
@@ -184,6 +193,38 @@ def measure(world: World, oracle: Oracle, *, forced: int = 0, asked: int = 0) ->
     )
 
 
+def further_figures(world: World) -> dict[str, float | int | None]:
+    """The figures that all kinds of runs share, of a run that is over: distributions, mostly."""
+    receivers = [
+        Watched(rates=NOMINAL, flows=_in_seconds(flows), decisions=_in_seconds(wishes))
+        for flows, wishes in zip(
+            _by_camera(world.cameras.changes, world.cameras.count),
+            _by_camera(world.cameras.decisions, world.cameras.count),
+            strict=True,
+        )
+    ]
+    end = world.trace.duration
+    counted = end - WARM_UP
+    estimates = [(step * STEP, estimate) for step, estimate in world.estimates]
+    share, kept = withheld(receivers, estimates, WARM_UP, end, outside=float(world.cameras.audio))
+    sent = [media + more for media, more in zip(world.link.media, world.link.padding, strict=True)]
+    delays = world.link.delays()[WARM_UP_STEPS:].tolist()
+    undone = sum(taken_back(one, WARM_UP) for one in receivers)
+    changed = [len(own_changes(one, one.flows, WARM_UP)) for one in receivers]
+    return {
+        **spread("switches", [60 * changes / counted for changes in changed]),
+        "taken_back": 60 * undone / counted / len(receivers),
+        **spread("padding", shares_by_window(world.link.padding, sent, MINUTE, STRIDE, MINUTE)),
+        "withheld": share,
+        **spread("withheld", kept),
+        **spread("delay", delays),
+    }
+
+
+def _in_seconds(changes: list[tuple[int, int]]) -> list[tuple[float, int]]:
+    return [(step * STEP, level) for step, level in changes]
+
+
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
@@ -191,9 +232,19 @@ def _ratio(part: float, whole: float) -> float:
 def frozen_steps(world: World) -> NDArray[np.bool_]:
     """In which steps of a run no picture moves."""
     link = world.link
-    lost = _trailing(np.asarray(link.dropped))
-    sent = _trailing(np.asarray(link.media) + np.asarray(link.padding))
-    return np.asarray((lost > LOSS * sent + _TOLERANCE) | (link.delays() > DELAY))
+    sent = np.asarray(link.media) + np.asarray(link.padding)
+    return frozen_by(np.asarray(link.dropped), sent, link.delays())
+
+
+def frozen_by(dropped: Series, sent: Series, delays: Series) -> NDArray[np.bool_]:
+    """In which steps no picture moves: too much was lost of late, or it comes too late.
+
+    Args:
+        dropped: What was lost in each step, bits.
+        sent: Of so much.
+        delays: How long what enters in each step waits, s.
+    """
+    return np.asarray((_trailing(dropped) > LOSS * _trailing(sent) + _TOLERANCE) | (delays > DELAY))
 
 
 def _trailing(series: Series) -> Series:
@@ -203,7 +254,8 @@ def _trailing(series: Series) -> Series:
     return np.asarray(cumulated[1:] - cumulated[begins])
 
 
-def _link_overuse(sent: Series, capacity: Series) -> float:
+def link_overuse_share(sent: Series, capacity: Series) -> float:
+    """The share of windows in which more is put into the link than fits; both bits in each step."""
     windows = (len(sent) - WARM_UP_STEPS) // WINDOW
     begin = len(sent) - windows * WINDOW
     put_in = sent[begin:].reshape(windows, WINDOW).sum(axis=1)
@@ -225,26 +277,28 @@ def _levels(changes: list[tuple[int, int]], steps: int) -> NDArray[np.int8]:
     return levels
 
 
-def _newest(estimates: list[tuple[int, float]], steps: int) -> Series:
+def newest_estimate(estimates: list[tuple[int, float]], steps: int) -> Series:
     """The estimate in force at each step; not a number before the first."""
     begins = [0, *(step for step, _ in estimates), steps]
     values = [math.nan, *(estimate for _, estimate in estimates)]
     return np.repeat(values, np.diff(begins))
 
 
-def _recent_largest(world: World, steps: int) -> Series:
+def recent_largest(estimates: list[tuple[int, float]], interval: int, steps: int) -> Series:
     """The largest estimate that was in force within the last interval + `GRACE`."""
     largest = np.zeros(steps)
-    for step, estimate in world.estimates:
+    for step, estimate in estimates:
         # In force until the next one, and the window looks back from there.
-        part = largest[step : step + world.interval + GRACE]
+        part = largest[step : step + interval + GRACE]
         np.maximum(part, estimate, out=part)
     return largest
 
 
-def _reactions(decided: Series, estimates: list[tuple[int, float]], audio: int) -> list[float]:
+def overuse_reactions(
+    decided: Series, estimates: list[tuple[int, float]], audio: int
+) -> list[float]:
     """How long each overuse lasted, judged by what is asked for: a switch takes its time."""
-    newest = OVERUSE * np.maximum(_newest(estimates, len(decided)), audio)
+    newest = OVERUSE * np.maximum(newest_estimate(estimates, len(decided)), audio)
     fits = np.flatnonzero(~(decided > newest))
     reactions = []
     busy_until = WARM_UP_STEPS

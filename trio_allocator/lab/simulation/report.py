@@ -126,7 +126,7 @@ def as_json(traces: Sequence[Trace], estimates: str, outcomes: Sequence[Outcome]
                 "receivers": outcome.receivers,
                 "policy": outcome.policy,
                 "seed": outcome.seed,
-                **_rounded(outcome.figures.as_dict()),
+                **_rounded(dict(outcome.figures)),
             }
             for outcome in outcomes
         ],

@@ -12,46 +12,24 @@ from contextlib import contextmanager
 from statistics import fmean
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 
-from .figures import Figures
-from .run import PolicyChoice, simulate
+from .job import Job, figures_of
 from .trace import Trace
 
 
 @frozen
-class Job:
-    """One run to come.
-
-    Attributes:
-        trace: The capacity of the link.
-        receivers: How many cameras.
-        policy: Its name, or what to call it.
-        estimates: ``ideal``, ``gcc`` or ``real``.
-        seed: Of rates, key frames and noise.
-        choice: The policy itself, if the name does not say it; it must be picklable.
-        settings: Of the engine, by name.
-    """
-
-    trace: Trace
-    receivers: int
-    policy: str
-    estimates: str
-    seed: int
-    choice: PolicyChoice = None
-    settings: Mapping[str, Any] | None = field(default=None, eq=False)
-
-
-@frozen
 class Outcome:
-    """A run that was made: what it was of, as in `Job`, and its figures."""
+    """A run that was made: what it was of, as in `Job`, and its figures, as of `figures_of`."""
 
     trace: str
     receivers: int
     policy: str
     estimates: str
     seed: int
-    figures: Figures
+    figures: Mapping[str, float | int | None]
+    media: str = "smooth"
+    impairments: str = ""
 
 
 def perform(jobs: Sequence[Job]) -> list[Outcome]:
@@ -63,14 +41,9 @@ def perform(jobs: Sequence[Job]) -> list[Outcome]:
             job.policy,
             job.estimates,
             job.seed,
-            simulate(
-                job.trace,
-                job.receivers,
-                job.policy if job.choice is None else job.choice,
-                job.estimates,
-                job.seed,
-                settings=job.settings,
-            ),
+            figures_of(job),
+            job.media,
+            job.impairments,
         )
         for job in jobs
     ]
@@ -155,7 +128,7 @@ def means(
     """
     groups: dict[Any, list[dict[str, float | int | None]]] = {}
     for outcome in outcomes:
-        groups.setdefault(key(outcome), []).append(outcome.figures.as_dict())
+        groups.setdefault(key(outcome), []).append(dict(outcome.figures))
     found = {}
     for name, rows in groups.items():
         row = {figure: _mean([row[figure] for row in rows]) for figure in rows[0]}

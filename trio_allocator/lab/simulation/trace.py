@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from attrs import field, frozen
 
+from ...network.capacity import RateSchedule
 from ..replay.recording import RecordingError
 from .clock import STEP, STEPS_PER_SECOND, WARM_UP, Series
 
@@ -73,6 +74,12 @@ class Trace:
     def duration(self) -> float:
         """How long it lasts, s."""
         return self.steps * STEP
+
+    def schedule(self) -> RateSchedule:
+        """The same in steps, for a link that is made of packets."""
+        changes = np.flatnonzero(np.diff(self.capacity)) + 1
+        begins = [0, *changes.tolist()]
+        return RateSchedule([(step * STEP, float(self.capacity[step])) for step in begins])
 
     def per_second(self) -> Series:
         """The mean capacity in each whole second, bit/s."""

@@ -1,0 +1,6 @@
+"""``python -m trio_allocator``."""
+
+from .cli.main import main
+
+if __name__ == "__main__":
+    main()
