@@ -11,7 +11,6 @@ from ..messages import GrantReason
 from ..options import ReceiverOptions
 from ..tracks import Track
 from .causes import Cause
-from .dips import Dips
 from .estimates import Estimates
 from .ledger import Ledger
 from .limits import Limits
@@ -69,8 +68,6 @@ class Engine:
         self._awaiting = False
         self._steady_at = NEVER
         self._calm_at = NEVER
-        self.dips = Dips()
-        self._committed_seen = 0
         if initial_estimate is not None:
             self.estimates.update(now, initial_estimate)
             self.settlement.calm.note(now, initial_estimate)
@@ -108,8 +105,6 @@ class Engine:
         """The newest estimate has come, perhaps with what the connection lately carried (G2)."""
         self._begin(now, Cause.ESTIMATE)
         self.estimates.update(now, bitrate, carried)
-        if self._probes:
-            self.dips.note(now, self.ledger.committed, self.limits.usable(bitrate))
         self.settlement.caution.note(now, bitrate)
         self.settlement.calm.note(now, bitrate)
         self._pardon(now, self.usable)
@@ -240,27 +235,16 @@ class Engine:
             self.prober.wake_at,
             self._steady_at,
             self._calm_at,
-            self._dip_over_at,
         )
-
-    @property
-    def _dip_over_at(self) -> float:
-        known = self.estimates.value
-        if known is None:
-            return NEVER
-        at = self.dips.ends_at(self.ledger.committed, self.limits.usable(known))
-        return at if at > self._now else NEVER
 
     # --- one event ---------------------------------------------------------------------------
 
     def _begin(self, now: float, cause: Cause) -> None:
         """Let happen what time alone has brought, but for negotiation deadlines."""
         self.cause = cause
-        dip_over = self._dip_over_at <= now
         self._now = now
         self._budget = self.ledger.committed
         due = len(list(self.settlement.holds_over(now))) > 0 or self._calm_at <= now
-        due = due or dip_over
         self._pardon(now, None)
         sharing = self.settlement.sharing
         if sharing.wake_at <= now:
@@ -268,7 +252,6 @@ class Engine:
             due = True
         if self.estimates.stale_at <= now:
             self.estimates.forget()
-            self.dips.forget()
             self.settlement.unplan_everything()
             due = True
         if due:
@@ -300,8 +283,6 @@ class Engine:
         if settlement.lowered and known is not None:
             settlement.caution.lowered(self._now, known)
         settlement.lowered = False
-        if self.ledger.committed > reached:
-            self.dips.raised(self._now)
         self._calm_at = NEVER
         if known is not None and self.ledger.waiting:
             self._calm_at = settlement.caution.rises_at(self._now, known)
@@ -317,9 +298,7 @@ class Engine:
             return int(min(reached, limits.most))
         trusted = self.estimates.trusted or 0
         ceiling = min(trusted, self.settlement.caution.ceiling(self._now, known))
-        capacity = min(limits.usable(known), max(reached, limits.usable(ceiling)))
-        kept = self.dips.kept(self._now, self.ledger.committed, limits.usable(known))
-        return max(capacity, min(kept, reached))
+        return min(limits.usable(known), max(reached, limits.usable(ceiling)))
 
     def _review_probe(self) -> None:
         if self._probes:

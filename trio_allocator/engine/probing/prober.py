@@ -24,6 +24,10 @@ COARSEST = 10
 FRUITFUL = 0.5
 """A probe is fruitful if it brought this part of what the step lacked (P4)."""
 
+FAR = 1.1
+"""A step further away than this many times what raises may fill lacks no more than that: estimates that
+ramp by 8 % a second (draft-ietf-rmcat-gcc-02) take many times the patience to come half-way to it."""
+
 PAUSE_GROWTH = 1.5
 """Growth of the pause after each fruitless probe (LiveKit: 1.5)."""
 
@@ -99,9 +103,10 @@ class Prober:
         self._began_at = now
         self._began_from = 0
         self._left_at = -NEVER
-        # What is known of a step that no probe has reached: the highest seen, and what is fruitful.
+        # What is known of a step that no probe has reached.
         self._highest = 0
-        self._progress: float | None = None
+        self._has_failed = False
+        self._failed_for = 0
         self._first_at = now
         self._pause = settings.probe_pause
         self._rest_until = now
@@ -158,7 +163,7 @@ class Prober:
 
     def _has_spent(self, share: float = MOST_PADDING) -> bool:
         """Whether there was so much padding for a step that no probe has reached."""
-        late = self._progress is not None and self._now >= self._first_at + FREE_TIME
+        late = self._has_failed and self._now >= self._first_at + FREE_TIME
         return late and self._share.exceeds(share)
 
     def _begin(self, demand: Demand) -> None:
@@ -168,7 +173,7 @@ class Prober:
             self._began_at += pause
             return
         self.started += 1
-        if self._progress is None:
+        if not self._has_failed:
             self._first_at = self._now
             self._highest = 0
         self._count_from(demand)
@@ -180,10 +185,7 @@ class Prober:
 
     def _is_fruitful(self, demand: Demand) -> bool:
         """Whether it has come nearer to the step, by at least half of what lacked."""
-        lacked = demand.wanted - self._began_from
-        return demand.free_to > self._began_from and (
-            demand.free_to >= self._began_from + FRUITFUL * lacked
-        )
+        return demand.free_to >= _progress(self._began_from, demand.wanted)
 
     def _enter(self, event: ProbeEvent) -> bool:
         following = TRANSITIONS[self.status].get(event)
@@ -203,12 +205,16 @@ class Prober:
 
     def _remember(self, demand: Demand) -> None:
         """Progress renews patience, and ends the memory of what failed; so does a nearer step."""
-        if self._progress is not None and (
-            demand.free_to >= self._progress or 0 < demand.wanted < self._progress
-        ):
-            self._progress = None
-            self._pause = self._settings.probe_pause
-            self._rest_until = self._now
+        # What was reached more than a tenth above what is there now, was on another link.
+        most = int(FAR * demand.free_to)
+        self._highest = min(self._highest, most)
+        self._began_from = min(self._began_from, most)
+        if self._has_failed and demand.wanted:
+            progress = _progress(self._highest, self._failed_for)
+            if demand.free_to >= progress or demand.wanted < progress:
+                self._has_failed = False
+                self._pause = self._settings.probe_pause
+                self._rest_until = self._now
         if self.status is ProbeStatus.PROBING:
             if demand.wanted and self._is_fruitful(demand):
                 self._count_from(demand)
@@ -217,8 +223,8 @@ class Prober:
     def _give_up(self, demand: Demand) -> None:
         self._enter(ProbeEvent.FRUITLESS)
         self.fruitless += 1
-        lacks = demand.wanted - self._highest
-        self._progress = self._highest + max(FRUITFUL * lacks, 1)
+        self._has_failed = True
+        self._failed_for = demand.wanted
         self._rest_until = self._now + self._pause
         self._left_at = -NEVER  # the next probe is a new one
         self._pause = min(self._pause * PAUSE_GROWTH, self._settings.probe_pause_limit)
@@ -284,3 +290,9 @@ class Prober:
         if self.next_tick <= now:  # by rounding
             self.next_tick += self.padding.tick
         return self.padding.due(now)
+
+
+def _progress(reached: int, wanted: int) -> float:
+    """What a probe has to reach to be fruitful: half-way to the step, and more than before."""
+    goal = min(wanted, max(FAR * reached, TARGET_FLOOR))
+    return max(reached + FRUITFUL * (goal - reached), reached + 1)
