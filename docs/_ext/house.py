@@ -13,6 +13,9 @@
 ``layers``
     The layers of the package and what each may import.
 
+``impairments``
+    What can befall packets, with descriptions and sources, as the package has them.
+
 ``constants``
     The constants of modules, with their values, their units and their sources, as the modules
     have them. Arguments: ``package.module`` for each.
@@ -43,6 +46,8 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
+
+from trio_allocator.network.impairments import IMPAIRMENTS
 
 _FILES = {
     "invariants": (cited_tests.INVARIANTS, "invariant"),
@@ -185,6 +190,22 @@ class Layers(SphinxDirective):
         return [_table(["layer", "modules", "what for", "may import"], [13, 25, 35, 27], rows)]
 
 
+class Impairments(SphinxDirective):
+    """``impairments``: see the module."""
+
+    def run(self) -> list[nodes.Node]:
+        """Write a table of those that have a name."""
+        rows = [
+            [
+                nodes.paragraph("", "", nodes.literal(text=known.name)),
+                nodes.paragraph(text=known.description),
+                nodes.paragraph(text=known.source),
+            ]
+            for known in IMPAIRMENTS.values()
+        ]
+        return [_table(["name", "what happens", "source"], [18, 46, 36], rows)]
+
+
 class Constants(SphinxDirective):
     """``constants``: see the module."""
 
@@ -280,6 +301,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("promises", Promises)
     app.add_directive("proofs", Proofs)
     app.add_directive("layers", Layers)
+    app.add_directive("impairments", Impairments)
     app.add_directive("constants", Constants)
     app.add_directive("command-line", CommandLine)
     app.connect("missing-reference", _resolve)

@@ -10,13 +10,13 @@ import re
 from contextlib import closing
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..lab.rates import shown
+from ..lab.rates import RateError, parse_rate, shown
 from ..lab.replay.recording import RecordingError
 from .endings import check_plot_option, give_up, refuse
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what needs NumPy is loaded when it is wanted
     from ..lab.simulation.job import Job
     from ..lab.simulation.sweep import Outcome
     from ..lab.simulation.trace import Trace
+    from ..lab.simulation.tracks import SimulatedTrack
 
 MOST_RECEIVERS = 200
 """More would take minutes, and say no more."""
@@ -34,6 +35,13 @@ LARGEST_SEED = 2**32 - 1
 
 LONGEST_RTT = 10.0
 """s."""
+
+
+class MediaKind(Enum):
+    """What the sources send."""
+
+    REAL = "real"
+    SMOOTH = "smooth"
 
 
 class Estimates(Enum):
@@ -56,24 +64,72 @@ def simulate(
     ] = None,
     *,
     receivers: Annotated[
-        str, typer.Option(metavar="N,…", help="How many cameras share the link, in turn.")
-    ] = "1,3,10,30",
+        str | None,
+        typer.Option(
+            metavar="N,…",
+            show_default="1,3,10,30",
+            help="How many pictures share the link, in turn. With real media, the last of three "
+            "and more is a screen.",
+        ),
+    ] = None,
     policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,…",
+            show_default="layered,fair; layered,reference for smooth media",
+            help="The policies to compare: layered, water-filling, fair; and for smooth media "
+            "reference, the baseline, a known implementation's rules restated.",
+        ),
+    ] = None,
+    media: Annotated[
+        MediaKind,
+        typer.Option(
+            help="real: frames in packets, key frames, rates that are not the declared ones, "
+            "sources that go off, people who come and go. smooth: a fluid at a constant rate."
+        ),
+    ] = MediaKind.REAL,
+    estimates: Annotated[
+        Estimates | None,
+        typer.Option(
+            show_default="real; ideal for smooth media",
+            help="ideal: 0.95 × the capacity of the last second. gcc (smooth media only): a "
+            "closed loop that learns of the link from what is sent over it. real: this package's "
+            "own estimator, on the feedback on packets.",
+        ),
+    ] = None,
+    impair: Annotated[
         str,
         typer.Option(
             metavar="NAME,…",
-            help="The policies to compare: layered, water-filling, fair; and reference, the "
-            "baseline, a known implementation's rules restated.",
+            show_default="nothing",
+            help="What befalls packets and reports, such as pauses,jitter. 'list' tells what "
+            "there is.",
         ),
-    ] = "layered,reference",
-    estimates: Annotated[
-        Estimates,
+    ] = "",
+    tracks: Annotated[
+        Path | None,
         typer.Option(
-            help="ideal: 0.95 × the capacity of the last second. gcc: a closed loop that learns "
-            "of the link from what is sent over it. real: this package's own estimator, on the "
-            "feedback on packets."
+            metavar="FILE.toml",
+            help="Tracks of your own in place of --receivers: [[track]] tables with name, kind, "
+            "ladder, priority, weight, pausable, count.",
         ),
-    ] = Estimates.IDEAL,
+    ] = None,
+    constant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RATE,…",
+            help="Links that never change, such as 800k,2M, for 120 s each: in place of traces, "
+            "or besides them.",
+        ),
+    ] = None,
+    acts: Annotated[
+        bool,
+        typer.Option(
+            "--acts/--no-acts",
+            metavar="",
+            help="Whether sources go off and people come, leave, pin and mute.",
+        ),
+    ] = True,
     seeds: Annotated[
         str,
         typer.Option(
@@ -108,35 +164,87 @@ def simulate(
         ),
     ] = None,
 ) -> None:
-    """Measure policies in a simulated world: cameras, a link, an estimator.
+    """Measure policies in a simulated world: sources, a link, an estimator.
 
-    In virtual time, an engine and its receivers live through each trace. An oracle that knows the
-    capacity to come says what was possible. What the figures mean is told in docs/simulate.md.
+    In virtual time, an allocator and its receivers live through each trace. An oracle that knows
+    the capacity to come says what was possible. What the figures mean is told below each table.
     """
     console = Console(stderr=True)
+    if impair.strip() == "list":
+        print_impairments(Console())
+        return
     try:
-        counts = _numbers("--receivers", receivers, 1, MOST_RECEIVERS)
+        kind = media.value
+        own = _read_tracks(tracks, receivers)
+        counts = (
+            [sum(track.is_counted for track in own)]
+            if own
+            else _numbers(
+                "--receivers", "1,3,10,30" if receivers is None else receivers, 1, MOST_RECEIVERS
+            )
+        )
         chosen = _numbers("--seeds", seeds, 0, LARGEST_SEED)
-        names = _policies(policy)
+        names = _policies(_USUAL_POLICIES[kind] if policy is None else policy)
+        told = _USUAL_ESTIMATES[kind] if estimates is None else estimates.value
         _check_rtt(rtt)
-        links = _read(traces, rtt)
+        links = _read(traces, _rates("--constant", constant), rtt)
         if plot is not None:
             _check_single(links, counts, names, chosen)
             check_plot_option(plot)
-        plan = _plan(links, counts, names, estimates.value, chosen)
+        plan = _plan(links, counts, names, chosen, estimates=told, media=kind,
+                     impairments=impair, tracks=own, acts=acts)  # fmt: skip
         outcomes = _perform(plan, jobs, console)
         if as_machine:
             from ..lab.simulation.report import as_json  # noqa: PLC0415  # needs NumPy
 
-            print(json.dumps(as_json(links, estimates.value, outcomes), indent=2))
+            print(json.dumps(as_json(links, plan[0], outcomes), indent=2))
         else:
-            _print_tables(outcomes, estimates.value, per_trace=per_trace)
+            _print_tables(outcomes, plan[0], per_trace=per_trace)
         if plot is not None:
             _draw(plot, plan[0])
     except RecordingError as error:
         refuse(error)
     except KeyboardInterrupt:
         give_up(console)
+
+
+_USUAL_POLICIES = {"real": "layered,fair", "smooth": "layered,reference"}
+_USUAL_ESTIMATES = {"real": "real", "smooth": "ideal"}
+
+
+def print_impairments(console: Console) -> None:
+    """Tell of all impairments that have a name: what happens, and where that is known from."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    from ..network.impairments import IMPAIRMENTS  # noqa: PLC0415
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("name", "what happens", "source"):
+        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
+    for known in IMPAIRMENTS.values():
+        table.add_row(known.name, known.description, known.source)
+    console.print(table)
+
+
+def _read_tracks(path: Path | None, receivers: str | None) -> tuple[SimulatedTrack, ...]:
+    from ..lab.simulation.tracks_file import read_tracks  # noqa: PLC0415
+
+    if path is None:
+        return ()
+    if receivers is not None:
+        raise RecordingError("--tracks says how many there are: leave out --receivers")
+    return read_tracks(path)
+
+
+def _rates(option: str, text: str | None) -> list[int]:
+    try:
+        rates = [] if text is None else [parse_rate(part) for part in text.split(",")]
+    except RateError as error:
+        raise RecordingError(f"{option}: {error}") from None
+    if 0 in rates:
+        raise RecordingError(f"{option}: a link of 0 bit/s carries nothing: write another rate")
+    return list(dict.fromkeys(rates))
 
 
 def _numbers(option: str, text: str, least: int, most: int) -> list[int]:
@@ -178,12 +286,17 @@ def _check_rtt(rtt: float | None) -> None:
         )
 
 
-def _read(paths: list[Path] | None, rtt: float | None) -> list[Trace]:
-    from ..lab.simulation.trace import read_trace, shipped_traces  # noqa: PLC0415  # needs NumPy
+def _read(paths: list[Path] | None, rates: list[int], rtt: float | None) -> list[Trace]:
+    from ..lab.simulation.trace import (  # noqa: PLC0415  # needs NumPy
+        constant_trace,
+        read_trace,
+        shipped_traces,
+    )
 
-    if not paths:
+    read = [read_trace(path, rtt) for path in paths or []]
+    read += [constant_trace(rate, rtt=rtt) for rate in rates]
+    if not read:
         return shipped_traces(rtt)
-    read = [read_trace(path, rtt) for path in paths]
     names = [trace.name for trace in read]
     for name in names:
         if names.count(name) > 1:
@@ -199,17 +312,37 @@ def _check_single(*parts: list[Trace] | list[int] | list[str]) -> None:
 
 
 def _plan(
-    traces: list[Trace], counts: list[int], names: list[str], estimates: str, seeds: list[int]
+    traces: list[Trace],
+    counts: list[int],
+    names: list[str],
+    seeds: list[int],
+    **others: Unpack[_Others],
 ) -> list[Job]:
-    from ..lab.simulation.job import Job  # noqa: PLC0415  # needs NumPy
+    from ..lab.simulation.job import Job, check_job  # noqa: PLC0415  # needs NumPy
 
-    return [
-        Job(trace, count, name, estimates, seed)
+    plan = [
+        Job(trace, count, name, seed=seed, **others)
         for trace in traces
         for count in counts
         for name in names
         for seed in seeds
     ]
+    try:
+        for job in plan:
+            check_job(job)
+    except ValueError as error:
+        raise RecordingError(str(error)) from None
+    return plan
+
+
+class _Others(TypedDict):
+    """What all jobs of a command share."""
+
+    estimates: str
+    media: str
+    impairments: str
+    tracks: tuple[SimulatedTrack, ...]
+    acts: bool
 
 
 def _perform(plan: list[Job], workers: int | None, console: Console) -> list[Outcome]:
@@ -234,8 +367,13 @@ def _perform(plan: list[Job], workers: int | None, console: Console) -> list[Out
     return sorted(outcomes, key=lambda o: turn[o.trace, o.receivers, o.policy, o.seed])
 
 
-def _print_tables(outcomes: list[Outcome], estimates: str, *, per_trace: bool) -> None:
-    from ..lab.simulation.report import WIDTH, print_table  # noqa: PLC0415  # needs NumPy
+def _print_tables(outcomes: list[Outcome], job: Job, *, per_trace: bool) -> None:
+    from ..lab.simulation.report import (  # noqa: PLC0415
+        WIDTH,
+        described,
+        print_legend,  # needs NumPy
+        print_table,
+    )
 
     console = Console()
     if not console.is_terminal:
@@ -244,14 +382,13 @@ def _print_tables(outcomes: list[Outcome], estimates: str, *, per_trace: bool) -
     if per_trace and len(names) > 1:
         for name in names:
             own = [outcome for outcome in outcomes if outcome.trace == name]
-            print_table(console, own, f"{name}, {estimates} estimates")
+            print_table(console, own, f"{name}, {described(job)}")
     title = names[0] if len(names) == 1 else f"mean of {len(names)} traces"
-    print_table(console, outcomes, f"{title}, {estimates} estimates")
+    print_table(console, outcomes, f"{title}, {described(job)}")
+    print_legend(console, outcomes)
 
 
 def _draw(path: Path, job: Job) -> None:
-    from ..lab.simulation.picture import save_picture  # noqa: PLC0415  # slow to load
-    from ..lab.simulation.run import run  # noqa: PLC0415
+    from ..lab.simulation.picture import save_picture, scene_of  # noqa: PLC0415  # slow to load
 
-    world, _ = run(job.trace, job.receivers, job.policy, job.estimates, job.seed)
-    save_picture(path, world, job.policy, job.estimates)
+    save_picture(path, scene_of(job))

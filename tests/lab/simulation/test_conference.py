@@ -221,7 +221,8 @@ def test_a_job_has_all_figures_and_smooth_ones_the_same():
     only_real = set(real) - set(smooth)
     assert only_smooth == {"oracle_switches"}
     assert only_real == {
-        "join_p50", "join_p95", "recovery_p50", "recovery_p95", "used", "packets"
+        "join_p50", "join_p95", "recovery_p50", "recovery_p95", "used", "packets",
+        "estimate_p05", "estimate_p50", "estimate_p95",
     }  # fmt: skip
     assert 0.3 < real["utility_ratio"] <= 1.0
     assert real["recoveries"] == 1

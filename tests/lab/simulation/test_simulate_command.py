@@ -25,11 +25,16 @@ FIGURES = {
 def invoke(*arguments, columns="200"):
     # In this process: others are for the tests of `sweep`.
     result = CliRunner(env={"COLUMNS": columns}).invoke(
-        app, ["simulate", "--jobs", "1", *arguments]
+        app, ["simulate", "--jobs", "1", *smooth(arguments)]
     )
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
+
+
+def smooth(arguments):
+    """Most of what the command does has nothing to do with media, and smooth ones take no time."""
+    return arguments if "--media" in arguments else ["--media", "smooth", *arguments]
 
 
 def answer(*arguments):
@@ -64,11 +69,11 @@ def test_on_a_narrow_screen_the_table_comes_in_two_parts(monkeypatch):
     from rich.console import Console
 
     from tests.lab.simulation.worlds import steady
-    from trio_allocator.cli.simulate import _plan
+    from trio_allocator.lab.simulation.job import Job
     from trio_allocator.lab.simulation.report import print_table
     from trio_allocator.lab.simulation.sweep import perform
 
-    outcomes = perform(_plan([steady(3e6, 25)], [1], ["reference"], "ideal", [1]))
+    outcomes = perform([Job(steady(3e6, 25), 1, "reference", "ideal", 1)])
     for width, parts in ((80, 2), (120, 1)):
         console = Console(width=width, record=True, file=io.StringIO())
         print_table(console, outcomes, "a title")
@@ -112,8 +117,8 @@ def test_a_table_for_each_trace(write):
         "again, ideal estimates",
         "mean of 2 traces, ideal estimates",
     ]
-    assert result.stdout.count("oracle") == 3
-    assert invoke(*common).stdout.count("oracle") == 1
+    assert len(re.findall(r"^ +oracle ", result.stdout, re.MULTILINE)) == 3
+    assert len(re.findall(r"^ +oracle ", invoke(*common).stdout, re.MULTILINE)) == 1
 
 
 def test_without_a_trace_those_that_ship_are_used():
@@ -247,3 +252,129 @@ def test_ctrl_c_leaves_nothing_behind(write):
         process.kill()
         process.wait()
     assert (process.returncode, output, errors) == (130, "", "")
+
+
+# --- real media ----------------------------------------------------------------------------------
+
+
+def test_media_are_real_unless_said_otherwise():
+    found = answer(
+        "--media", "real", "--constant", "300k", "--receivers", "1", "--impair", "jitter"
+    )
+    assert (found["media"], found["estimates"], found["impairments"]) == ("real", "real", "jitter")
+    assert [run["policy"] for run in found["runs"]] == ["layered", "fair"]
+    assert found["traces"][0]["name"] == "constant_0.3M"
+    run = found["runs"][0]
+    assert FIGURES | {"taken_back", "switches_p95", "withheld", "join_p50", "padding_p95"} <= set(
+        run
+    )
+
+
+def test_a_legend_tells_what_each_column_is(write):
+    result = invoke("--media", "real", write(), "--receivers", "1", "--policy", "fair")
+    assert "falling, real media, real estimates" in result.stdout
+    for column in ("back /min", "join p95 s", "est/C p05"):
+        assert re.search(rf"^{re.escape(column)}  +\S", result.stdout, re.MULTILINE)
+
+
+def test_impairments_are_listed_with_their_sources():
+    result = invoke("--impair", "list", "--media", "real")
+    assert result.exit_code == 0
+    for part in ("longer-way", "15 to 200 ms", "RFC 8868"):
+        assert part in result.stdout
+
+
+TRACKS = """
+[[track]]
+name = "talk"
+kind = "audio"
+ladder = { opus = 40_000 }
+
+[[track]]
+name = "slides"
+kind = "screen"
+ladder = { slides = "200k", motion = "1M" }
+priority = 10
+min_bitrate = "50k"
+
+[[track]]
+name = "camera"
+count = 2
+ladder = { low = 130e3, high = "1.2M" }
+weight = 2
+"""
+
+
+def test_tracks_of_ones_own_take_the_place_of_receivers(write):
+    path = write(TRACKS, "own.toml")
+    arguments = ("--media", "real", write(), "--policy", "fair", "--no-acts")
+    found = answer(*arguments, "--tracks", path)
+    assert [run["receivers"] for run in found["runs"]] == [3]
+    assert found["runs"][0]["utility_ratio"] > 0.7
+
+
+def test_tracks_are_read_with_their_options(write):
+    from pathlib import Path
+
+    from trio_allocator.lab.simulation.tracks_file import read_tracks
+
+    talk, slides, first, second = read_tracks(Path(write(TRACKS, "own.toml")))
+    assert (talk.pausable, talk.is_counted) == (False, False)
+    assert dict(slides.ladder) == {"slides": 200_000, "motion": 1_000_000}
+    assert (slides.priority, slides.min_bitrate, slides.pausable) == (10, 50_000, True)
+    assert (first.name, second.name, first.weight) == ("camera0", "camera1", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("no toml", "not a TOML file"),
+        ("", r"\[\[track\]\] tables"),
+        ("title = 'x'\n[[track]]\nname = 'a'", "nothing else"),
+        ("track = [1]", "not a table"),
+        ("[[track]]\nladder = {a = 1}", "give it a name"),
+        ("[[track]]\nname = 'a'", "give it a ladder"),
+        ("[[track]]\nname = 'a'\nladder = {a = 'fast'}", "'a': 'fast' is not a number"),
+        ("[[track]]\nname = 'a'\nladder = {a = true}", "True is not a rate"),
+        ("[[track]]\nname = 'a'\nladder = {a = 1}\ncolour = 3", "there is no 'colour'"),
+        ("[[track]]\nname = 'a'\nladder = {a = 1}\ncount = 0", "count must be from 1"),
+        ("[[track]]\nname = 'a'\nladder = {a = 1}\npriority = 999", "priority must be"),
+        ("[[track]]\nname = 'a'\nladder = {a = 1}\nkind = 'smell'", "kind must be one of"),
+        ("[[track]]\nname = 'a'\nladder = {a = 1}\n" * 2, "two tracks are called 'a'"),
+        ("[[track]]\nname = 'a'\nkind = 'audio'\nladder = {a = 1}", "no track has a picture"),
+        (TRACKS.replace("count = 2", "count = 199"), "201 tracks are more"),
+    ],
+)
+def test_tracks_that_cannot_be_used_are_refused_in_one_line(write, text, words):
+    result = invoke("--media", "real", "--tracks", write(text, "own.toml"))
+    assert result.exit_code == 2
+    assert re.search(words, result.stderr)
+    assert "own.toml" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--media", "real", "--impair", "rain"], "no impairment 'rain'"),
+        (["--media", "real", "--estimates", "gcc"], "real media take real or ideal"),
+        (["--media", "real", "--policy", "reference"], "baseline for smooth media"),
+        (["--impair", "jitter"], "smooth media have no packets"),
+        (["--constant", "fast"], "--constant: 'fast' is not a number"),
+        (["--constant", "0"], "carries nothing"),
+        (["--media", "real", "--tracks", "nowhere.toml"], "no such file"),
+        (["--tracks", "any.toml", "--receivers", "3"], "leave out --receivers"),
+    ],
+)
+def test_what_does_not_go_together_gets_one_line(arguments, words):
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert re.search(words, result.stderr)
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_run_with_real_media_is_drawn(tmp_path):
+    path = tmp_path / "run.png"
+    arguments = ("--media", "real", "--constant", "300k", "--receivers", "1", "--policy", "fair")
+    assert invoke(*arguments, "--impair", "pauses", "--plot", str(path)).exit_code == 0
+    assert path.read_bytes().startswith(b"\x89PNG")

@@ -45,13 +45,18 @@ class Bound:
 
 
 def find_bound(
-    capacity: Series, receivers: Sequence[Watched], priorities: Sequence[int], outside: float
+    capacity: Series,
+    receivers: Sequence[Watched],
+    sent: Sequence[Sequence[float]],
+    priorities: Sequence[int],
+    outside: float,
 ) -> Bound:
     """Choose for each second.
 
     Args:
         capacity: Mean of each second, bit/s.
         receivers: Those with a picture.
+        sent: For each and in each second, what is really sent over what is declared.
         priorities: Of each; a larger one is served before all smaller ones.
         outside: What is sent besides, bit/s.
     """
@@ -64,12 +69,12 @@ def find_bound(
         cells = int(max(SHARE * float(rate) - outside, 0.0) / CELL)
         for one_class in classes:
             choices: list[tuple[tuple[int, float], ...]] = []
-            for one, priority in zip(receivers, priorities, strict=True):
+            for one, factors, priority in zip(receivers, sent, priorities, strict=True):
                 if priority == one_class and (levels := one.levels(time)):
                     present[second] += 1
                     choices.append(
                         tuple(
-                            (-int(-one.cost(level, time) // CELL), one.utility(level))
+                            (-int(-one.rates[level] * factors[second] // CELL), one.utility(level))
                             for level in levels
                         )
                     )

@@ -33,54 +33,77 @@ from .figures import (
     overuse_reactions,
     recent_largest,
 )
-from .media import LiveRate
+from .media import TALKING, LiveRate, activity
 from .oracle import SWITCH
 from .trace import Trace
+from .tracks import SimulatedTrack
 
 
-def watch(record: Record, seed: int, duration: float) -> list[Watched]:
+def watch(record: Record, sent: Sequence[Sequence[float]]) -> list[Watched]:
     """What figures need of each receiver that has a picture.
 
     Args:
         record: The run.
-        seed: Its seed: it says what the sources really sent.
-        duration: s.
+        sent: See `really_sent`: what a variant costs more than is declared, an allocator has to
+            find out, and what it costs less, it may.
     """
-    watched: list[Watched] = []
-    for seat in record.seats:
-        if not seat.track.is_counted:
-            continue
-        live = LiveRate(f"{seed}/{seat.track.name}/live")
-        watched.append(
-            Watched(
-                rates=tuple(variant.bitrate for variant in seat.track.track.ladder),
-                flows=seat.flows,
-                decisions=[(time, level) for time, level, _reason in seat.decisions],
-                shown=seat.presence,
-                joined=seat.joined,
-                scale=[(float(s), live.factor(float(s))) for s in range(math.ceil(duration))],
-            )
+    seats = [seat for seat in record.seats if seat.track.is_counted]
+    return [
+        Watched(
+            rates=tuple(variant.bitrate for variant in seat.track.track.ladder),
+            flows=seat.flows,
+            decisions=[(time, level) for time, level, _reason in seat.decisions],
+            shown=seat.presence,
+            joined=seat.joined,
+            scale=[(float(second), max(1.0, factor)) for second, factor in enumerate(factors)],
         )
-    return watched
+        for seat, factors in zip(seats, sent, strict=True)
+    ]
+
+
+def really_sent(tracks: Sequence[SimulatedTrack], seed: int, seconds: int) -> list[list[float]]:
+    """For each track and in each second, what its source sends over what is declared.
+
+    Args:
+        tracks: Those with a picture.
+        seed: Of the run: it says so.
+        seconds: How long the run lasts.
+    """
+    factors: list[list[float]] = []
+    for track in tracks:
+        live = LiveRate(f"{seed}/{track.name}/live")
+        moves = activity(f"{seed}/{track.name}") if track.kind == "screen" else None
+        factors.append(
+            [
+                live.factor(float(second)) * (moves is None or moves.second(second + 0.5))
+                for second in range(seconds)
+            ]
+        )
+    return factors
 
 
 def judge(
     record: Record, trace: Trace, seed: int, *, is_ideal: bool
 ) -> dict[str, float | int | None]:
     """Take the figures of a run that is over; docs/simulate.md says what each means."""
-    receivers = watch(record, seed, trace.duration)
     pictures = [seat.track for seat in record.seats if seat.track.is_counted]
+    factors = really_sent(pictures, seed, math.ceil(trace.duration))
+    receivers = watch(record, factors)
     voices = [seat.track for seat in record.seats if not seat.track.is_counted]
     outside = float(sum(max(voice.ladder.values(), default=0) for voice in voices))
     bound = find_bound(
-        trace.per_second(), receivers, [track.priority for track in pictures], outside
+        trace.per_second(),
+        receivers,
+        factors,
+        [track.priority for track in pictures],
+        TALKING * outside,
     )
     steps = trace.steps
     media, padding, dropped = (
         np.asarray(series[:steps]) for series in (record.media, record.padding, record.dropped)
     )
     sent = media + padding
-    delays = _delays(np.asarray(record.free_at[:steps]))
+    delays = waits(np.asarray(record.free_at[:steps]))
     is_frozen = frozen_by(dropped, sent, delays)
 
     committed = np.full(steps, outside)
@@ -162,6 +185,7 @@ def judge(
         **spread("join", times_to_best(joins, possible.tolist(), mine.tolist(), STEP, end)),
         "withheld": share,
         **spread("withheld", kept),
+        **_estimate_over_capacity(estimates, trace),
         "used": _ratio(sent_counted - float(dropped[WARM_UP_STEPS:].sum()),
                        float(trace.capacity[WARM_UP_STEPS:].sum()) * STEP),
         "loss": _ratio(float(dropped[WARM_UP_STEPS:].sum()), sent_counted),
@@ -175,6 +199,19 @@ def judge(
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
+
+
+def _estimate_over_capacity(
+    estimates: list[tuple[int, float]], trace: Trace
+) -> dict[str, float | int | None]:
+    """How far estimates lie below and above the link, a twentieth, half and most of the time."""
+    newest = newest_estimate(estimates, trace.steps)[WARM_UP_STEPS:]
+    capacity = trace.capacity[WARM_UP_STEPS:]
+    known = (capacity > 0) & ~np.isnan(newest)
+    if not known.any():
+        return {"estimate_p05": None, "estimate_p50": None, "estimate_p95": None}
+    p05, p50, p95 = np.percentile(newest[known] / capacity[known], [5, 50, 95])
+    return {"estimate_p05": float(p05), "estimate_p50": float(p50), "estimate_p95": float(p95)}
 
 
 def _levels(
@@ -195,7 +232,7 @@ def _there(one: Watched, steps: int) -> np.ndarray[tuple[int], np.dtype[np.bool_
     return there
 
 
-def _delays(free_at: Series) -> Series:
+def waits(free_at: Series) -> Series:
     """How long what enters in each step waits, s: until all that was sent before is transmitted."""
     latest = np.maximum.accumulate(free_at)
     ends = (np.arange(len(free_at)) + 1) * STEP

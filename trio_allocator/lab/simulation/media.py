@@ -56,6 +56,9 @@ SILENCE = (2.0, 20.0)
 VOICE_FRAME = 0.02
 """s."""
 
+TALKING = 0.3
+"""The share of the time in which somebody talks, by the means of these."""
+
 COMFORT_NOISE = 0.4
 """In silence, Opus with DTX sends a packet so often, s (RFC 7587, section 3.1.3),"""
 
@@ -129,7 +132,7 @@ class PictureSource:
         self._live = LiveRate(f"{seed}/live")
         self._of_variant = {name: chance.uniform(0.92, 1.08) for name in ladder}
         self._ladder = dict(ladder)
-        self._activity = Alternation(chance, STILL, BUSY) if is_screen else None
+        self._activity = activity(seed) if is_screen else None
         self._owed = dict.fromkeys(ladder, 0.0)
         self._still_since = -math.inf
 
@@ -160,6 +163,12 @@ class PictureSource:
         most = SAVED * usual * FRAME_RATE * PAID_BACK
         self._owed[variant] = min(self._owed[variant] + size - usual, most)
         return round(size)
+
+
+def activity(seed: str) -> Alternation:
+    """When a shared screen moves."""
+    chance = Random(f"{seed}/activity")  # noqa: S311 - repeatable, not secret
+    return Alternation(chance, STILL, BUSY)
 
 
 class Voice:

@@ -126,6 +126,21 @@ def make_trace(
     )
 
 
+def constant_trace(rate: float, duration: float = 120.0, rtt: float | None = None) -> Trace:
+    """A link that never changes: what is calm on it shows what is restless elsewhere.
+
+    Args:
+        rate: bit/s.
+        duration: s.
+        rtt: Round-trip time, s; None for `DEFAULT_RTT`.
+
+    Raises:
+        RecordingError: It does not last long enough, or carries nothing.
+    """
+    seconds = range(round(duration))
+    return make_trace(f"constant_{rate / 1e6:g}M", seconds, [rate] * len(seconds), rtt)
+
+
 def read_trace(path: Path, rtt: float | None = None) -> Trace:
     """Read a trace: a CSV file with the columns ``time_s`` and ``capacity_bps``.
 
