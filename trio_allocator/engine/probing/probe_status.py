@@ -13,7 +13,7 @@ class ProbeStatus(Enum):
     PROBING = "probing"
     """Padding fills up what is sent to the target."""
     RESTING = "resting"
-    """A probe did not move the estimate; the next one waits."""
+    """A probe was fruitless, or a raise has to prove itself; the next one waits."""
     LISTENING = "listening"
     """Everything waits and nothing may be sent: it makes sure that no media flows."""
     ESCAPING = "escaping"
