@@ -24,9 +24,12 @@ COARSEST = 10
 FRUITFUL = 0.5
 """A probe is fruitful if it brought this part of what the step lacked (P4)."""
 
-FAR = 1.1
+FAR = 1.08
 """A step further away than this many times what raises may fill lacks no more than that: estimates that
 ramp by 8 % a second (draft-ietf-rmcat-gcc-02) take many times the patience to come half-way to it."""
+
+ANOTHER_LINK = 1.25
+"""What was reached at more than this many times what raises may fill now, was another link."""
 
 PAUSE_GROWTH = 1.5
 """Growth of the pause after each fruitless probe (LiveKit: 1.5)."""
@@ -205,8 +208,7 @@ class Prober:
 
     def _remember(self, demand: Demand) -> None:
         """Progress renews patience, and ends the memory of what failed; so does a nearer step."""
-        # What was reached more than a tenth above what is there now, was on another link.
-        most = int(FAR * demand.free_to)
+        most = int(ANOTHER_LINK * demand.free_to)
         self._highest = min(self._highest, most)
         self._began_from = min(self._began_from, most)
         if self._has_failed and demand.wanted:
