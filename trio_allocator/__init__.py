@@ -60,6 +60,7 @@ from .shell.connection_estimator import (
     ConnectionEstimator as ConnectionEstimator,
     EstimatorOptions as EstimatorOptions,
     EstimatorStatistics as EstimatorStatistics,
+    PacketLog as PacketLog,
     open_connection_estimator as open_connection_estimator,
 )
 from .shell.decisions import (

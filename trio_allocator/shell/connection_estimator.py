@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
-from typing import TypeAlias, TypedDict, TypeVar, Unpack
+from typing import Protocol, TypeAlias, TypedDict, TypeVar, Unpack, runtime_checkable
 
 import trio
 from attrs import asdict, frozen
@@ -18,7 +18,6 @@ from .. import quantities
 from ..estimation import (
     EstimatorExplanation,
     FeedbackHandler,
-    FeedbackLog,
     Pacer,
     RetransmissionBudget,
     SendSideEstimator,
@@ -59,6 +58,28 @@ reports each by `ConnectionEstimator.packet_sent`."""
 EstimateCallback: TypeAlias = Callable[[int, int | None], object]
 """Called with an estimate and what was carried, bit/s, in place of telling the allocator."""
 
+
+@runtime_checkable
+class PacketLog(Protocol):
+    """What `EstimatorOptions.log` is told; times are s. A `FeedbackLog` writes it to a file."""
+
+    def packet_sent(self, time: float, sequence: int, size: int, cluster: int | None) -> None:
+        """A packet was sent: its extended number, its bytes, and the probe that it belongs to."""
+        ...
+
+    def probe_given(self, time: float, wanted: float | None) -> None:
+        """A probe was begun, for so much as could be used, bit/s."""
+        ...
+
+    def received(self, time: float, data: bytes) -> None:
+        """RTCP came."""
+        ...
+
+    def estimated(self, time: float, estimate: int) -> None:
+        """The allocator was told this, bit/s."""
+        ...
+
+
 C = TypeVar("C", bound=Callable[..., object])
 
 _SEQUENCES = 2**16
@@ -84,7 +105,7 @@ class EstimatorOptions(TypedDict, total=False):
             handed over is dropped. Default: True.
         on_estimate: Called in place of telling the allocator, which is left to it: to cap an
             estimate, to log it, to keep something back. None to tell the allocator.
-        log: Is told all that happens, for a replay. None for none.
+        log: Is told all that happens, for a replay: a `FeedbackLog`. None for none.
     """
 
     estimator: SendSideEstimator | None
@@ -96,7 +117,7 @@ class EstimatorOptions(TypedDict, total=False):
     repeat_share: float
     connected: bool
     on_estimate: EstimateCallback | None
-    log: FeedbackLog | None
+    log: PacketLog | None
 
 
 @frozen(kw_only=True)
@@ -164,8 +185,8 @@ class ConnectionEstimator:
         self._wanted = _callback("wanted", options.get("wanted"))
         self._on_estimate = _callback("on_estimate", options.get("on_estimate"))
         self._log = options.get("log")
-        if not isinstance(self._log, FeedbackLog | None):
-            raise TypeError(f"log must be a FeedbackLog, not {self._log!r}")
+        if not isinstance(self._log, PacketLog | None):
+            raise TypeError(f"log must be a PacketLog, such as a FeedbackLog, not {self._log!r}")
         self._allocator = allocator
         self._estimator = estimator
         self._handler = FeedbackHandler(estimator)
@@ -490,13 +511,13 @@ class ConnectionEstimator:
         claims = self._allocator.claims
         floor = 0.0 if claims is None else AUDIO_PACE * claims.audio
         self._pacer.set_bitrate(estimate, now, floor=floor)
-        if self._log is not None:
-            self._log.estimated(now, estimate)
         self._estimates += 1
         if self._on_estimate is None:
             self._allocator.update_bandwidth_estimation(estimate, carried=carried)
         else:
             self._on_estimate(estimate, carried)
+        if self._log is not None:
+            self._log.estimated(now, estimate)
 
     def _probe(self, now: float) -> None:
         """Begin a probe that is worth sending, if there is somebody to send it."""
