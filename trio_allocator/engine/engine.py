@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..options import ReceiverOptions
 from ..tracks import Track
+from .dips import Dips
 from .effects import Cause, DecisionReason, Effect, WakeReason
 from .estimates import Estimates
 from .ledger import Ledger
@@ -62,7 +63,9 @@ class Engine:
         self._budget = 0
         self._awaiting = False
         self._steady_at = NEVER
+        self._dip_ends_at = NEVER
         self._rises_at = NEVER
+        self.dips: Dips = Dips()
         if initial_estimate is not None:
             self.estimates.update(now, initial_estimate)
             self.settlement.headroom.note(now, initial_estimate, None)
@@ -102,6 +105,8 @@ class Engine:
         self._begin(now, Cause.ESTIMATE)
         self.estimates.update(now, bitrate)
         self.settlement.headroom.note(now, bitrate, carried)
+        if self._probes and carried is not None:  # an estimator, whose estimates dip and come back
+            self.dips.note(now, self.ledger.committed, self.limits.usable(bitrate))
         self._forget_refusals(now, self.usable)
         self._settle()
 
@@ -249,6 +254,7 @@ class Engine:
             (self.prober.wake_at, WakeReason.PROBE),
             (self._steady_at, WakeReason.STEADY),
             (self._rises_at, WakeReason.HEADROOM),
+            (self._dip_ends_at, WakeReason.DIP),
         )
 
     # --- one event ---------------------------------------------------------------------------
@@ -259,13 +265,14 @@ class Engine:
         settlement = self.settlement
         settlement.cause = Cause.TIME
         self._budget = self.ledger.committed
-        due = settlement.end_holds(now) or self._rises_at <= now
+        due = settlement.end_holds(now) or self._rises_at <= now or self._dip_ends_at <= now
         self._forget_refusals(now, None)
         if settlement.sharing.wake_at <= now:
             settlement.sharing.advance(now)
             due = True
         if self.estimates.stale_at <= now:
             self.estimates.forget()
+            self.dips.forget()
             settlement.unplan_everything()
             due = True
         if due:
@@ -289,12 +296,17 @@ class Engine:
         self._awaiting = await_others and bool(settlement.negotiator.outstanding)
         negotiate = known is not None and not self._awaiting
         usable, trusted = self._capacity
+        raised_at = settlement.headroom.raised_at
         settlement.settle(self._now, usable, trusted, negotiate=negotiate)
+        if settlement.headroom.raised_at != raised_at:
+            self.dips.raised(self._now)
         if self._awaiting and not settlement.negotiator.outstanding:
             self._awaiting = False  # what was outstanding was withdrawn: nobody owes an answer
             usable, trusted = self._capacity
             settlement.settle(self._now, usable, trusted, negotiate=True)
         self._await_headroom()
+        ends_at = self.dips.ends_at(self.ledger.committed, self.usable or 0)
+        self._dip_ends_at = ends_at if ends_at > self._now else NEVER
         self._review_probe()
 
     @property
@@ -307,7 +319,8 @@ class Engine:
             most = int(min(reached, limits.most))
             return most, most
         usable = limits.usable(self.estimates.value)
-        return usable, max(self.trusted, reached if reached <= usable else 0)
+        trusted = max(self.trusted, reached if reached <= usable else 0)
+        return self.dips.kept(self._now, self.ledger.committed, usable), trusted
 
     def _await_headroom(self) -> None:
         """Look again when raises may fill as much as the next step needs."""

@@ -77,12 +77,13 @@ class Headroom:
         cautious: Falls of the estimate count; failures do in any case.
 
     Attributes:
+        carried: What the source of the estimates has lately seen the connection carry, bit/s; None
+            if it does not say so.
         failed: How many raises were taken back.
         raised_at: When anybody was raised by a step last, s.
     """
 
     __slots__ = (
-        "_carried",
         "_cautious",
         "_estimate",
         "_failures",
@@ -92,6 +93,7 @@ class Headroom:
         "_lows",
         "_raise_pending",
         "_sampled",
+        "carried",
         "failed",
         "raised_at",
     )
@@ -101,7 +103,7 @@ class Headroom:
         self.raised_at: float = -NEVER
         self._cautious = cautious
         self._estimate: int = 0
-        self._carried: int | None = None
+        self.carried: int | None = None
         self._lows = SlidingMinimum(LONGEST_WAIT)
         self._falls = 0.0
         self._falls_at = -NEVER
@@ -112,7 +114,7 @@ class Headroom:
 
     def note(self, now: float, estimate: int, carried: int | None) -> None:
         """The newest estimate, and what was lately carried, bit/s."""
-        before, self._estimate, self._carried = self._estimate, estimate, carried
+        before, self._estimate, self.carried = self._estimate, estimate, carried
         if self._falls_at > -NEVER:
             self._lows.add(now, before)  # it was in force until now
         self._lows.add(now, estimate)
@@ -139,7 +141,7 @@ class Headroom:
 
     def trusted(self, now: float) -> int:
         """How far raises may fill the connection now, bit/s; at most the estimate."""
-        estimate, carried = self._estimate, self._carried
+        estimate, carried = self._estimate, self.carried
         falls, failures = self._falls_now(now), self._failures_now(now)
         if carried is None and not falls and not failures:
             return estimate
@@ -164,7 +166,7 @@ class Headroom:
 
     def enough(self, total: int) -> int:
         """The estimate that would bear raises to this much when nothing is kept back, bit/s."""
-        if self._carried is None or total <= self._carried:
+        if self.carried is None or total <= self.carried:
             return total
         return math.ceil(total / RAISE_SHARE)
 

@@ -34,9 +34,9 @@ def demand_for_probes(  # noqa: PLR0917 - what there is to look at
     estimate, sharing = estimates.value, settlement.sharing
     negotiating = bool(settlement.negotiator.outstanding)
     reach = limits.most - ledger.committed
+    # What fits the estimate, and not the part of it that raises may fill, is probed for (G2).
     need = None
     if ledger.waiting and estimate is not None:
-        # What fits the estimate, and not the part of it that raises may fill, is probed for (G2).
         need = sharing.next_need(trusted - ledger.committed, reach)
     allowed = False
     changes_at = NEVER
@@ -50,12 +50,14 @@ def demand_for_probes(  # noqa: PLR0917 - what there is to look at
         stuck = sharing.next_need(0, reach) is not None
     wanted = 0 if need is None else ledger.committed + need
     demand = Demand(
-        estimate,
-        wanted,
-        allowed,
-        stuck,
-        limits.most,
-        ledger.committed,
-        settlement.headroom.raised_at,
+        estimate=estimate,
+        wanted=wanted,
+        allowed=allowed,
+        stuck=stuck,
+        most=limits.most,
+        committed=ledger.committed,
+        free_to=trusted,
+        is_proof=settlement.headroom.carried is not None,
+        raised_at=settlement.headroom.raised_at,
     )
     return demand, changes_at

@@ -34,7 +34,7 @@ class AllocatorStatistics:
         raises_taken_back: Raises after which somebody had to be lowered within seconds, as the
             estimate did not bear them (G10).
         probes_started: Probes begun; one that goes on after a short interruption is the same.
-        probes_fruitless: Probes that ended because the estimate did not move.
+        probes_fruitless: Probes that ended because they brought too little (P4).
         escapes: Short episodes of padding while everybody is paused (P5).
         padding_bytes: Padding put into mailboxes, bytes.
         media_bytes: What receivers reported as sent, padding apart, bytes.

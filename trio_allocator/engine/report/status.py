@@ -17,7 +17,7 @@ class Allowance:
     """A reason why more is allocated than is usable (A2).
 
     Attributes:
-        name: ``"decrease under way"``, ``"not negotiable"`` or ``"minimum"``.
+        name: ``"dip"``, ``"decrease under way"``, ``"not negotiable"`` or ``"minimum"``.
         bitrate: How much of the excess it stands for, bit/s.
     """
 
@@ -54,7 +54,7 @@ class AllocatorStatus:
             policy's, such as the bar for resuming one that is paused.
         probe: What the prober does.
         probe_target: The rate that media and padding together follow; 0 while nothing is probed.
-        probes_fruitless: How many probes ended because the estimate did not move.
+        probes_fruitless: How many probes ended because they brought too little (P4).
         forced: How many times an allocation was taken without negotiation.
         breaches: How many times a promised decrease did not come.
         policy_fault: Why the user's policy was replaced; None if it was not.
@@ -90,6 +90,7 @@ def snapshot(engine: Engine) -> AllocatorStatus:
     usable = engine.usable
     committed = engine.ledger.committed
     excess = 0 if usable is None else max(0, committed - usable)
+    dip = 0 if usable is None else engine.dips.kept(engine.now, committed, usable) - usable
     under_way = sum(max(0, r.allocation - _expected(r, engine)) for r in engine.ledger)
     fixed = sum(r.allocation for r in engine.ledger if not r.options.negotiable)
     free = 0 if usable is None else max(0, usable - committed)
@@ -105,8 +106,8 @@ def snapshot(engine: Engine) -> AllocatorStatus:
         usable=usable,
         committed=committed,
         free=free,
-        allowances=tuple(_allowances(excess, under_way, fixed)),
-        unrelieved=max(0, excess - under_way),
+        allowances=tuple(_allowances(excess, dip, under_way, fixed)),
+        unrelieved=max(0, excess - dip - under_way),
         receivers=len(engine.ledger),
         waiting=engine.ledger.waiting,
         asked=len(settlement.negotiator.outstanding),
@@ -131,9 +132,14 @@ def _expected(receiver: Receiver, engine: Engine) -> int:
     return min(receiver.projected, receiver.lowest) if unfinished else receiver.projected
 
 
-def _allowances(excess: int, under_way: int, fixed: int) -> Iterator[Allowance]:
-    """Explain an excess: what is being negotiated first, minimums for the rest."""
-    named = (("decrease under way", under_way), ("not negotiable", fixed), ("minimum", excess))
+def _allowances(excess: int, dip: int, under_way: int, fixed: int) -> Iterator[Allowance]:
+    """Explain an excess: a dip, what is being negotiated, and minimums for the rest."""
+    named = (
+        ("dip", dip),
+        ("decrease under way", under_way),
+        ("not negotiable", fixed),
+        ("minimum", excess),
+    )
     for name, size in named:
         part = min(excess, size)
         excess -= part
