@@ -248,8 +248,9 @@ def test_nothing_is_probed_for_that_the_cap_would_not_allow(policy, limits, stat
     camera = joined(engine, 0, 100, 500, 1_000)
     engine.request(NOW, camera, 1_100)
     assert camera.allocation == 550
+    engine.advance(NOW + 2)  # the raise has carried for so long
     assert (engine.prober.status, engine.prober.target) == (status, target)
-    limit(engine, max_bitrate=None)
+    limit(engine, NOW + 2, max_bitrate=None)
     assert engine.prober.status is ProbeStatus.PROBING
 
 
@@ -270,6 +271,7 @@ def test_a_probe_of_a_fixed_increment_stays_within_the_cap():
     engine = opened(900, None, {"max_bitrate": 2_000}, probe_increment=200_000)
     camera = joined(engine, 0, 100, 500, 1_000)
     engine.request(NOW, camera, 1_100)
+    engine.advance(NOW + 2)
     assert engine.prober.target == 2_000
 
 
