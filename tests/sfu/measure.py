@@ -247,6 +247,7 @@ async def switch(times):
 
 
 async def main(arguments):
+<<<<<<< HEAD
     if arguments.switches:
         took = await switch(arguments.switches)
         print(
@@ -255,6 +256,9 @@ async def main(arguments):
         )
         return
     steps = STEPS
+=======
+    steps: tuple[tuple[float, float], ...] = STEPS
+>>>>>>> loop
     if arguments.constant:
         steps = ((0.0, arguments.constant),)
     results = []
