@@ -247,7 +247,6 @@ async def switch(times):
 
 
 async def main(arguments):
-<<<<<<< HEAD
     if arguments.switches:
         took = await switch(arguments.switches)
         print(
@@ -255,10 +254,7 @@ async def main(arguments):
             f"{1e3 * max(took):.0f} ms at most"
         )
         return
-    steps = STEPS
-=======
     steps: tuple[tuple[float, float], ...] = STEPS
->>>>>>> loop
     if arguments.constant:
         steps = ((0.0, arguments.constant),)
     results = []
