@@ -18,13 +18,13 @@ from typing import Any
 import trio
 from attrs import define, field
 
-from ...estimation import FeedbackError, FeedbackRecorder, Pacer, PaddingSource
+from ...estimation import FeedbackError, FeedbackRecorder, Pacer
 from ...interface import ConnectionAllocator
 from ...network.bottleneck import Bottleneck
 from ...network.impairments import Impairment, feedback_interval
 from ...receiver.actions import SwitchReason
 from ...receiver.track_receiver import TrackReceiver
-from ...shell.connection_estimator import ConnectionEstimator
+from ...shell.connection_estimator import REPEAT, ConnectionEstimator, SendCallback
 from ...shell.opening import open_allocator
 from .cameras import KEY_FRAME
 from .clock import STEPS_PER_SECOND
@@ -57,6 +57,9 @@ IDEAL_SHARE = 0.95
 
 IDEAL_NOISE = 0.02
 """... and off by up to this share."""
+
+SMALLEST_PADDING = 60
+"""Bytes: headers, and a little."""
 
 NONE = -1
 """No variant."""
@@ -138,13 +141,20 @@ def converse(
 class _Driven(ConnectionEstimator):
     """An estimator whose time is driven: its task is never woken for a packet."""
 
+    _wake = -math.inf
+
     def _arm(self) -> None:
-        pass
+        # When there is something to do besides sending: only what comes in changes that.
+        self._wake = min(self._estimator.wake_at, self._told_at + REPEAT)
 
     @property
     def due(self) -> float:
         """When `act` is to be called, s."""
-        return self._due
+        return min(self._wake, self._pacer.next_send_time)
+
+    def pace(self, send: SendCallback, size: int, *, priority: int = 0) -> None:
+        """See `ConnectionEstimator.pace`; what is checked there is known here."""
+        self._pacer.enqueue(send, size, trio.current_time(), priority=priority)
 
     def act(self) -> bool:
         """Do what is due.
@@ -152,8 +162,13 @@ class _Driven(ConnectionEstimator):
         Returns:
             Whether the allocator was told something.
         """
+        now = trio.current_time()
+        if now < self._wake:
+            self._send_due(now)
+            return False
         before = self._told_at
         self._act()
+        self._arm()
         return self._told_at != before
 
 
@@ -201,7 +216,6 @@ class _Participant:
         self.pin: str | None = None
         self.target: str | None = None
         self.key_due = math.inf
-        self.filling: PaddingSource[None] = PaddingSource()
         self.receiver: TrackReceiver | None = None
         self.scope = trio.CancelScope()
         self.frames = 0
@@ -330,17 +344,15 @@ class _Participant:
         self.run.transmit(sequence, size, is_padding=False)
         if self.receiver is not None:
             self.receiver.packet_sent(size)
-        if self.spec.is_counted:
-            self.filling.media_sent(None, size)
 
     def pad(self, due: int) -> int:
-        """Send padding: media again, where there is some."""
-        sent = 0
-        for packet in self.filling.packets(due):
-            sequence = self.run.pacing.packet_sent(packet.size)
-            self.run.transmit(sequence, packet.size, is_padding=True)
-            sent += packet.size
-        return sent
+        """Send padding: media again, of the size that is due, as there is always some of about that."""
+        left = due
+        while left > 0:
+            size = min(max(left, SMALLEST_PADDING), LARGEST_PACKET)
+            self.run.transmit(self.run.pacing.packet_sent(size), size, is_padding=True)
+            left -= size
+        return due - left
 
     # --- what happens to it ----------------------------------------------------------------------
 
