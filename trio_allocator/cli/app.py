@@ -11,6 +11,7 @@ from .commands import Command, Group
 from .link_test import link_test
 from .relay import relay
 from .replay import demo, replay
+from .score import compare, score
 from .simulate import simulate
 
 app: typer.Typer = typer.Typer(
@@ -47,5 +48,7 @@ def options(
 app.command(cls=Command)(replay)
 app.command(cls=Command)(demo)
 app.command(cls=Command)(simulate)
+app.command(cls=Command)(score)
+app.command(cls=Command)(compare)
 app.command(cls=Command)(link_test)
 app.command(cls=Command)(relay)

@@ -6,19 +6,22 @@ Results go to standard output, progress and errors to standard error; see `endin
 from __future__ import annotations
 
 import json
-import re
+from concurrent.futures import Executor
 from contextlib import closing
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ..lab.asked import parse_policies, parse_settings
 from ..lab.rates import RateError, parse_rate, shown
 from ..lab.replay.recording import RecordingError
 from .endings import check_plot_option, give_up, refuse
+from .numbers import whole_numbers
+from .workers import workers
 
 if TYPE_CHECKING:  # what needs NumPy is loaded when it is wanted
     from ..lab.simulation.job import Job
@@ -28,8 +31,6 @@ if TYPE_CHECKING:  # what needs NumPy is loaded when it is wanted
 
 MOST_RECEIVERS = 200
 """More would take minutes, and say no more."""
-
-MOST_SEEDS = 1000
 
 LARGEST_SEED = 2**32 - 1
 
@@ -151,6 +152,21 @@ def simulate(
         int | None,
         typer.Option(metavar="N", min=1, help="Use so many processes; else one for each core."),
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Let a Dask cluster do it, such as tcp://10.0.0.1:8786 (extra: sweep).",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of the allocator, such as hold=2; may be repeated.",
+        ),
+    ] = None,
     as_machine: Annotated[
         bool,
         typer.Option("--json", help="Print one JSON object instead of tables."),
@@ -169,6 +185,8 @@ def simulate(
     In virtual time, an allocator and its receivers live through each trace. An oracle that knows
     the capacity to come says what was possible. What the figures mean is told below each table.
     """
+    from ..lab.simulation.run import REFERENCE  # noqa: PLC0415  # needs NumPy
+
     console = Console(stderr=True)
     if impair.strip() == "list":
         print_impairments(Console())
@@ -179,12 +197,12 @@ def simulate(
         counts = (
             [sum(track.is_counted for track in own)]
             if own
-            else _numbers(
+            else whole_numbers(
                 "--receivers", "1,3,10,30" if receivers is None else receivers, 1, MOST_RECEIVERS
             )
         )
-        chosen = _numbers("--seeds", seeds, 0, LARGEST_SEED)
-        names = _policies(_USUAL_POLICIES[kind] if policy is None else policy)
+        chosen = whole_numbers("--seeds", seeds, 0, LARGEST_SEED)
+        names = parse_policies(_USUAL_POLICIES[kind] if policy is None else policy, [REFERENCE])
         told = _USUAL_ESTIMATES[kind] if estimates is None else estimates.value
         _check_rtt(rtt)
         links = _read(traces, _rates("--constant", constant), rtt)
@@ -192,8 +210,10 @@ def simulate(
             _check_single(links, counts, names, chosen)
             check_plot_option(plot)
         plan = _plan(links, counts, names, chosen, estimates=told, media=kind,
+                     settings=parse_settings(settings or ()) or None,
                      impairments=impair, tracks=own, acts=acts)  # fmt: skip
-        outcomes = _perform(plan, jobs, console)
+        with workers(jobs, scheduler) as executor:
+            outcomes = _perform(plan, executor, console)
         if as_machine:
             from ..lab.simulation.report import as_json  # noqa: PLC0415  # needs NumPy
 
@@ -245,38 +265,6 @@ def _rates(option: str, text: str | None) -> list[int]:
     if 0 in rates:
         raise RecordingError(f"{option}: a link of 0 bit/s carries nothing: write another rate")
     return list(dict.fromkeys(rates))
-
-
-def _numbers(option: str, text: str, least: int, most: int) -> list[int]:
-    """Read a list of whole numbers and ranges of them, such as ``1,3,10`` or ``1-5``."""
-    found: dict[int, None] = {}
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,12})\s*(?:-\s*(\d{1,12})\s*)?", part, re.ASCII)
-        if match is None:
-            raise RecordingError(
-                f"{option}: {shown(part)} is not a whole number: write 3, or 1,3,10, or 1-5"
-            )
-        first, last = int(match[1]), int(match[2] or match[1])
-        if not least <= first <= last <= most:
-            raise RecordingError(
-                f"{option}: {shown(part.strip())} must be from {least} to {most}, ascending"
-            )
-        if last - first >= MOST_SEEDS:
-            raise RecordingError(f"{option}: {shown(part.strip())} is more than {MOST_SEEDS} runs")
-        found.update(dict.fromkeys(range(first, last + 1)))
-    return list(found)
-
-
-def _policies(text: str) -> list[str]:
-    from ..engine.sharing.registry import POLICIES  # noqa: PLC0415
-    from ..lab.simulation.run import REFERENCE  # noqa: PLC0415  # needs NumPy
-
-    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
-    for name in names:
-        if name not in POLICIES and name != REFERENCE:
-            known = ", ".join([*POLICIES, REFERENCE])
-            raise RecordingError(f"--policy: {shown(name)} is not known: choose from {known}")
-    return names
 
 
 def _check_rtt(rtt: float | None) -> None:
@@ -341,17 +329,18 @@ class _Others(TypedDict):
     estimates: str
     media: str
     impairments: str
+    settings: dict[str, Any] | None
     tracks: tuple[SimulatedTrack, ...]
     acts: bool
 
 
-def _perform(plan: list[Job], workers: int | None, console: Console) -> list[Outcome]:
+def _perform(plan: list[Job], executor: Executor | None, console: Console) -> list[Outcome]:
     """Make the runs, and return them in the order of the plan."""
     from ..lab.simulation.sweep import sweep  # noqa: PLC0415  # needs NumPy
 
     with (
         # Whatever ends this early ends the workers, too.
-        closing(sweep(plan, workers)) as runs,
+        closing(sweep(plan, executor)) as runs,
         Progress(
             TextColumn(" {task.description}"),
             BarColumn(),

@@ -1,5 +1,6 @@
 """Many runs at once: the same figures in any number of processes, and none that is left behind."""
 
+import math
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 from tests.lab.simulation.worlds import steady, steps
 from trio_allocator.lab.simulation.job import Job, figures_of
 from trio_allocator.lab.simulation.sweep import Outcome, means, sweep
+from trio_allocator.lab.workers import cores, local_workers
 
 TRACES = (steady(3e6, 25), steps((15, 5e6), (10, 1e6)))
 JOBS = [
@@ -29,9 +31,10 @@ def by_name(outcomes):
 
 
 def test_it_makes_every_run_whatever_the_number_of_processes():
-    alone = by_name(sweep(JOBS, 1))
+    alone = by_name(sweep(JOBS))
     assert len(alone) == len(JOBS)
-    assert by_name(sweep(JOBS, 2)) == alone
+    with local_workers(2) as pool:
+        assert by_name(sweep(JOBS, pool)) == alone
     found = next(o for o in alone if (o.trace, o.receivers, o.seed) == ("steps", 2, 2))
     assert found.policy == "fair"
     assert found.figures == figures_of(Job(TRACES[1], 2, "fair", "ideal", 2))
@@ -50,12 +53,14 @@ def test_no_jobs_no_outcomes():
     assert list(sweep([])) == []
 
 
-def test_a_sweep_that_is_closed_ends_its_workers_at_once():
-    runs = sweep([Job(steady(9e6, 3000), 30, "fair", "ideal", seed) for seed in (1,)] + JOBS, 2)
-    next(runs)
-    assert multiprocessing.active_children()
-    began = time.monotonic()
-    runs.close()
+def test_whoever_is_interrupted_ends_the_workers_at_once():
+    began = math.inf
+    with pytest.raises(KeyboardInterrupt), local_workers(2) as pool:
+        runs = sweep([Job(steady(9e6, 3000), 30, "fair", "ideal", 1), *JOBS], pool)
+        next(runs)
+        assert multiprocessing.active_children()
+        began = time.monotonic()
+        raise KeyboardInterrupt
     assert time.monotonic() - began < 10
     assert not multiprocessing.active_children()
 
@@ -64,12 +69,13 @@ def test_a_sweep_that_is_closed_ends_its_workers_at_once():
 def test_workers_do_not_outlive_a_parent_that_is_killed():
     program = (
         "import multiprocessing, time\n"
-        "from tests.lab.simulation.test_sweep import JOBS, sweep\n"
+        "from tests.lab.simulation.test_sweep import JOBS, local_workers, sweep\n"
         "if __name__ == '__main__':\n"
-        "    runs = sweep(JOBS, 2)\n"
-        "    next(runs)\n"
-        "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
-        "    time.sleep(60)\n"
+        "    with local_workers(2) as pool:\n"
+        "        runs = sweep(JOBS, pool)\n"
+        "        next(runs)\n"
+        "        print(*(c.pid for c in multiprocessing.active_children()), flush=True)\n"
+        "        time.sleep(60)\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     try:
@@ -114,15 +120,14 @@ def test_a_ratio_is_the_mean_of_ratios_but_for_qoe_and_what_is_not_there_is_left
 
 
 def test_processes_are_as_many_as_cores_that_may_be_used(monkeypatch):
-    from trio_allocator.lab.simulation import sweep as module
-
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-    assert module._cores() == 3
+    assert cores() == 3
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    assert module._cores() == 7
+    assert cores() == 7
 
 
 def test_where_signals_cannot_be_withheld_it_goes_without(monkeypatch):
     monkeypatch.delattr(signal, "pthread_sigmask")
-    assert len(list(sweep(JOBS[:8], 2))) == 8
+    with local_workers(2) as pool:
+        assert len(list(sweep(JOBS[:8], pool))) == 8

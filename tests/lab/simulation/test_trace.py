@@ -1,5 +1,7 @@
 """Traces: what is read, and what is said of a file that cannot be used."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,14 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_a_step_of_the_clock_is_the_finest_there_is():
     trace = make_trace("fine", [0, 0.004, 0.012, 15, 30], [1, 2, 3, 4, 5])
     assert trace.capacity[:3].tolist() == [2, 3, 3]
+
+
+def test_what_is_packed_and_rates_with_a_unit_are_read(tmp_path):
+    path = tmp_path / "link.csv.gz"
+    path.write_bytes(gzip.compress(b"time_s,capacity_bps\n0,150k\n15,2M\n"))
+    trace = read_trace(path)
+    assert trace.name == "link"
+    assert set(trace.capacity) == {150_000, 2_000_000}
+    path.write_bytes(gzip.compress(b"time_s,capacity_bps\n0,150k\n15,fastM\n"))
+    with pytest.raises(RecordingError, match=r"line 3, column capacity_bps: 'fastM' is not a num"):
+        read_trace(path)

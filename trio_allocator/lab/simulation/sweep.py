@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from statistics import fmean
 from typing import Any
 
 from attrs import frozen
 
+from ..workers import each_done
 from .job import Job, figures_of
 from .trace import Trace
 
@@ -49,73 +45,23 @@ def perform(jobs: Sequence[Job]) -> list[Outcome]:
     ]
 
 
-def sweep(jobs: Iterable[Job], workers: int | None = None) -> Generator[Outcome, None, None]:
-    """Make runs in parallel; outcomes come as they are done, in any order.
-
-    Closed or interrupted half-way, it ends its workers at once.
+def sweep(jobs: Iterable[Job], executor: Executor | None = None) -> Generator[Outcome, None, None]:
+    """Make runs; outcomes come as they are done, in any order.
 
     Args:
         jobs: Those that share trace and number of receivers are done together, with one oracle.
-        workers: How many processes; None for as many as there are cores.
+        executor: Who makes them; None for this process. See `trio_allocator.lab.workers`.
     """
     groups: dict[tuple[Trace, int], list[Job]] = {}
     for job in jobs:
         groups.setdefault((job.trace, job.receivers), []).append(job)
     # The longest first, or the last one would keep the others waiting.
     ordered = sorted(groups.values(), key=lambda group: -group[0].receivers * group[0].trace.steps)
-    count = min(workers or _cores(), len(ordered))
-    if count <= 1:
-        for group in ordered:
-            for job in group:
-                yield from perform([job])
-        return
-    strangers = multiprocessing.active_children()
-    # Fresh processes: to fork a program with threads of its own (a progress bar) may hang.
-    with ProcessPoolExecutor(
-        count, multiprocessing.get_context("spawn"), initializer=_follow_the_parent
-    ) as pool:
-        try:
-            with _interrupts_withheld():
-                tasks = [pool.submit(perform, group) for group in ordered]
-            for done in as_completed(tasks):
-                yield from done.result()
-        except BaseException:
-            for child in multiprocessing.active_children():
-                if child not in strangers:
-                    child.terminate()
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@contextmanager
-def _interrupts_withheld() -> Iterator[None]:
-    """Let processes that start here never see Ctrl-C: it is for the parent to end them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _follow_the_parent() -> None:
-    """End when the parent has ended, however that came about: a pool's workers would wait on."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_after, args=[parent.join], daemon=True).start()
-
-
-def _exit_after(wait: Callable[[], object]) -> None:
-    wait()
-    os._exit(1)
+    if executor is None:
+        # One by one, for the sake of who watches the progress.
+        ordered = [[job] for group in ordered for job in group]
+    for _index, outcomes in each_done(perform, ordered, executor):
+        yield from outcomes
 
 
 def means(

@@ -11,6 +11,8 @@ import numpy as np
 from attrs import field, frozen
 
 from ...network.capacity import RateSchedule
+from ..files import name_of, open_text
+from ..rates import RateError, parse_rate
 from ..replay.recording import RecordingError
 from .clock import STEP, STEPS_PER_SECOND, WARM_UP, Series
 
@@ -145,52 +147,54 @@ def read_trace(path: Path, rtt: float | None = None) -> Trace:
     """Read a trace: a CSV file with the columns ``time_s`` and ``capacity_bps``.
 
     Args:
-        path: The file, UTF-8.
+        path: The file, UTF-8; see `open_text`. Rates may be written as 150k or 2M.
         rtt: s; None for the table's, by the file's stem.
 
     Raises:
         RecordingError: It is missing, empty, or malformed; the message says where, and the cure.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+    name = name_of(path)
+    with open_text(path, encoding="utf-8-sig") as file:
+        try:
             rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
-    except FileNotFoundError:
-        raise RecordingError(f"{path}: there is no such file: check the path") from None
-    except IsADirectoryError:
-        raise RecordingError(f"{path}: cannot be read, as it is a folder: give a file") from None
-    except UnicodeDecodeError:
-        raise RecordingError(f"{path.name}: not a text file in UTF-8: save it as CSV") from None
-    except csv.Error as error:
-        raise RecordingError(f"{path.name}: not a CSV file: {error}") from None
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise RecordingError(f"{path}: cannot be read: {reason}") from None
+        except csv.Error as error:
+            raise RecordingError(f"{name}: not a CSV file: {error}") from None
     if not rows:
-        raise RecordingError(f"{path.name}: the file is empty: {_SHAPE}")
+        raise RecordingError(f"{name}: the file is empty: {_SHAPE}")
     header = [column.strip() for column in rows[0][1]]
     for needed in ("time_s", "capacity_bps"):
         if needed not in header:
-            raise RecordingError(f"{path.name}, line {rows[0][0]}: no column {needed}: {_SHAPE}")
+            raise RecordingError(f"{name}, line {rows[0][0]}: no column {needed}: {_SHAPE}")
     time, capacity = header.index("time_s"), header.index("capacity_bps")
     times: list[float] = []
     rates: list[float] = []
     for number, row in rows[1:]:
-        place = f"{path.name}, line {number}"
+        place = f"{name}, line {number}"
         if len(row) != len(header):
             raise RecordingError(
                 f"{place}: {len(row)} values, but the header names {len(header)} columns"
             )
         times.append(_number(row[time], f"{place}, column time_s", LONGEST * 1000))
-        rates.append(_number(row[capacity], f"{place}, column capacity_bps", LARGEST))
+        rates.append(_rate(row[capacity], f"{place}, column capacity_bps"))
         if len(times) > 1 and times[-1] <= times[-2]:
             raise RecordingError(
                 f"{place}, column time_s: {times[-1]:g} does not come after {times[-2]:g}: "
                 "sort the rows"
             )
-    return make_trace(path.stem, times, rates, rtt)
+    return make_trace(name.removesuffix(".gz").removesuffix(".csv"), times, rates, rtt)
 
 
 _SHAPE = "the first line must be time_s,capacity_bps (seconds, bit/s)"
+
+
+def _rate(text: str, place: str) -> float:
+    if text.strip()[-1:].lower() not in {"k", "m", "g"}:
+        # A trace may have fractions of a bit.
+        return _number(text, place, LARGEST)
+    try:
+        return parse_rate(text)
+    except RateError as error:
+        raise RecordingError(f"{place}: {error}") from None
 
 
 def _number(text: str, place: str, largest: float) -> float:
