@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
@@ -24,7 +24,7 @@ from ...network.bottleneck import Bottleneck
 from ...network.impairments import Impairment, feedback_interval
 from ...receiver.actions import SwitchReason
 from ...receiver.track_receiver import TrackReceiver
-from ...shell.connection_estimator import REPEAT, ConnectionEstimator, SendCallback
+from ...shell.connection_estimator import COARSENESS, REPEAT, ConnectionEstimator, SendCallback
 from ...shell.opening import open_allocator
 from .cameras import KEY_FRAME
 from .clock import STEPS_PER_SECOND
@@ -150,11 +150,18 @@ class _Driven(ConnectionEstimator):
     @property
     def due(self) -> float:
         """When `act` is to be called, s."""
-        return min(self._wake, self._pacer.next_send_time)
+        pacer = self._pacer
+        send_at = pacer.next_send_time
+        if not pacer.is_probing:
+            send_at = max(send_at, self._acted_at + COARSENESS)
+        return min(self._wake, send_at)
 
-    def pace(self, send: SendCallback, size: int, *, priority: int = 0) -> None:
+    def pace(
+        self, send: SendCallback, size: int, *, priority: int = 0, key: Hashable = None
+    ) -> bool:
         """See `ConnectionEstimator.pace`; what is checked there is known here."""
-        self._pacer.enqueue(send, size, trio.current_time(), priority=priority)
+        self._pacer.enqueue(send, size, trio.current_time(), priority=priority, key=key)
+        return True
 
     def act(self) -> bool:
         """Do what is due.
@@ -164,6 +171,7 @@ class _Driven(ConnectionEstimator):
         """
         now = trio.current_time()
         if now < self._wake:
+            self._acted_at = now
             self._send_due(now)
             return False
         before = self._told_at
@@ -187,8 +195,14 @@ class _IdealPacing:
     def set_bitrate(self, bitrate: int) -> None:
         self._pacer.set_bitrate(bitrate, self._clock.now)
 
-    def pace(self, send: Callable[[int], object], size: int, *, priority: int = 0) -> None:
-        self._pacer.enqueue(send, size, self._clock.now, priority=priority)
+    def pace(
+        self, send: Callable[[int], object], size: int, *, priority: int = 0, key: Hashable = None
+    ) -> bool:
+        self._pacer.enqueue(send, size, self._clock.now, priority=priority, key=key)
+        return True
+
+    def withdraw(self, key: Hashable) -> int:
+        return len(self._pacer.withdraw(key))
 
     def packet_sent(self, _size: int) -> int:
         self._sequence = (self._sequence + 1) % 2**16
@@ -295,6 +309,8 @@ class _Participant:
         queued = receiver.queued_variant
         if queued is not None and self.sends(queued):
             receiver.variant_switched(queued)
+            # As `MediaTrack.switched`: what waits of the variant before would only be in the way.
+            self.run.pacing.withdraw(self)
             self.run.touched.add(self.number)
         variant = receiver.current_variant
         if variant is None or not self.sends(variant):
@@ -337,7 +353,7 @@ class _Participant:
         pace = self.run.pacing.pace
         while size > 0:
             part = min(size, LARGEST_PACKET)
-            pace(partial(self.send, part), part, priority=self.importance)
+            pace(partial(self.send, part), part, priority=self.importance, key=self)
             size -= part
 
     def send(self, size: int, sequence: int) -> None:
@@ -484,9 +500,7 @@ class _Run:
                 self.pacing = _IdealPacing(clock)
                 self.at(IDEAL_EVERY, self._estimate_ideally)
             else:
-                driven = _Driven.create(
-                    self.nursery, self.allocator, send_padding=self._fill, wanted=self._wanted
-                )
+                driven = _Driven.create(self.nursery, self.allocator, send_padding=self._fill)
                 assert isinstance(driven, _Driven)
                 self.pacing = driven
                 self.at(self._interval, self._report)
@@ -616,11 +630,3 @@ class _Run:
             if one.receiver is not None and one.spec.is_counted:
                 one.receiver.padding_sent(one.pad(due))
                 return
-
-    def _wanted(self) -> float:
-        """What all that is there could use, bit/s."""
-        wanted = 0
-        for one in self.participants:
-            if one.receiver is not None and one.is_on and not one.is_muted:
-                wanted += max(one.spec.ladder.values(), default=0)
-        return 1.1 * wanted
