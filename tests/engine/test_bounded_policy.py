@@ -28,7 +28,7 @@ class Whimsical:
         self.keeps_rules = keeps_rules
         self.calls = 0
 
-    def __call__(self, claims, capacity) -> Shares:
+    def __call__(self, claims, capacity):
         self.calls += 1
         state = repr((self.seed, capacity, sorted(map(repr, claims))))
         chance = random.Random(state)
