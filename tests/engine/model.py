@@ -168,7 +168,7 @@ def _check_indices(shares: Any, everyone: list[Any]) -> None:
         demand = sum(want(r) - r.projected for r in up.values())
         demand += sum(r.allocation - r.projected for r in back.values())
         assert each.demand == demand, "A1: demand"
-        turns = {i: (_turn(up[i]), i) for i in set(up) - lowly}
+        turns = {i: (up[i].waiting_since, i) for i in set(up) - lowly}
         _check_heap(each.longest, turns)
         assert each.reserved_for in {None, *turns}, "C3: reserved"
         tops = {r.id: (-steps(r)[-1],) for r in members if steps(r)}

@@ -295,7 +295,10 @@ def _find_queue(receiver: Receiver, entry: _Entry) -> None:
         need, entry.elastic = 1, True
     entry.queue = each.waiting
     entry.place = (-1.0 if first else float(receiver.rank(level)), need, turn, weight)
-    entry.longest = (turn, receiver.id)
+    entry.longest = (
+        receiver.waiting_since,
+        receiver.id,
+    )  # who returns bypasses it, and that counts
 
 
 def restored(receiver: Receiver, room: int) -> int:
