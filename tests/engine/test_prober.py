@@ -290,6 +290,20 @@ def test_an_estimate_of_nothing_that_stays_ends_the_probe(bench):
     assert bench.after(3, rising(0)) is ProbeStatus.RESTING
 
 
+@pytest.mark.invariant("P4")
+def test_an_estimate_that_falls_ends_the_probe_which_has_met_the_end_of_the_link(bench):
+    bench.after(0, WANTED)
+    fallen = evolve(rising(940_000), allowed=False, fell=True)
+    bench.after(0.5, fallen)
+    assert (bench.prober.fruitless, bench.prober.target) == (1, 0)
+    assert bench.after(1, rising(1_000_000)) is ProbeStatus.RESTING
+    assert bench.due == 2.5
+    bench.after(2.5, WANTED)
+    bench.after(3, fallen)
+    assert bench.after(4, WANTED) is ProbeStatus.RESTING
+    assert bench.due == 7.5  # the second pause has grown
+
+
 # --- P4: after a raise, and how much -----------------------------------------------------------
 
 

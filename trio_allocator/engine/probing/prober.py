@@ -62,6 +62,7 @@ class Demand:
             the headroom for raises does not (G2) counts: seen to be carried, it is granted. 0 if
             nobody waits for more than is free.
         allowed: Not in overuse, nothing being negotiated, the estimate live and not falling.
+        fell: The estimate is falling, or below what is committed.
         stuck: An estimate has come once, a claim waits, and nobody who waits holds anything.
         most: No target is above this, bit/s.
         committed: What is allocated, bit/s.
@@ -75,6 +76,7 @@ class Demand:
     wanted: int
     allowed: bool
     stuck: bool
+    fell: bool = False
     most: float = NEVER
     committed: int = 0
     free_to: int = 0
@@ -142,6 +144,9 @@ class Prober:
         self._rest_until = max(self._rest_until, demand.raised_at + PROVING)
         able = self.padding.able
         wanted = able and demand.wanted > 0 and demand.allowed
+        if self.status is ProbeStatus.PROBING and demand.fell:
+            # It has met the end of the link. The first time, others may have been the cause.
+            self._give_up(demand, None if self._has_failed else PROVING)
         if wanted and self._is_rested():
             if self._enter(ProbeEvent.WANTED):
                 self._begin(demand)
@@ -184,7 +189,7 @@ class Prober:
     def _count_from(self, demand: Demand) -> None:
         """Judge the probe from now on: by what it brings beyond what was reached before."""
         self._began_at = self._now
-        self._began_from = max(demand.free_to, self._highest)
+        self._highest = self._began_from = max(demand.free_to, self._highest)
 
     def _is_fruitful(self, demand: Demand) -> bool:
         """Whether it has come nearer to the step, by at least half of what lacked."""
@@ -222,12 +227,12 @@ class Prober:
                 self._count_from(demand)
             self._highest = max(self._highest, demand.free_to)
 
-    def _give_up(self, demand: Demand) -> None:
+    def _give_up(self, demand: Demand, pause: float | None = None) -> None:
         self._enter(ProbeEvent.FRUITLESS)
         self.fruitless += 1
         self._has_failed = True
         self._failed_for = demand.wanted
-        self._rest_until = self._now + self._pause
+        self._rest_until = self._now + (self._pause if pause is None else pause)
         self._left_at = -NEVER  # the next probe is a new one
         self._pause = min(self._pause * PAUSE_GROWTH, self._settings.probe_pause_limit)
 
