@@ -235,8 +235,19 @@ def test_what_raises_may_rely_on_is_what_counts_not_the_estimate(bench):
 
 @pytest.mark.invariant("P4")
 def test_where_a_probe_is_a_proof_it_aims_a_little_above_the_step(bench):
-    bench.after(0, evolve(WANTED, wanted=1_000_000, is_proof=True))
+    bench.after(0, evolve(WANTED, wanted=1_000_000, carried=1_000_000))
     assert bench.prober.target == 1_060_000
+
+
+@pytest.mark.invariant("P4")
+def test_where_a_probe_is_a_proof_it_creeps_ahead_of_what_was_carried(bench):
+    proven = evolve(WANTED, carried=800_000)
+    bench.after(0, proven)
+    assert bench.prober.target == 920_000
+    bench.after(0.5, evolve(proven, carried=900_000))
+    assert bench.prober.target == 1_035_000
+    bench.after(1, evolve(proven, carried=0))
+    assert bench.prober.target == 200_000
 
 
 @pytest.mark.invariant("P4")

@@ -59,7 +59,7 @@ def demand_for_probes(  # noqa: PLR0917 - what there is to look at
         most=limits.most,
         committed=ledger.committed,
         free_to=trusted,
-        is_proof=settlement.headroom.carried is not None,
+        carried=settlement.headroom.carried,
         raised_at=settlement.headroom.raised_at,
     )
     return demand, changes_at

@@ -38,6 +38,11 @@ PROOF = 1.06
 """Where a probe is a proof, it aims this many times as high as the step (G2): what the source says was
 carried keeps a margin for headers and bursts, and so does this, with a hundredth to spare."""
 
+CREEP = 1.15
+"""Where the source says what was carried, a probe goes no further above that than this many times, and
+further as that follows: an estimate of a sender that is not limited by the network may be half as much
+again as the link, and padding up to it fills the queue before anybody knows."""
+
 PROVING = 2.0
 """A raise has to carry for so long before anything is probed, s (P4). Its key frame and a probe
 together would fill the queue, and take the raise back."""
@@ -67,8 +72,8 @@ class Demand:
         most: No target is above this, bit/s.
         committed: What is allocated, bit/s.
         free_to: What raises may fill now, bit/s: of the estimate, what they may rely on (G2).
-        is_proof: The source of the estimates says what was carried: media and padding that got through
-            are a proof.
+        carried: What the source of the estimates has lately seen carried, bit/s: media and padding
+            that got through are a proof. None if it does not say so.
         raised_at: When anybody was raised by a step last, s; minus infinity before that.
     """
 
@@ -80,7 +85,7 @@ class Demand:
     most: float = NEVER
     committed: int = 0
     free_to: int = 0
-    is_proof: bool = False
+    carried: int | None = None
     raised_at: float = -NEVER
 
 
@@ -255,9 +260,13 @@ class Prober:
         if self.status is ProbeStatus.PROBING:
             estimate = demand.estimate or 0
             increment = self._settings.probe_increment
-            reach = max(int(self._settings.probe_reach * estimate), TARGET_FLOOR)
-            wanted = demand.wanted * (PROOF if demand.is_proof else 1)
-            target = min(wanted, reach) if increment is None else estimate + increment
+            reach, wanted = self._settings.probe_reach * estimate, float(demand.wanted)
+            if demand.carried is not None:
+                reach = min(reach, CREEP * demand.carried)
+                wanted *= PROOF
+            target = min(wanted, max(reach, TARGET_FLOOR))
+            if increment is not None:
+                target = estimate + increment
             highest = min(max(TARGET_FACTOR * estimate, TARGET_FLOOR), demand.most)
             self._follow(int(min(target, highest)))
         elif self.status is ProbeStatus.ESCAPING:
