@@ -268,7 +268,7 @@ class Prober:
             if increment is not None:
                 target = estimate + increment
             highest = min(max(TARGET_FACTOR * estimate, TARGET_FLOOR), demand.most)
-            self._follow(int(min(target, highest)))
+            self._follow(round(min(target, highest)))
         elif self.status is ProbeStatus.ESCAPING:
             self._follow(int(min(self._settings.escape_bitrate, demand.most)))
         elif self.target:
