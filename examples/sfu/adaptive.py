@@ -116,6 +116,17 @@ class AdaptiveTrack:
         else:
             self.receiver.variant_inactive(layer)
 
+    def ladder_changed(self) -> None:
+        """Layers take more than before, or less."""
+        rates = self.source.rates
+        current, handle = self.receiver.current_variant, self.receiver.handle
+        if handle is not None and current is not None:
+            # What flows is measured by its receiver, which knows better than the publisher.
+            rates[current] = handle.track.variants.get(current, rates[current])
+        self.receiver.set_variants(rates)
+        for name in self.source.layers.keys() - set(self.source.alive):
+            self.receiver.variant_inactive(name)
+
     @property
     def wanted(self) -> frozenset[str]:
         """The layers that it takes or waits for."""
