@@ -225,6 +225,17 @@ async def test_a_layer_that_dies_is_left(autojump_clock, nursery):
     nursery.cancel_scope.cancel()
 
 
+async def test_the_ladder_follows_the_publisher_but_for_what_flows(autojump_clock, nursery):
+    stage = await opened(nursery)
+    await trio.sleep(6)
+    measured = stage.track.receiver.handle.track.variants["h"]
+    stage.source.layers["q"].bitrate, stage.source.layers["h"].bitrate = 50_000, 900_000
+    stage.track.ladder_changed()
+    assert stage.track.receiver.track.variants == {"q": 50_000, "h": measured}
+    assert stage.track.receiver.current_variant == "h"
+    nursery.cancel_scope.cancel()
+
+
 async def test_what_is_removed_is_not_sent_any_more(autojump_clock, nursery):
     stage = await opened(nursery)
     await trio.sleep(3)
