@@ -184,12 +184,18 @@ class AdaptiveConnection:
             with self._collector.connection(self.allocator, estimator, name=self._name):
                 self.transport.on_rtcp = self._take
                 task_status.started()
-                while True:
-                    await trio.sleep(REPORT)
-                    for track in self.tracks.values():
-                        report = track.outgoing.sender_report(trio.current_time())
-                        if report is not None:
-                            self.transport.send_rtcp(report)
+                try:
+                    await self._report()
+                finally:
+                    self._close()  # before the sender ends: publications go on
+
+    async def _report(self) -> None:
+        while True:
+            await trio.sleep(REPORT)
+            for track in self.tracks.values():
+                report = track.outgoing.sender_report(trio.current_time())
+                if report is not None:
+                    self.transport.send_rtcp(report)
 
     def add(
         self,
@@ -207,8 +213,9 @@ class AdaptiveConnection:
         track.close()
         del self.tracks[track.outgoing.format.ssrc], self._by_media[track.media]
 
-    def close(self) -> None:
-        """Send nothing any more."""
+    def _close(self) -> None:
+        """Send nothing any more, and listen to nobody."""
+        self.transport.on_rtcp = _ignore
         for track in list(self.tracks.values()):
             self.remove(track)
 
@@ -252,3 +259,7 @@ class AdaptiveConnection:
         self.counts["picture_losses"] += 1
         if (track := self.tracks.get(ssrc)) is not None:
             track.picture_lost()
+
+
+def _ignore(_rtcp: bytes) -> None:
+    """The connection has ended."""
