@@ -96,10 +96,15 @@ async def serving(*options):
             await process.wait()
 
 
+def processor_times(pid):
+    """Seconds that a process has used the processor: itself, and the kernel for it."""
+    numbers = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(numbers[11]) / 100, int(numbers[12]) / 100
+
+
 def processor_time(pid):
     """Seconds that a process has used the processor."""
-    numbers = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(numbers[11]) + int(numbers[12])) / 100
+    return sum(processor_times(pid))
 
 
 async def run(steps, seconds, *, options=()):
