@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 import trio
 
 from ...engine.sharing.registry import DEFAULT_POLICY, PolicyName
+from ...estimation import FeedbackLog
 from ...shell.opening import open_allocator
 from ...tracks import Track
 from ..child import open_child
 from ..relay.datagrams import clock_offset
-from .feedback_log import FeedbackLog
 from .flow import Flow
 from .result import FlowRecord, Stack
 from .sender import Sender

@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import trio
 
 from ...engine.sharing.registry import DEFAULT_POLICY, PolicyName
+from ...estimation import FeedbackLog
 from ...tracks import Track
 from ..child import open_child
 from ..relay.commands import Way
 from ..relay.datagrams import clock_offset
 from ..relay.handle import Relay
 from ..relay.process import configuration
-from .feedback_log import FeedbackLog
 from .flow import Flow
 from .libwebrtc import open_libwebrtc
 from .ours import open_ours
