@@ -23,6 +23,12 @@ the row in force; of rows with equal times the last counts. The run ends at the 
   that also keeps still reaches 1. Somebody who over-commits can pass it: read it beside
   **share_over_estimate**. What a layer is worth: `trio_allocator.lab.replay.utility`.
 
+* **taken_back**: changes that the same source undoes within 1 s: none is right.
+* **withheld**: share of the time in which some source's next layer fits with a fifth to spare, and
+  is not chosen; and, as median and 95th percentile, for how long each time, s.
+* **wait**: from the start, and from each rise of the estimate to 1.5 × the mean of the 5 s before,
+  until the utility is 0.9 of the best possible one, s: median and 95th percentile.
+
 A source of a single layer, such as audio, is fixed: carried whole, always. It counts in
 share_over_estimate and utilisation, and it is in nobody's choice.
 """
@@ -31,17 +37,27 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from attrs import define, field, frozen
 
+from ..judging import SPARE, TAKEN_BACK, spread, times_to_best
 from .knapsack import best_choice
 from .recording import Recording, Row, Source
 from .utility import UtilityRule, layer_utilities, resolve_rule
 
 REVERSAL_WINDOW = 10.0
 """Who turns round within this time flaps, s (the peers' are counted alike)."""
+
+RISE = 1.5
+"""An estimate has risen at so many times the mean of those within"""
+
+RISE_WINDOW = 5.0
+"""... this time before, s."""
+
+MOST_ROWS = 1_000
+"""No more rows than that are looked back at."""
 
 _MOMENT = 0.01
 
@@ -138,7 +154,7 @@ class SourceFigures:
 
 @frozen
 class Figures:
-    """The figures of a run; the module says what each means."""
+    """The figures of a run; the module says what each means. Distributions are in `spreads`."""
 
     duration: float
     rule: UtilityRule
@@ -148,6 +164,9 @@ class Figures:
     share_over_estimate: float
     utilisation: float
     quality: float
+    taken_back: int
+    withheld: float
+    spreads: Mapping[str, float | int | None]
     sources: tuple[SourceFigures, ...]
 
 
@@ -185,8 +204,8 @@ def count_moments(changes: Sequence[Change]) -> int:
     return count
 
 
-def count_reversals(changes: Sequence[Change]) -> dict[int, int]:
-    """How often each source turned round within `REVERSAL_WINDOW`, by index of the source."""
+def count_reversals(changes: Sequence[Change], window: float = REVERSAL_WINDOW) -> dict[int, int]:
+    """How often each source turned round within a time, by index of the source."""
     last: dict[int, Change] = {}
     count: dict[int, int] = {}
     for change in changes:
@@ -194,7 +213,7 @@ def count_reversals(changes: Sequence[Change]) -> dict[int, int]:
         if (
             before is not None
             and before.is_up != change.is_up
-            and change.time - before.time <= REVERSAL_WINDOW
+            and change.time - before.time <= window
         ):
             count[change.source] = count.get(change.source, 0) + 1
         last[change.source] = change
@@ -218,6 +237,7 @@ def measure(
     utilities = tuple(layer_utilities(rule, source) for source in recording.sources)
     tallies = [_Tally(layers=[0.0] * len(source.layers)) for source in recording.sources]
     optimum = _Optimum(recording.sources, utilities)
+    follow = _Following(recording)
     total = over = used = usable = achieved = possible = 0.0
     for interval in intervals(recording, history):
         length, estimate = interval.length, interval.row.estimate
@@ -227,7 +247,9 @@ def measure(
         could = min(estimate, sum(max(rates) for rates in interval.row.rates))
         usable += length * could
         used += length * min(sum(weights), could)
-        possible += length * optimum.utility(interval.row)
+        best = optimum.utility(interval.row)
+        possible += length * best
+        follow.take(interval, best, _worth(interval, recording.sources, utilities))
         for index, (choice, weight) in enumerate(zip(interval.choices, weights, strict=True)):
             if choice is None:
                 continue
@@ -242,6 +264,8 @@ def measure(
         if not source.is_fixed
     )
     reversals = count_reversals(history.changes)
+    undone = count_reversals(history.changes, TAKEN_BACK)
+    held, spreads = follow.figures()
     return Figures(
         duration=total,
         rule=rule,
@@ -252,6 +276,9 @@ def measure(
         # Where nothing could be had, nothing was missed.
         utilisation=used / usable if usable else 1.0,
         quality=achieved / possible if possible else 1.0,
+        taken_back=sum(undone.values()),
+        withheld=held / total,
+        spreads=spreads,
         sources=tuple(
             SourceFigures(
                 source=source,
@@ -264,6 +291,81 @@ def measure(
             for index, (source, tally) in enumerate(zip(recording.sources, tallies, strict=True))
         ),
     )
+
+
+def _worth(
+    interval: Interval, sources: Sequence[Source], utilities: Sequence[Sequence[float]]
+) -> float:
+    """What the choices show."""
+    return sum(
+        worth[choice]
+        for source, worth, choice, weight in zip(
+            sources, utilities, interval.choices, interval.weights(), strict=True
+        )
+        if not source.is_fixed and choice is not None and weight
+    )
+
+
+class _Following:
+    """How soon what fits is chosen."""
+
+    STEP = 0.1
+    """s: waits are counted in such steps."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._sources = recording.sources
+        self._rows = recording.rows
+        self._held: list[float] = []
+        self._held_until = -math.inf
+        self._best: list[float] = []
+        self._mine: list[float] = []
+        self._end = 0.0
+
+    def take(self, interval: Interval, best: float, mine: float) -> None:
+        """Take in the next interval."""
+        room = interval.row.estimate / SPARE - sum(interval.weights())
+        if any(
+            extra <= room
+            for source, choice, rates in zip(
+                self._sources, interval.choices, interval.row.rates, strict=True
+            )
+            if not source.is_fixed and (extra := _next_step(choice, rates)) is not None
+        ):
+            if interval.start == self._held_until:
+                self._held[-1] += interval.length
+            else:
+                self._held.append(interval.length)
+            self._held_until = interval.end
+        self._end = interval.end
+        while len(self._best) * self.STEP < interval.end:
+            self._best.append(best)
+            self._mine.append(mine)
+
+    def figures(self) -> tuple[float, dict[str, float | int | None]]:
+        """For how long something was withheld, s; and the distributions."""
+        waits = times_to_best([0.0, *self._rises()], self._best, self._mine, self.STEP, self._end)
+        return sum(self._held), {**spread("withheld", self._held), **spread("wait", waits)}
+
+    def _rises(self) -> Iterator[float]:
+        quiet_until = RISE_WINDOW
+        for number, row in enumerate(self._rows):
+            if row.time < quiet_until:
+                continue
+            before = [
+                other.estimate
+                for other in self._rows[max(number - MOST_ROWS, 0) : number]
+                if other.time >= row.time - RISE_WINDOW
+            ]
+            if before and row.estimate >= RISE * sum(before) / len(before):
+                yield row.time
+                quiet_until = row.time + RISE_WINDOW
+
+
+def _next_step(choice: int | None, rates: Sequence[int]) -> int | None:
+    """What the next layer that is sent just now costs more, bit/s; None if there is none."""
+    now = 0 if choice is None else rates[choice]
+    above = [rate for rate in rates[height_of(choice) :] if rate]
+    return above[0] - now if above else None
 
 
 class _Optimum:
