@@ -61,6 +61,7 @@ class AdaptiveTrack:
         request_key_frame: Callable[[], object],
     ) -> None:
         is_audio = source.kind == "audio"
+        self._sender = sender
         self._request_key_frame = request_key_frame
         self._is_broken = False
         self.source: PublishedTrack = source
@@ -96,6 +97,8 @@ class AdaptiveTrack:
 
     def take(self, layer: str, packet: RtpPacket, description: Description, now: float) -> None:
         """A packet of any layer came: send it on, if it is the layer's turn."""
+        if not self._sender.estimator.is_open:
+            return  # it has just failed, and is gone in a moment: no concern of the publisher's
         receiver = self.receiver
         if description.starts_key_frame:
             if layer == receiver.queued_variant:
@@ -115,6 +118,17 @@ class AdaptiveTrack:
             self.receiver.variant_active(layer)
         else:
             self.receiver.variant_inactive(layer)
+
+    def ladder_changed(self) -> None:
+        """Layers take more than before, or less."""
+        rates = self.source.rates
+        current, handle = self.receiver.current_variant, self.receiver.handle
+        if handle is not None and current is not None:
+            # What flows is measured by its receiver, which knows better than the publisher.
+            rates[current] = handle.track.variants.get(current, rates[current])
+        self.receiver.set_variants(rates)
+        for name in self.source.layers.keys() - set(self.source.alive):
+            self.receiver.variant_inactive(name)
 
     @property
     def wanted(self) -> frozenset[str]:
@@ -173,12 +187,18 @@ class AdaptiveConnection:
             with self._collector.connection(self.allocator, estimator, name=self._name):
                 self.transport.on_rtcp = self._take
                 task_status.started()
-                while True:
-                    await trio.sleep(REPORT)
-                    for track in self.tracks.values():
-                        report = track.outgoing.sender_report(trio.current_time())
-                        if report is not None:
-                            self.transport.send_rtcp(report)
+                try:
+                    await self._report()
+                finally:
+                    self._close()  # before the sender ends: publications go on
+
+    async def _report(self) -> None:
+        while True:
+            await trio.sleep(REPORT)
+            for track in self.tracks.values():
+                report = track.outgoing.sender_report(trio.current_time())
+                if report is not None:
+                    self.transport.send_rtcp(report)
 
     def add(
         self,
@@ -196,8 +216,9 @@ class AdaptiveConnection:
         track.close()
         del self.tracks[track.outgoing.format.ssrc], self._by_media[track.media]
 
-    def close(self) -> None:
-        """Send nothing any more."""
+    def _close(self) -> None:
+        """Send nothing any more, and listen to nobody."""
+        self.transport.on_rtcp = _ignore
         for track in list(self.tracks.values()):
             self.remove(track)
 
@@ -241,3 +262,7 @@ class AdaptiveConnection:
         self.counts["picture_losses"] += 1
         if (track := self.tracks.get(ssrc)) is not None:
             track.picture_lost()
+
+
+def _ignore(_rtcp: bytes) -> None:
+    """The connection has ended."""
