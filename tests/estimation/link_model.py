@@ -10,10 +10,13 @@ import heapq
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from operator import itemgetter
 from random import Random
 from typing import Any
 
 from trio_allocator.estimation import (
+    FeedbackHandler,
+    FeedbackRecorder,
     Pacer,
     PacketResult,
     RetransmissionBudget,
@@ -197,6 +200,25 @@ class Sender:
         ]
         self.reported = max(self.reported, self.highest)
         return results
+
+
+class WiredSender(Sender):
+    """Its feedback is that of a recorder, as bytes: packets that are overtaken are told of again."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.recorder = FeedbackRecorder(1, 2)
+        self.handler = FeedbackHandler(self.estimator)
+
+    def feedback(self):
+        for sequence, arrival in sorted(self.seen.items(), key=itemgetter(1)):
+            self.recorder.received(sequence % 2**16, arrival)
+        self.seen.clear()
+        return b"".join(feedback.build() for feedback in self.recorder.build_feedback())
+
+    def heard(self, results, now):
+        self.handler.handle(results, now, self.sequence - 1)
+        self.pacer.set_bitrate(self.estimator.estimate, now)
 
 
 class RepeatingSender(Sender):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_allocator.estimation.acknowledged import FEWEST, LONGEST, WINDOW, AcknowledgedRate
+from trio_allocator.estimation.acknowledged import BATCH, FEWEST, LONGEST, WINDOW, AcknowledgedRate
 
 
 def fed(*packets):
@@ -43,7 +45,7 @@ def test_what_arrived_long_ago_counts_no_more():
 
 
 def test_what_was_held_up_and_let_go_counts_by_its_sending():
-    packets = [(1.0, index * 0.01, 1_000) for index in range(21)]
+    packets = [(0.99, -0.01, 1_000), *((1.0, index * 0.01, 1_000) for index in range(21))]
     assert fed(*packets).rate() == pytest.approx(800_000)
 
 
@@ -59,16 +61,41 @@ def test_a_packet_that_was_overtaken_arrives_with_the_last():
 
 
 def test_recent_is_the_rate_of_the_newest_arrivals_alone():
-    before, after = steady(40, 0.01), steady(8, 0.02, since=0.4)
+    before, after = steady(40, 0.01), steady(12, 0.02, since=0.4)
     acknowledged = fed(*before, *after)
     assert acknowledged.recent_rate() == pytest.approx(400_000)
     assert acknowledged.rate() > 600_000
 
 
-def test_recent_reaches_back_for_four_packets():
-    before, after = steady(5, 0.05), steady(3, 0.1, since=0.3)
-    # The last four span 300 ms, as do the three gaps between them.
-    assert fed(*before, *after).recent_rate() == pytest.approx(3 * 8_000 / 0.3)
+def test_recent_reaches_back_for_four_gaps():
+    before, after = steady(5, 0.05), steady(4, 0.1, since=0.3)
+    assert fed(*before, *after).recent_rate() == pytest.approx(4 * 8_000 / 0.4)
+
+
+@pytest.mark.parametrize("gap", [0.05, 0.2, 1.0, 2.0])
+@pytest.mark.parametrize("after", [1, 2, 5, 30])
+def test_a_gap_is_no_rate(gap, after):
+    before = steady(40, 0.01)
+    resumed = steady(after, 0.01, since=0.4 + gap)
+    rate = fed(*before, *resumed).recent_rate()
+    assert rate == pytest.approx(800_000, rel=0.01) or (rate is None and gap > WINDOW)
+
+
+def test_two_gaps_are():
+    packets = [*steady(30, 0.01), *steady(10, 0.01, since=0.45), *steady(1, 0.01, since=0.7)]
+    assert fed(*packets).recent_rate() < 500_000
+
+
+@pytest.mark.parametrize("batch", [0.02, 0.05, 0.08, 0.1, 0.12, 0.15])
+@pytest.mark.parametrize("count", [200, 207])
+def test_batches_are_no_faster_than_what_they_are_made_of(batch, count):
+    packets = [
+        (math.ceil(arrival / batch) * batch, sent_at, size)
+        for arrival, sent_at, size in steady(count, 0.0096, 1_200)
+    ]
+    acknowledged = fed(*packets)
+    assert acknowledged.rate() <= 1_100_000
+    assert acknowledged.recent_rate() <= 1_100_000
 
 
 def test_begun_anew_nothing_is_known():
@@ -82,7 +109,11 @@ def test_begun_anew_nothing_is_known():
 
 def test_arrivals_that_never_pass_cost_bounded_memory():
     acknowledged = fed(*((1.0, index * 0.01, 1_000) for index in range(10_000)))
-    assert len(acknowledged._packets) <= LONGEST / 0.01 + 1
+    assert len(acknowledged._batches) == 1
+    late = AcknowledgedRate()
+    for index in range(10_000):
+        late.add(index * 1e-5, index * 0.01, 1_000)
+    assert len(late._batches) <= 0.1 / BATCH + 1
 
 
 def test_reordered_packets_count_by_when_they_were_sent():
@@ -142,6 +173,9 @@ def test_it_is_never_above_what_was_sent(steps, shifts):
         acknowledged.add(packets[index][0], packets[index][1], packets[index][2])
         rate = acknowledged.rate()
         assert rate is None or rate <= fastest * (1 + 1e-9)
-        kept = acknowledged._packets
-        oldest = kept[-1][0] - (WINDOW if len(kept) > FEWEST else LONGEST)
-        assert all(packet[0] >= oldest for packet in kept)
+        kept = acknowledged._batches
+        few = acknowledged._packets - kept[0].packets < FEWEST
+        oldest = kept[-1].begun_at - (LONGEST if few else WINDOW)
+        assert all(batch.arrival >= oldest for batch in kept)
+        assert acknowledged._bytes == sum(batch.bytes for batch in kept)
+        assert acknowledged._packets == sum(batch.packets for batch in kept)

@@ -104,7 +104,8 @@ def test_what_arrives_while_a_queue_stands_proves_nothing():
 def test_a_decrease_lowers_it():
     flow = Flow()
     flow.run(2.0, START)
-    flow.run(0.5, START, way=0.15)
+    for tenth in range(1, 4):
+        flow.run(0.1, START, way=0.05 * tenth + 0.05)
     assert flow.estimator.estimate < 0.97 * START
     assert flow.estimator.carried == flow.estimator.estimate
 

@@ -395,15 +395,16 @@ def test_what_a_probe_finds_is_the_estimate(flow):
     assert flow.estimator.next_probe(flow.now).bitrate == 6 * START
 
 
-def test_a_probe_that_met_the_end_of_the_link_is_asked_again(flow):
+def test_a_probe_that_met_the_end_of_the_link_has_found_it(flow):
     flow.estimator.next_probe(0.0)
     probe = flow.estimator.next_probe(0.1)
     flow.now = 0.1
     for index in range(20):
         flow.send(0.01 / 6, probe.bitrate, way=WAY + index * 0.01 / 6, cluster=probe.id)
     flow.hear()
-    assert flow.estimate == START
-    assert flow.estimator.next_probe(flow.now).bitrate == pytest.approx(0.95 * 3 * START, rel=0.01)
+    assert flow.estimate == pytest.approx(0.95 * 3 * START, rel=0.01)
+    assert flow.estimator.next_probe(flow.now) is None
+    assert flow.estimator.carried == 0  # it had to wait
 
 
 def test_a_cluster_of_somebody_else_s_counts_as_well(flow):
@@ -510,3 +511,167 @@ def test_times_that_no_clock_shows_are_ignored(flow):
         results = [PacketResult(number, arrival) for number, _ in flow.untold]
         flow.estimator.feedback(results, flow.now)
     assert flow.estimator.explain() == before
+
+
+# --- what it knows comes back ------------------------------------------------------------------
+
+
+def silent(flow, seconds):
+    """Send without an answer."""
+    flow.send(seconds)
+    flow.estimator.advance(flow.now)
+    flow.untold = []
+    return flow
+
+
+def test_after_silence_the_first_feedback_brings_back_a_half(flow):
+    flow.run(2.0)
+    known = flow.estimate
+    silent(flow, 5.5)
+    assert flow.estimate == pytest.approx(known / 2**5, rel=0.01)
+    flow.send(0.1, 60_000).hear()
+    assert flow.estimate == pytest.approx(known / 2, rel=0.01)
+    assert flow.limit is not Limit.SILENCE
+
+
+def test_and_a_probe_asks_for_the_rest(flow):
+    flow.run(2.0)
+    known = flow.estimate
+    silent(flow, 5.5).send(0.1, 60_000).hear()
+    probe = flow.estimator.next_probe(flow.now)
+    assert probe.bitrate == pytest.approx(known, rel=0.01)
+    flow.send(0.03, probe.bitrate, cluster=probe.id).hear()
+    assert flow.estimate == pytest.approx(known, rel=0.02)
+
+
+def test_what_was_lost_in_the_silence_is_answered_by_it(flow):
+    flow.run(2.0)
+    known = flow.estimate
+    flow.send(3.5, lost=lambda _: True)
+    flow.estimator.advance(flow.now)
+    flow.send(0.1, 60_000).hear()
+    assert flow.estimate == pytest.approx(known / 2, rel=0.01)
+    assert flow.estimator.explain().loss_based is None
+    flow.run(1.0, known / 2)
+    assert flow.estimator.explain().loss == 0
+
+
+def test_the_next_connection_may_begin_with_a_half_of_what_is_known(flow):
+    assert flow.estimator.explain().start_bitrate == START
+    flow.run(2.0)
+    known = flow.estimate
+    assert flow.estimator.explain().start_bitrate == pytest.approx(known / 2, rel=0.01)
+    silent(flow, 5.5)
+    assert flow.estimator.explain().start_bitrate == pytest.approx(known / 2, rel=0.01)
+
+
+def test_it_may_not_begin_below_the_least():
+    flow = Flow(start_bitrate=30_000, min_bitrate=20_000).run(1.0, 30_000, size=75)
+    assert flow.estimator.explain().start_bitrate == 20_000
+
+
+def test_a_large_decrease_is_followed_by_a_probe_for_what_was_before(flow):
+    flow.run(2.0)
+    before = flow.estimate
+    for tenth in range(4):
+        flow.run(0.1, way=WAY + 0.05 * tenth)
+    fell_from = flow.estimator._control._before
+    flow.run(0.3, 500_000)
+    assert flow.estimate < 0.9 * before
+    assert flow.estimator.next_probe(flow.now).bitrate == round(fell_from)
+
+
+# --- the way -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extra", [0.02, 0.05, 0.2, 1.0, 2.9])
+@pytest.mark.parametrize("rate", [400_000, 2_000_000, 9_000_000])
+def test_a_way_that_becomes_longer_is_no_queue(extra, rate):
+    flow = Flow(start_bitrate=rate)
+    least, before = math.inf, rate
+    for tenth in range(60):
+        sending = min(flow.estimate, rate)
+        flow.run(0.1, sending, size=round(max(rate / 8 / 100, 100)), way=WAY + extra * (tenth >= 20))
+        if tenth == 19:
+            before = flow.estimate
+        least = min(least, flow.estimate / before) if tenth >= 20 else least
+        if tenth == 50:
+            assert flow.estimate > 0.95 * before
+    assert least > 0.69
+
+
+# --- peers that say little ---------------------------------------------------------------------
+
+
+def test_before_the_first_report_nothing_is_lowered_for_seven_seconds(flow):
+    flow.send(7.4)
+    flow.estimator.advance(flow.now)
+    assert flow.estimate == START
+    flow.send(0.2)
+    flow.estimator.advance(flow.now)
+    assert flow.estimate == START / 2
+
+
+def test_reports_take_over_from_feedback_that_ends(flow):
+    flow.run(2.0)
+    known = flow.estimate
+    flow.send(1.5)
+    flow.estimator.loss_reported(0.0, flow.now)
+    assert flow.limit is Limit.SILENCE  # feedback may come yet
+    flow.send(1.0)
+    flow.estimator.loss_reported(0.0, flow.now)
+    assert flow.limit is not Limit.SILENCE
+    assert flow.estimate == pytest.approx(known / 2, rel=0.01)
+    for _ in range(4):
+        flow.send(5.0)
+        flow.estimator.loss_reported(0.0, flow.now)
+    assert flow.estimate > known
+
+
+def test_what_a_peer_wanted_ages(flow):
+    flow.run(1.0)
+    flow.estimator.limit_reported(200_000, flow.now)
+    assert flow.estimator.wake_at <= flow.now + 7.5
+    flow.run(7.4, 200_000)
+    assert (flow.estimate, flow.limit) == (200_000, Limit.RECEIVER)
+    flow.run(0.2, 200_000)
+    assert flow.estimate > 500_000
+    assert flow.limit is not Limit.RECEIVER
+
+
+def test_that_is_so_if_nothing_else_comes(flow):
+    flow.run(1.0)
+    flow.estimator.limit_reported(200_000, flow.now)
+    flow.estimator.advance(flow.now + 7.6)
+    assert flow.estimate > 500_000
+    assert flow.estimator.wake_at == math.inf
+
+
+# --- feedback that was lost --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("every", [2, 3, 5])
+def test_what_lost_feedback_would_have_told_has_arrived(flow, every):
+    for tenth in range(40):
+        flow.send(0.1)
+        if tenth % every:
+            flow.hear()
+        else:
+            flow.untold = []
+    assert flow.estimator.explain().acknowledged == pytest.approx(START, rel=0.02)
+    assert flow.estimator.explain().loss == 0
+
+
+def test_what_was_told_to_be_lost_has_not(flow):
+    flow.run(2.0, lost=lambda number: number % 4 == 0)
+    assert flow.estimator.explain().acknowledged == pytest.approx(0.75 * START, rel=0.03)
+
+
+def test_a_late_feedback_is_not_counted_twice(flow):
+    for _ in range(10):
+        flow.send(0.1)
+        late, flow.untold = flow.untold, []
+        flow.send(0.1).hear()
+        flow.untold = late
+        flow.hear()
+    assert flow.estimator.explain().acknowledged == pytest.approx(START, rel=0.03)

@@ -88,8 +88,14 @@ def test_what_says_nothing_of_the_network_is_no_feedback(handler, estimator):
     assert estimator.explain().limit is Limit.START
 
 
-@pytest.mark.parametrize("garbage", [b"", b"\x80", Remb(1, 200_000).build()[:-4]])
-def test_garbage_raises_and_changes_nothing_even_behind_what_is_sound(handler, estimator, garbage):
+@pytest.mark.parametrize("garbage", [b"\x00", b"\x80\x00", Remb(1, 200_000).build()[:-4]])
+def test_garbage_raises_and_changes_nothing(handler, estimator, garbage):
     with pytest.raises(FeedbackError):
-        handler.handle(Remb(1, 200_000).build() + garbage + b"\x00", 1.0, None)
+        handler.handle(garbage, 1.0, None)
     assert (estimator.estimate, estimator.explain().limit) == (300_000, Limit.START)
+
+
+@pytest.mark.parametrize("garbage", [b"\x00", b"\x80\x00", Remb(1, 100_000).build()[:-4]])
+def test_what_is_sound_counts_even_before_garbage(handler, estimator, garbage):
+    assert handler.handle(Remb(1, 200_000).build() + garbage, 1.0, None)
+    assert estimator.estimate == 200_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from trio_allocator.estimation import Departure, Pacer, ProbeCluster
-from trio_allocator.estimation.pacer import LATENESS
+from trio_allocator.estimation.pacer import LATENESS, LEAST_PADDING
 
 # At 0.4 Mbit/s and a factor of 2.5, 1250 bytes take 10 ms.
 BITRATE = 400_000
@@ -223,10 +223,18 @@ def test_padding_ends_it_too(pacer):
     assert pacer.next_send_time == math.inf
 
 
+def ask_until(pacer, end):
+    """Ask for padding whenever it is due, and send none."""
+    now = 0.0
+    while now <= end:
+        assert pacer.padding_due(now) > 0
+        now = pacer.next_send_time
+
+
 def test_one_that_nobody_sends_ends(pacer):
     pacer.start_probe(PROBE, 0.0)
     # Its five packets of 1500 bytes would have taken 30 ms.
-    assert pacer.padding_due(0.129) > 0
+    ask_until(pacer, 0.128)
     fill(pacer, 1, now=0.131)
     assert pacer.pop(0.131).cluster is None
     assert pacer.padding_due(0.2) == 0
@@ -234,8 +242,25 @@ def test_one_that_nobody_sends_ends(pacer):
 
 def test_a_large_one_has_more_time(pacer):
     pacer.start_probe(ProbeCluster(7, 2_000_000, 5, 50_000), 0.0)
-    assert pacer.padding_due(0.299) > 0
+    ask_until(pacer, 0.298)
     assert pacer.padding_due(0.301) == 0
+
+
+def test_one_that_is_served_late_ends(pacer):
+    pacer.start_probe(PROBE, 0.0)
+    assert pacer.padding_due(0.0) > 0  # due again after 2 ms
+    assert pacer.padding_due(0.0521) == 0
+    assert pacer.padding_sent(100) is None
+
+
+def test_it_never_asks_for_more_than_it_has_left(pacer):
+    pacer.start_probe(ProbeCluster(7, 2_000_000, 5, 5_000), 0.0)
+    assert pacer.padding_due(0.0) == 500
+    assert pacer.padding_sent(500) == 7
+    assert pacer.padding_due(0.05) == 4_500  # 13 kB would have been due by now
+    assert pacer.padding_sent(4_500) == 7
+    # All of its bytes, not all of its packets.
+    assert pacer.padding_due(0.06) == LEAST_PADDING
 
 
 def test_a_new_one_takes_the_place_of_another(pacer):

@@ -97,9 +97,20 @@ def test_unless_it_was_far_from_what_was_asked(later):
     assert ask(later, 0.2, 1_250_000) is None
 
 
-def test_what_met_the_end_of_the_link_is_asked_again(later):
-    found(later, 2, 700_000, is_full=True)
-    assert ask(later, 0.2) == 700_000
+def test_what_met_the_end_of_the_link_is_followed_by_nothing(later):
+    found(later, 2, 1_700_000, is_full=True)
+    assert ask(later, 0.2) is None
+
+
+def test_what_is_to_be_asked_is_asked_at_once(later):
+    later.ask(800_000)
+    assert ask(later, 0.101) == 800_000
+    assert ask(later, 0.2) is None
+
+
+def test_unless_it_is_little_more_than_the_estimate(later):
+    later.ask(1.05 * START)
+    assert ask(later, 0.2) is None
 
 
 def test_a_result_is_taken_once(later):

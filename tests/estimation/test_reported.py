@@ -37,7 +37,8 @@ def test_too_short_a_time_is_no_measurement(reported):
 def test_without_loss_it_rises_by_eight_per_cent_a_second(reported):
     assert reported.lost(300_000, 0.0, 0.0, 0) == 300_000
     assert reported.lost(300_000, 0.02, 0.5, 20_000) == pytest.approx(300_000 * 1.08**0.5)
-    assert reported.lost(300_000, 0.0, 60.0, 9_000_000) == pytest.approx(324_000)
+    assert reported.lost(300_000, 0.0, 5.5, 900_000) == pytest.approx(300_000 * 1.08**5)
+    assert reported.lost(300_000, 0.0, 60.0, 9_000_000) == pytest.approx(300_000 * 1.08**7.5)
 
 
 def test_with_loss_it_does_not(reported):

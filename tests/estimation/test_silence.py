@@ -6,12 +6,15 @@ import math
 
 import pytest
 
-from trio_allocator.estimation.silence import Silence
+from trio_allocator.estimation.silence import REPORT_PERIOD, Silence
 
 
 @pytest.fixture
 def silence():
-    return Silence()
+    """Of a peer that sends transport-wide feedback."""
+    silence = Silence()
+    silence.heard()
+    return silence
 
 
 def send(silence, since, until, interval=0.1):
@@ -23,6 +26,14 @@ def test_nothing_is_waited_for_before_anything_is_sent(silence):
     assert silence.due == math.inf
     assert not silence.passed(1e9)
     assert silence.lasted(1e9) == 0.0
+
+
+def test_before_anything_was_heard_a_peer_may_be_one_that_only_reports():
+    silence = Silence()
+    send(silence, 0.0, 7.4)
+    assert silence.due == REPORT_PERIOD
+    assert not silence.passed(7.4)
+    assert silence.passed(7.5)
 
 
 def test_a_second_of_sending_without_feedback_is_silence(silence):

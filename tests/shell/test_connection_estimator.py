@@ -163,7 +163,7 @@ async def test_bytes_of_any_kind_will_do(allocator, kind, autojump_clock):
         assert estimator.estimate == 200_000
 
 
-@pytest.mark.parametrize("data", [b"\x00", Remb(1, 200_000).build() + b"\x80"])
+@pytest.mark.parametrize("data", [b"\x00", Remb(1, 200_000).build()[:-4]])
 async def test_garbage_raises_at_the_call_and_changes_nothing(allocator, data, autojump_clock):
     async with open_connection_estimator(allocator) as estimator:
         with pytest.raises(FeedbackError):
@@ -195,17 +195,19 @@ async def test_it_is_told_no_more_often_than_that(allocator, autojump_clock):
     assert [time - times[0] for time in times] == pytest.approx([0, 1, 2, 3])
 
 
-async def test_packets_without_feedback_lower_it_when_a_second_is_over(allocator, autojump_clock):
+async def test_packets_without_feedback_lower_it_when_the_longest_time_between_reports_is_over(
+    allocator, autojump_clock
+):
     async with open_connection_estimator(allocator) as estimator:
         await trio.sleep(0.25)
         begun = trio.current_time()
-        for _ in range(105):
+        for _ in range(160):
             estimator.packet_sent(500)
-            await trio.sleep(0.02)
+            await trio.sleep(0.1)
         assert estimator.explain().limit is Limit.SILENCE
     falls = [(time - begun, estimate) for time, estimate in told(allocator) if estimate < START]
-    assert [estimate for _, estimate in falls] == [START // 2, START // 4]
-    assert [time for time, _ in falls] == pytest.approx([1, 2])
+    assert sorted({estimate for _, estimate in falls}) == [START // 4, START // 2]
+    assert falls[0][0] == pytest.approx(7.5)
 
 
 # --- numbers ---------------------------------------------------------------------------------

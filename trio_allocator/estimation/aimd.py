@@ -9,6 +9,7 @@ from typing import NamedTuple
 from .acknowledged import AcknowledgedRate
 from .capacity import LinkCapacity
 from .explanation import Limit, Usage
+from .queueing import STANDING_WINDOW
 
 FULL_PACKET = 1_200
 """Bytes of the largest packets (libwebrtc)."""
@@ -39,6 +40,12 @@ THROUGHPUT_FACTOR = 1.5
 THROUGHPUT_ALLOWANCE = 10_000
 """and this, bit/s (libwebrtc)."""
 
+KEPT = 0.9
+"""When a queue has drained, and less than this share of the rate before is left, a probe asks for it."""
+
+CALM = 5.0
+"""This long after an overuse, what a probe finds is taken at its word, s."""
+
 # --- Overuse ---------------------------------------------------------------------------------
 
 STANDING_QUEUE = 0.015
@@ -47,58 +54,88 @@ STANDING_QUEUE = 0.015
 STANDING_PACKETS = 1.5
 """or of so many full packets, on a link where these take longer,"""
 
-STANDING_JITTERS = 3.0
-"""or of so many times what the queue changes by anyhow."""
+STANDING_JITTERS = 4.0
+"""or of so many times what the queue changes by anyhow,"""
 
-EMPTY = 0.6
-"""Below this share of that a queue has drained, and a slope is none of the link's."""
+STANDING_HELD = 0.5
+"""or of so many times the time that packets are held up until they arrive together."""
+
+EMPTY = 0.7
+"""Below this share of that a queue has drained, and a slope is none of the link's. A full packet
+is shorter."""
 
 # --- Decrease --------------------------------------------------------------------------------
 
 MARGIN = 0.05
-"""After overuse: so much below what the link carried,"""
+"""After overuse the rate is at least this share below what the link carries,"""
 
 DRAIN_TIME = 1.0
-"""and so much less that the queue drains within this, s,"""
+"""and so much further below that the queue drains within this time, s,"""
 
 DEEPEST = 0.7
-"""but not below this share of what it carried: who shares the rate out would pause everybody for
-a moment's queue."""
+"""but never below this share of what the link carries: an allocator that shares the rate out would
+pause everybody for a moment's queue."""
 
 RESUME = 0.97
-"""When the queue is gone, back to this share."""
+"""When the queue is gone, the rate is back at this share of what the link carries."""
 
-COLLAPSE = 0.6
-"""When what would do is less than this share of the rate, it is lowered again without waiting for the
-answer to the last decrease: the link was not yet full of what it could not carry when that was
+GROWING = 0.2
+"""A queue that becomes longer by this share of the time grows fast: the link is full with what
+arrives. Otherwise it carries at least as much as it lately did without a queue."""
+
+FULL_SHARE = 0.8
+"""While the queue does not grow fast, and less than this share of the rate arrives, too little is
+sent to tell what the link carries: the decrease is measured against the rate."""
+
+COLLAPSE = 0.9
+"""When the queue goes on growing fast, and a new decrease would go below this share of the last one,
+its answer is not waited for: the link was not yet full of what it could not carry when that was
 measured (libwebrtc, too, has an exception for this, `AimdRateControl::TimeToReduceFurther`)."""
 
 # --- Somebody else's queue -------------------------------------------------------------------
 
-SHRUNK = 0.95
-"""A queue that is still above this share of what it was has not shrunk by a decrease."""
+SETTLED = 2 * STANDING_WINDOW
+"""The standing queue is one of packets that were sent after a decrease when the newest packet was
+sent this long after it, s."""
 
-ESCALATION = 1.5
-"""The margin of each further decrease is so many times larger: if others like us make the queue,
-all of them together drain it,"""
+EXPECTED = 0.5
+"""A queue of ours is judged by a decrease once it should have shrunk by this share,"""
+
+ENOUGH = 0.1
+"""or by this, s;"""
+
+SHRUNK = 0.25
+"""it is ours if it shrank by this share of what it should."""
+
+LEAST_SHRUNK = 0.05
+"""A queue that stays although too little is sent to judge by is ours if it shrank by this share."""
+
+SECOND_MARGIN = 0.15
+"""If it has not, what the link carries was overestimated, or the queue is no queue of ours. A second
+decrease, to this share below what the link carries, tells."""
+
+GROWN = 1.2
+"""A queue that is this many times longer than it was expected to become grows in spite of a
+decrease."""
 
 EPISODE = 2.0
-"""and if it does not shrink for so long, s,"""
+"""No queue is waited for any longer without it getting shorter, s."""
 
 ROUNDS = 3
-"""nor by so many decreases, it is somebody else's who does not care:"""
+"""A queue that grows for that long, and in spite of this number of decreases, is filled by others who
+do not care:"""
 
 RESTORED = 0.9
 """what was given up for nothing is taken back to this share,"""
 
 MORE_TOLERANT = 2.0
-"""overuse from then on is so much more,"""
+"""a queue has to be this many times longer from then on to be overuse,"""
 
 MOST_TOLERANT = 5.0
-"""up to this;"""
+"""up to this,"""
 
 FORGETTING = 0.95
-"""what exceeds 1 of that is forgotten at this rate, each second."""
+"""and what exceeds 1 of that is forgotten at this rate, each second."""
 
 
 class Phase(Enum):
@@ -124,6 +161,11 @@ class Observation(NamedTuple):
         round_trip: How long ago that was.
         in_flight: Bytes sent after it.
         rtt: The round trip, smoothed.
+        told: Bytes that feedback has told of since the beginning.
+        growth: By how much the standing queue grew within the last `STANDING_WINDOW`, s.
+        carried: What the link was lately seen to carry without a queue; 0.0 for nothing.
+        is_losing: Whether more packets get lost than by chance.
+        held: For how long packets are held up until they arrive together.
     """
 
     usage: Usage
@@ -136,6 +178,19 @@ class Observation(NamedTuple):
     round_trip: float
     in_flight: int
     rtt: float
+    told: int = 0
+    growth: float = 0.0
+    carried: float = 0.0
+    is_losing: bool = False
+    held: float = 0.0
+
+
+class _Mark(NamedTuple):
+    """A moment of a decrease that a later one is compared with."""
+
+    sent_at: float
+    told: int
+    standing: float
 
 
 class RateControl:
@@ -166,10 +221,13 @@ class RateControl:
         self._most = most
         self._updated_at: float | None = None
         self._growth = GROWTH
-        self._before = self._resume = start
-        self._queue = 0.0
+        # Of the episode of overuse that goes on:
         self._began_at = 0.0
+        self._before = self._resume = self._link = start
+        self._queue = 0.0
         self._margin = MARGIN
+        self._mark: _Mark | None = None
+        self._is_ours = False
         self._rounds = 0
         self._limit = STANDING_QUEUE
         self._given_up = start
@@ -188,7 +246,7 @@ class RateControl:
         if self.phase is Phase.DRAINING:
             is_ours = self._drain(now, seen)
         else:
-            self._limit = self._tolerable(seen.jitter)
+            self._limit = self._tolerable(seen)
             if _is_overuse(seen, self._limit):
                 self._begin_to_drain(now, seen)
             elif seen.usage is Usage.NORMAL:
@@ -198,16 +256,24 @@ class RateControl:
         self._keep_bounds()
         return is_ours
 
-    def _tolerable(self, jitter: float) -> float:
+    def _tolerable(self, seen: Observation) -> float:
         """The standing queue that is no overuse, s."""
         packet = 8 * FULL_PACKET / (self.capacity.mean or self.rate)
         return self._tolerance * max(
-            STANDING_QUEUE, STANDING_PACKETS * packet, STANDING_JITTERS * jitter
+            STANDING_QUEUE,
+            STANDING_PACKETS * packet,
+            STANDING_JITTERS * seen.jitter,
+            STANDING_HELD * seen.held,
         )
 
     def is_clear(self, standing: float) -> bool:
         """Whether a standing queue, s, is as good as none."""
         return standing <= EMPTY * self._limit
+
+    @property
+    def missed(self) -> float:
+        """What a probe should ask for: the rate before the last decrease, if much of it was given up."""
+        return self._before if self.rate < KEPT * self._before else 0.0
 
     # --- down --------------------------------------------------------------------------------
 
@@ -216,21 +282,28 @@ class RateControl:
         self._before = self.rate
         self._margin = MARGIN
         self._rounds = 0
-        self._lower(now, seen)
-        self._given_up = self._resume
-        # From here to the end of it: by what is left in the end, any queue could be tolerated.
-        self._limit = self._tolerable(seen.jitter)
-        self.limit = Limit.DELAY
+        self._is_ours = False
         self.phase = Phase.DRAINING
+        self.limit = Limit.DELAY
+        link = seen.arrivals.recent_rate() or seen.acknowledged or self.rate
+        if not _grows(seen):
+            # It need not be full: what arrives may be less than what it carries.
+            link = max(link, seen.carried) if link >= FULL_SHARE * self.rate else self.rate
+        self._lower(now, seen, link)
+        self._given_up = self._resume
 
-    def _lower(self, now: float, seen: Observation) -> None:
+    def _lower(self, now: float, seen: Observation, link: float) -> None:
         """Go below what the link carries, and the more so the longer its queue is."""
-        carried = seen.arrivals.recent_rate() or seen.acknowledged or self.rate
-        self.capacity.measured(carried)
-        self._queue = _queue_to_come(seen, carried)
-        self.rate = min(self.rate, self._share(self._queue) * carried)
-        self._resume = min(self._before, RESUME * carried)
+        self.capacity.measured(link)
+        self._link = link
+        # What a packet takes on this link is no queue.
+        packets = self._tolerance * STANDING_PACKETS * 8 * FULL_PACKET / link
+        self._limit = max(self._limit, packets)
+        self._queue = _queue_to_come(seen, link)
+        self.rate = min(self.rate, self._share(self._queue) * link)
+        self._resume = min(self._before, RESUME * link)
         self._growth = GROWTH
+        self._mark = None
         self.lowered_at = now
 
     def _share(self, queue: float) -> float:
@@ -238,36 +311,79 @@ class RateControl:
         return max(1 - self._margin - max(queue - self._limit, 0.0) / DRAIN_TIME, DEEPEST)
 
     def _drain(self, now: float, seen: Observation) -> bool:
-        """Wait for the queue to drain; lower again if it does not.
+        """Wait for the queue to drain; lower again if that does not suffice.
 
-        Only packets that were sent since the rate was lowered can tell: once a round trip.
+        Returns:
+            False if the queue is not ours.
         """
+        if self.is_clear(seen.standing):
+            return self._drained() if seen.sent_at > self.lowered_at else True
         if seen.sent_at <= self.lowered_at:
-            carried = seen.arrivals.recent_rate() or self.rate
-            if self._share(_queue_to_come(seen, carried)) * carried < COLLAPSE * self.rate:
-                self._lower(now, seen)
-        elif self.is_clear(seen.standing):
-            self.phase = Phase.RISING
-            self.rate = max(self.rate, self._resume)
-        elif seen.standing <= SHRUNK * self._queue:
-            self.lowered_at = now
-            self._queue = seen.standing
-        elif seen.standing <= self._limit:
-            self.phase = Phase.RISING
-        elif now - self._began_at < EPISODE or self._rounds < ROUNDS:
-            self._rounds += 1
-            self._margin = min(ESCALATION * self._margin, 1 - DEEPEST)
-            self._lower(now, seen)
+            # No packet that was sent since then can tell whether it suffices.
+            link = seen.arrivals.recent_rate()
+            if (
+                link is not None
+                and _grows(seen)
+                and self._share(_queue_to_come(seen, link)) * link < COLLAPSE * self.rate
+            ):
+                self._is_ours = True
+                self._lower(now, seen, link)
+            return True
+        if seen.standing > GROWN * max(self._queue, self._limit):
+            return self._lower_again(now, seen)
+        mark = self._mark
+        if mark is None:
+            if seen.sent_at > self.lowered_at + SETTLED:
+                self._mark = _Mark(seen.sent_at, seen.told, seen.standing)
+            return True
+        # Time in which the link has carried more than was sent: the queue is to be so much shorter.
+        waited = seen.sent_at - mark.sent_at
+        expected = waited - 8 * (seen.told - mark.told) / self._link
+        if expected >= min(EXPECTED * mark.standing, ENOUGH):
+            least = SHRUNK * expected
+        elif waited >= EPISODE:
+            least = LEAST_SHRUNK * mark.standing
         else:
-            self._tolerate()
-            return False
+            return True
+        if mark.standing - seen.standing >= least:
+            self._is_ours = True
+            self._mark = _Mark(seen.sent_at, seen.told, seen.standing)
+            return True
+        if seen.standing <= self._limit:
+            return self._drained()
+        if self.rate > (1 - SECOND_MARGIN) * self._link and self._margin < SECOND_MARGIN:
+            self._margin = SECOND_MARGIN
+            self._lower(now, seen, self._link)
+            return True
+        if seen.is_losing:
+            # It is as long as it can become, whatever is sent.
+            return self._lower_again(now, seen)
+        return self._settle()
+
+    def _drained(self) -> bool:
+        """What was given up to drain the queue is not needed any more."""
+        self.phase = Phase.RISING
+        self.rate = max(self.rate, self._resume)
         return True
 
-    def _tolerate(self) -> None:
-        """What we gave up, others took: take it back, and mind their queue less."""
+    def _settle(self) -> bool:
+        """The queue does not depend on what we send: whatever it is, it is a part of the way now."""
         self.phase = Phase.RISING
-        self.rate = max(self.rate, RESTORED * self._given_up)
-        self._tolerance = min(MORE_TOLERANT * self._tolerance, MOST_TOLERANT)
+        self.rate = max(self.rate, self._resume if self._is_ours else self._before)
+        return False
+
+    def _lower_again(self, now: float, seen: Observation) -> bool:
+        """The queue stays in spite of it all: the link carries less, or others fill it."""
+        self._rounds += 1
+        if now - self._began_at > EPISODE and self._rounds > ROUNDS:
+            self.phase = Phase.RISING
+            self.rate = max(self.rate, RESTORED * self._given_up)
+            self._tolerance = min(MORE_TOLERANT * self._tolerance, MOST_TOLERANT)
+            return False
+        self._is_ours = True
+        link = min(seen.arrivals.recent_rate() or self._link, self._link)
+        self._lower(now, seen, link)
+        return True
 
     # --- up ----------------------------------------------------------------------------------
 
@@ -301,19 +417,19 @@ class RateControl:
         packet = frame / max(math.ceil(frame / (8 * FULL_PACKET)), 1)
         return max(LEAST_INCREASE, packet / (2 * (rtt + FEEDBACK_TIME)))
 
-    def probed(self, rate: float) -> None:
-        """A probe got through at this rate, bit/s.
+    def probed(self, rate: float, now: float) -> None:
+        """A probe found that the link carries this, bit/s.
 
-        Before the first overuse it is the new rate. Later, a burst may just have met a moment
-        without the others' bursts: then it is a reason to grow fast, with an eye on the queue.
+        Soon after an overuse, a burst may just have met a moment without the bursts of others: then
+        it is a reason to grow fast, with an eye on the queue. Otherwise it is the new rate.
         """
         if self.phase is not Phase.RISING or rate <= self.rate:
             return
-        if self.lowered_at == -math.inf:
+        self.capacity.exceeded_by(rate)
+        if rate <= self._before or now - self.lowered_at > CALM:
             self.rate = rate
             self._keep_bounds()
         else:
-            self.capacity.exceeded_by(rate)
             self._growth = GREATEST_GROWTH
 
     def scale(self, factor: float) -> None:
@@ -336,6 +452,11 @@ def _queue_to_come(seen: Observation, carried: float) -> float:
     """What is sent now waits for all that is in flight, less what gets through until it comes, s."""
     coming = 8 * seen.in_flight / carried - (seen.round_trip - seen.waited)
     return max(seen.waited, seen.standing, coming)
+
+
+def _grows(seen: Observation) -> bool:
+    """Whether the queue grows fast: then what arrives is what the link carries."""
+    return seen.growth > max(GROWING * STANDING_WINDOW, seen.jitter)
 
 
 def _is_overuse(seen: Observation, tolerable: float) -> bool:

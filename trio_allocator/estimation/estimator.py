@@ -9,13 +9,13 @@ from .. import quantities
 from .aimd import Phase, RateControl
 from .carried import CarriedRate
 from .explanation import EstimatorExplanation, Limit
-from .loss import LossControl
+from .loss import LOW, LossControl
 from .meter import ArrivalMeter
 from .probe_planner import ProbePlanner
 from .probes import ProbeCluster, ProbeResults
 from .reader import PacketResult
 from .reported import ReportedRate
-from .sent import SentPacket, SentPackets
+from .sent import CountedBytes, SentPacket, SentPackets
 from .silence import FACTOR, REPORT_PERIOD, Silence
 
 START_BITRATE = 300_000
@@ -26,6 +26,13 @@ MIN_BITRATE = 5_000
 
 MAX_BITRATE = 100_000_000
 """bit/s."""
+
+FEEDBACK_PERIOD = 2.0
+"""Transport-wide feedback that has not come for this time comes no more, s: reports take over."""
+
+RESTART = 0.5
+"""After silence, the first feedback brings back this share of the rate before it; a probe tells
+whether the rest is there as well."""
 
 
 class SendSideEstimator:
@@ -68,10 +75,10 @@ class SendSideEstimator:
         # What was sent, and what is known of it.
         self._sent = SentPackets()
         self._total = 0
-        self._total_told = 0
+        self._counted = CountedBytes()
         self._silence = Silence()
         self._is_told = False
-        self._has_feedback = False
+        self._feedback_at = -math.inf
         # What is measured.
         self._meter = ArrivalMeter()
         self._clock_jumps = 0
@@ -79,10 +86,12 @@ class SendSideEstimator:
         self._carried = CarriedRate()
         # What follows.
         self._control = RateControl(start, self._least, self._most)
+        self._known: float = start
+        self._answered_at = -math.inf
         self._loss = LossControl()
         self._planner = ProbePlanner(start)
         self._reported = ReportedRate()
-        self._receiver_limit = math.inf
+        self._receiver_limit = self._limit_ends = math.inf
 
     @property
     def estimate(self) -> int:
@@ -97,14 +106,14 @@ class SendSideEstimator:
         (docs/estimation.md), 0 if there was none. None as long as no transport-wide feedback has
         come. An allocator may fill it without headroom.
         """
-        if not self._has_feedback:
+        if self._feedback_at == -math.inf:
             return None
         return min(round(self._carried.rate(self._now)), self._estimate)
 
     @property
     def wake_at(self) -> float:
         """When `advance` is due; `math.inf` for never."""
-        return self._silence.due
+        return min(self._silence.due, self._limit_ends)
 
     # --- what happens ------------------------------------------------------------------------
 
@@ -159,8 +168,11 @@ class SendSideEstimator:
             self._meter.clear()
         take_received = self._sent.received
         arrived = self._meter.arrived
+        count = self._counted.take
+        if self._silence.is_silent:
+            self._recover(now)
         # What was lost before the rate was last lowered has been answered by that.
-        answered_at = self._control.lowered_at
+        answered_at = self._answered_at
         is_news = False
         received = lost = 0
         newest = -math.inf
@@ -171,26 +183,31 @@ class SendSideEstimator:
                 if missing is not None:
                     is_news = True
                     lost += missing.sent_at > answered_at
+                    self._counted.skip(missing)
                 continue
             if not -quantities.MAX_BITRATE < arrival < quantities.MAX_BITRATE:
                 continue  # no time that any clock can show
             told = take_received(sequence)
             if told is None:
                 continue
-            (sent_at, size, cluster, total), was_lost = told
+            packet, was_lost = told
+            sent_at, size, cluster, _total = packet
             is_news = True
             received += 1
-            if was_lost and sent_at > answered_at:
-                lost -= 1
+            if was_lost:
+                lost -= sent_at > answered_at
+                counted, since = size, sent_at
+            else:
+                counted, since = count(packet)
             newest = max(newest, sent_at)
-            self._total_told = max(self._total_told, total)
-            arrived(sent_at, arrival, size)
+            arrived(sent_at, arrival, counted, since)
             if cluster is not None:
                 self._probes.received(cluster, sent_at, arrival, size)
                 probed = cluster
         if not is_news:
             return
-        self._is_told = self._has_feedback = True
+        self._is_told = True
+        self._feedback_at = now
         self._silence.heard()
         self._sent.forget(now)
         self._loss.count(received, lost)
@@ -213,10 +230,9 @@ class SendSideEstimator:
         """
         loss = quantities.share("fraction", fraction)
         now = self._time(now)
-        if self._has_feedback:
+        if self._has_feedback(now):
             return
-        self._is_told = True
-        self._silence.heard(REPORT_PERIOD)
+        self._hear_report(now)
         control = self._control
         if self._receiver_limit == math.inf:
             control.follow(self._reported.lost(control.rate, loss, now, self._total))
@@ -225,6 +241,8 @@ class SendSideEstimator:
 
     def limit_reported(self, bitrate: float, now: float) -> None:
         """The peer wants no more than this (REMB); without better feedback, it is the estimate.
+
+        That counts for `REPORT_PERIOD`: a peer that wants it longer says so again.
 
         Args:
             bitrate: bit/s.
@@ -236,9 +254,9 @@ class SendSideEstimator:
         limit = quantities.bitrate("bitrate", bitrate)
         now = self._time(now)
         self._receiver_limit = limit
-        if not self._has_feedback:
-            self._is_told = True
-            self._silence.heard(REPORT_PERIOD)
+        self._limit_ends = now + REPORT_PERIOD
+        if not self._has_feedback(now):
+            self._hear_report(now)
             control = self._control
             control.follow(self._reported.limited(control.rate, limit, now, self._total))
         self._conclude()
@@ -294,9 +312,28 @@ class SendSideEstimator:
             rtt=self._meter.rtt,
             application_limited=self._control.limit is Limit.APPLICATION,
             silent_for=self._silence.lasted(self._now),
+            start_bitrate=self._start_bitrate(),
         )
 
     # --- what follows ------------------------------------------------------------------------
+
+    def _has_feedback(self, now: float) -> bool:
+        """Whether transport-wide feedback comes: then nothing else is needed."""
+        return now - self._feedback_at <= FEEDBACK_PERIOD
+
+    def _start_bitrate(self) -> int:
+        """For the next connection over the same path, bit/s."""
+        if not self._is_told:
+            return self._estimate
+        known = self._known if self._silence.is_silent else self._control.rate
+        return round(max(RESTART * known, self._least))
+
+    def _hear_report(self, now: float) -> None:
+        """A report came, of a peer that sends nothing better."""
+        if self._silence.is_silent:
+            self._recover(now)
+        self._is_told = True
+        self._silence.heard(REPORT_PERIOD)
 
     def _time(self, now: float) -> float:
         """The time, which does not go back."""
@@ -312,7 +349,17 @@ class SendSideEstimator:
     def _follow(self, now: float, newest: float) -> None:
         """Let the rate follow what was measured."""
         control = self._control
-        seen = self._meter.observe(now, newest, self._total - self._total_told)
+        phase = control.phase
+        told = self._counted.total
+        carried = self._carried.rate(now)
+        seen = self._meter.observe(
+            now,
+            newest,
+            self._total - told,
+            told,
+            carried,
+            is_losing=self._loss.recent > LOW,
+        )
         if not control.update(now, seen):
             self._meter.queue.settle()
         acknowledged = seen.acknowledged
@@ -320,26 +367,43 @@ class SendSideEstimator:
             self._carried.limit(control.rate)
             self._planner.congested()
             if control.lowered_at == now:
+                self._answered_at = now
                 self._loss.answered(now)
         elif acknowledged is not None and control.is_clear(seen.standing):
             self._carried.seen(acknowledged, now)
+            if phase is Phase.DRAINING and control.missed:
+                self._planner.ask(control.missed)
 
     def _learn(self, cluster: int, now: float) -> None:
         """A probe may have had a result."""
         result = self._probes.result(cluster)
         if result is not None:
             self._planner.found(result, self._control.rate)
+            self._control.probed(result.bitrate, now)
             if not result.is_full:
-                self._control.probed(result.bitrate)
                 self._carried.seen(result.bitrate, now)
 
     def _wait(self, now: float) -> None:
+        if not self._silence.is_silent:
+            self._known = self._control.rate
         while self._silence.passed(now):
             self._control.scale(FACTOR)
         self._conclude()
 
+    def _recover(self, now: float) -> None:
+        """After silence: begin with a part of what was known before, and ask for the rest.
+
+        What was lost in the meantime says nothing of the rate: the silence has answered it.
+        """
+        self._control.follow(max(self._control.rate, RESTART * self._known))
+        self._planner.ask(self._known)
+        self._answered_at = now
+        self._loss.answered(now)
+
     def _conclude(self) -> None:
         """The estimate: the least of what delay, loss and the peer allow, within its bounds."""
+        if self._now >= self._limit_ends:
+            self._receiver_limit = self._limit_ends = math.inf
         rate, limit = self._control.rate, self._control.limit
         if self._loss.rate is not None and self._loss.rate < rate:
             rate, limit = self._loss.rate, Limit.LOSS

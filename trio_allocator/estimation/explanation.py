@@ -58,6 +58,8 @@ class EstimatorExplanation:
             is not known.
         application_limited: Less is sent than the estimate allows, by far.
         silent_for: How long feedback has been missing; 0.0 while it comes.
+        start_bitrate: What the next connection over the same path may begin with: a part of what
+            this one knows, of which its first probes bring back the rest.
     """
 
     estimate: int
@@ -71,3 +73,4 @@ class EstimatorExplanation:
     rtt: float | None
     application_limited: bool
     silent_for: float
+    start_bitrate: int

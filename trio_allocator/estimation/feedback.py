@@ -5,7 +5,9 @@ The format is that of draft-holmer-rmcat-transport-wide-cc-extensions-01, sectio
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Iterable
 from itertools import compress
 
 from attrs import frozen
@@ -30,6 +32,10 @@ LARGEST_DELTA = 2**15 - 1
 MOST_PACKETS = 2**16 - 1
 """How many a feedback can cover: there are no more statuses than their count can say."""
 
+LONG = 1_000
+"""Packets."""
+
+_RECEIVED = re.compile(rb"[^\0]")
 _FIXED = struct.Struct("!IIHHI")
 FIXED_SIZE = rtcp.HEADER_SIZE + _FIXED.size
 """Bytes before the first chunk."""
@@ -114,7 +120,11 @@ def _arrivals(symbols: bytearray, packet: bytes, at: int) -> tuple[int | None, .
     """Add up the deltas; there is one for each packet received (section 3.1.5)."""
     arrivals: list[int | None] = [None] * len(symbols)
     time = 0
-    for index in compress(range(len(symbols)), symbols):
+    places: Iterable[int] = compress(range(len(symbols)), symbols)
+    if len(symbols) > LONG:
+        # Nearly all of so many are lost, or the packet would be larger: look for the others.
+        places = (match.start() for match in _RECEIVED.finditer(symbols))
+    for index in places:
         if symbols[index] == chunks.SMALL_DELTA:
             time += packet[at] * DELTA_UNIT
             at += 1

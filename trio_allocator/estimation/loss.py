@@ -86,6 +86,13 @@ class LossControl:
         self._old_lost = max(self._old_lost + min(left, 0), 0)
         self._lost = min(max(left, 0), self._total)
 
+    @property
+    def recent(self) -> float:
+        """The share lost when it was last judged, or since then, if that is more."""
+        total = self._total + self._old_total
+        unjudged = (self._lost + self._old_lost) / total if total >= FEWEST else 0.0
+        return max(self.loss, unjudged)
+
     def answered(self, now: float) -> None:
         """The rate was lowered for other reasons: whatever was lost up to now is answered."""
         self._since = now

@@ -29,8 +29,15 @@ LEAST_PACE = 8_000
 PROBE_BURST = 0.002
 """Padding for a probe is asked for no more often, s (libwebrtc, `min_probe_delta`)."""
 
+LEAST_PADDING = 200
+"""Bytes: a probe that has all of its bytes, and not yet all of its packets, asks for so much more."""
+
 PROBE_PATIENCE = 0.1
-"""A probe that nobody sends ends so long after it should have, s."""
+"""A probe that is sent too slowly ends so long after it should have, s."""
+
+PROBE_LATENESS = 0.05
+"""A probe ends when its next packet is late by this, s: what follows would be another burst. A frame of
+media may be waited for."""
 
 
 @frozen
@@ -72,9 +79,10 @@ class _Probe:
         self.due = self.started_at + 8 * self.bytes / self.cluster.bitrate
 
     def owed(self, now: float) -> int:
-        """Bytes of padding that the rate wants until the next burst."""
+        """Bytes of padding that the rate wants until the next burst; no more than the probe has left."""
         until = now - self.started_at + PROBE_BURST
-        return math.ceil(until * self.cluster.bitrate / 8) - self.bytes
+        owed = math.ceil(until * self.cluster.bitrate / 8) - self.bytes
+        return min(owed, max(self.cluster.min_bytes - self.bytes, LEAST_PADDING))
 
 
 class Pacer(Generic[T]):
@@ -219,7 +227,7 @@ class Pacer(Generic[T]):
 
     def _current_probe(self, now: float) -> _Probe | None:
         probe = self._probe
-        if probe is not None and now > probe.gives_up_at:
+        if probe is not None and now > min(probe.gives_up_at, probe.due + PROBE_LATENESS):
             self._probe = None
         return self._probe
 

@@ -40,8 +40,7 @@ class ProbePlanner:
     its estimate is neither idle enough for libwebrtc's probes nor busy enough for its growth, and
     would stay there (str0m, ``docs/BWE.md``, "Stagnant Estimate Probing").
 
-    A probe that met the end of the link is asked again at what came through: among the bursts of
-    others that may be far more than there is to have, and only what passes unhindered counts.
+    A probe that met the end of the link is the last one for a while.
     """
 
     __slots__ = ("_asked", "_awaited", "_next_at", "_next_id", "_pause")
@@ -95,10 +94,14 @@ class ProbePlanner:
         if result.bitrate <= WORTH * estimate:
             return
         self._pause = PAUSE
-        if result.is_full:
-            self._asked.append(result.bitrate)
-        elif result.bitrate > FURTHER * probe.bitrate:
+        if not result.is_full and result.bitrate > FURTHER * probe.bitrate:
             self._asked.append(SCALE * result.bitrate)
+
+    def ask(self, bitrate: float) -> None:
+        """Ask for this rate next, and at once, bit/s; what was planned is void."""
+        self._asked.clear()
+        self._asked.append(bitrate)
+        self._next_at = -math.inf
 
     def congested(self) -> None:
         """This is no time to ask."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 FEWEST_PACKETS = 5
 """In a probe (libwebrtc, `min_probe_packets_sent`)."""
@@ -25,17 +26,23 @@ LEAST_SHARE = 0.8
 """and this share of its bytes (libwebrtc, `kMinReceivedBytesRatio`)."""
 
 GREATEST_RATIO = 2.0
-"""What arrives faster than it was sent by more than this was held up (libwebrtc)."""
+"""A probe that arrives in less time than its sending took, by more than this, was held up
+(libwebrtc)."""
 
 FULL = 0.9
-"""What arrives more slowly than this share of the rate of sending has met the end of the link
-(libwebrtc, `kMinRatioForUnsaturatedLink`),"""
+"""A probe whose sending took less than this share of the time of its arriving has met the end of the
+link (libwebrtc compares rates, `kMinRatioForUnsaturatedLink`: a first packet that is larger than the
+others would look like the end of a link),"""
 
 UTILISATION = 0.95
 """and this share of what arrived can be used (libwebrtc, `kTargetUtilizationFraction`)."""
 
 REMEMBERED = 8
 """So many probes are on their way at most."""
+
+
+MOST_PACKETS = 1_000
+"""Of one probe, this number of packets counts at most."""
 
 
 @frozen
@@ -75,18 +82,18 @@ class ProbeResult:
     is_full: bool
 
 
+class _Packet(NamedTuple):
+    sent_at: float
+    arrival: float
+    size: int
+
+
 @define
 class _Probe:
     sent_packets: int = 0
     sent_bytes: int = 0
-    packets: int = 0
     bytes: int = 0
-    first_sent: float = math.inf
-    last_sent: float = -math.inf
-    last_size: int = 0
-    first_arrival: float = math.inf
-    first_size: int = 0
-    last_arrival: float = -math.inf
+    received: list[_Packet] = field(factory=list[_Packet])
 
 
 class ProbeResults:
@@ -110,34 +117,53 @@ class ProbeResults:
         probe = self._probes.get(cluster)
         if probe is None:
             return
-        probe.packets += 1
         probe.bytes += size
-        probe.first_sent = min(probe.first_sent, sent_at)
-        if sent_at >= probe.last_sent:
-            probe.last_sent, probe.last_size = sent_at, size
-        if arrival < probe.first_arrival:
-            probe.first_arrival, probe.first_size = arrival, size
-        probe.last_arrival = max(probe.last_arrival, arrival)
+        if len(probe.received) < MOST_PACKETS:
+            probe.received.append(_Packet(sent_at, arrival, size))
 
     def result(self, cluster: int) -> ProbeResult | None:
         """What it found; None as long as that is not enough, or makes no sense."""
         probe = self._probes.get(cluster)
         if (
             probe is None
-            or probe.packets < FEWEST_RECEIVED
-            or probe.packets < LEAST_SHARE * probe.sent_packets
+            or len(probe.received) < FEWEST_RECEIVED
+            or len(probe.received) < LEAST_SHARE * min(probe.sent_packets, MOST_PACKETS)
             or probe.bytes < LEAST_SHARE * probe.sent_bytes
         ):
             return None
-        sending = probe.last_sent - probe.first_sent
-        arriving = probe.last_arrival - probe.first_arrival
-        if not SHORTEST <= sending <= LONGEST or not SHORTEST <= arriving <= LONGEST:
-            return None
-        # The last packet's bits were sent after the span ends, the first's came before it begins.
-        sent = 8 * (probe.bytes - probe.last_size) / sending
-        arrived = 8 * (probe.bytes - probe.first_size) / arriving
-        if arrived > GREATEST_RATIO * sent:
-            return None
-        if arrived < FULL * sent:
-            return ProbeResult(cluster, UTILISATION * arrived, is_full=True)
-        return ProbeResult(cluster, min(sent, arrived), is_full=False)
+        packets = sorted(probe.received)
+        result = _judge(cluster, packets)
+        if result is None or result.is_full or packets[0].size <= packets[1].size:
+            return result
+        # The first packet only marks the begin of the arrivals. If it is larger than the others,
+        # it hides a part of their rate.
+        other = _judge(cluster, packets[1:])
+        if other is None or other.is_full:
+            return result
+        return max(result, other, key=_bitrate)
+
+
+def _judge(cluster: int, packets: list[_Packet]) -> ProbeResult | None:
+    """What packets tell, in the order in which they were sent."""
+    first = min(packets, key=_arrival)
+    sending = packets[-1].sent_at - packets[0].sent_at
+    arriving = max(packets, key=_arrival).arrival - first.arrival
+    if not SHORTEST <= sending <= LONGEST or not SHORTEST <= arriving <= LONGEST:
+        return None
+    # The last packet's bits were sent after the span ends, the first's came before it begins.
+    total = sum(packet.size for packet in packets)
+    sent = 8 * (total - packets[-1].size) / sending
+    arrived = 8 * (total - first.size) / arriving
+    if arriving * GREATEST_RATIO < sending:
+        return None
+    if sending < FULL * arriving:
+        return ProbeResult(cluster, UTILISATION * arrived, is_full=True)
+    return ProbeResult(cluster, min(sent, arrived), is_full=False)
+
+
+def _arrival(packet: _Packet) -> float:
+    return packet.arrival
+
+
+def _bitrate(result: ProbeResult) -> float:
+    return result.bitrate

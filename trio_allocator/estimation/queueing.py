@@ -71,6 +71,19 @@ class QueueDelay:
         elif way < self._base:
             self._base = way
 
+    @property
+    def growth(self) -> float:
+        """By how much the standing queue grew from one `STANDING_WINDOW` to the next, s."""
+        return self._low - self._old_low if self._old_low < math.inf else 0.0
+
+    def keep(self, arrival: float) -> None:
+        """For now the shortest way is not forgotten: a full queue may hide it.
+
+        Args:
+            arrival: When the newest packet arrived, s.
+        """
+        self._base_until = arrival + BASE_WINDOW
+
     def settle(self) -> None:
         """What waits now is not our doing: take it for a part of the way."""
         self._base = self._old_base = min(self._low, self._old_low)

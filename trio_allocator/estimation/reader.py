@@ -15,6 +15,11 @@ REMEMBERED = 64
 """How far apart the counts of two feedbacks may be that come out of order. A quarter of all counts:
 the other three quarters lie ahead, for feedbacks may be lost in a row, and rarely overtake."""
 
+REPORTS = 20
+"""How often a packet may be reported on, on average. A receiver that reports every 50 ms and packets
+that overtake each other by half a second make ten. Whoever reports more, with run lengths that cost
+nothing, wants to cost time: that is ignored."""
+
 _LOST = 1
 _RECEIVED = 2
 
@@ -48,7 +53,8 @@ class FeedbackReader:
 
     Attributes:
         ignored: How many feedbacks told nothing for being impossible: they begin with a packet that
-            was never sent (or `WINDOW` packets ago), or span a minute and more.
+            was never sent (or `WINDOW` packets ago), span a minute and more, or report on what was
+            reported on more than `REPORTS` times already.
     """
 
     def __init__(self) -> None:
@@ -56,6 +62,7 @@ class FeedbackReader:
         self._clock = PeerClock()
         self._covered = _CoveredRuns()
         self._last_sent: int | None = None
+        self._reportable = 2 * _SEQUENCES
         self._told = bytearray(WINDOW)  # of each packet, up to the last one sent
 
     @property
@@ -90,6 +97,10 @@ class FeedbackReader:
             raise ValueError(f"now must be finite (seconds), got {now!r}")
         self._slide(last_sent)
         arrivals = feedback.arrivals
+        if len(arrivals) > self._reportable:
+            self.ignored += 1
+            return []
+        self._reportable -= len(arrivals)
         age = (last_sent - feedback.base_sequence) % _SEQUENCES
         times = [arrival for arrival in arrivals if arrival is not None]
         if age >= WINDOW or not self._clock.follow(feedback.reference_time, times, now):
@@ -115,10 +126,11 @@ class FeedbackReader:
                 )
             del self._told[:sent]
             self._told += bytes(WINDOW - len(self._told))
+            self._reportable = min(self._reportable + REPORTS * sent, 2 * _SEQUENCES)
         self._last_sent = last_sent
 
     def _tell(self, first: int, statuses: list[int | None], oldest: int) -> list[PacketResult]:
-        results = []
+        results: list[PacketResult] = []
         told = self._told
         seconds = self._clock.seconds
         for place, arrival in enumerate(statuses, first - oldest):

@@ -23,8 +23,12 @@ WINDOW = 2**15
 """How many numbers are remembered at most (libwebrtc: as many)."""
 
 LARGEST_STEP = 3_000
-"""A number that is further from the newest is believed when the next one follows it (RFC 3550,
+"""A number that is further from the newest is believed when another one near it follows (RFC 3550,
 appendix A.1: MAX_DROPOUT). In both directions, for these numbers go across all streams, and paths."""
+
+NEAR = 100
+"""That other one is as near as this. (RFC 3550 wants the very next one, and never believes a sender
+whose packets all come in swapped pairs.)"""
 
 _SEQUENCES = 2**16
 _REFERENCES = 2**24
@@ -76,19 +80,30 @@ class FeedbackRecorder:
             raise ValueError(f"now must be finite (seconds), got {now!r}")
         arrival = round(now * _MICROSECONDS / DELTA_UNIT) * DELTA_UNIT
         if self._newest is None:
+            # Packets before the first one may have been overtaken by it.
             self._begin(sequence)
+            self._oldest = sequence - LARGEST_STEP
         step = (sequence - (self._newest or 0) + WINDOW) % _SEQUENCES - WINDOW
         extended = (self._newest or 0) + step
         if abs(step) <= LARGEST_STEP:
             self._note(extended, arrival)
-        elif self._strange is None or self._strange[0] != (sequence - 1) % _SEQUENCES:
+        elif not self._jump(extended, arrival):
             self._strange = sequence, arrival
             return
-        else:
-            self._begin(extended - 1)
-            self._note(extended - 1, self._strange[1])
-            self._note(extended, arrival)
         self._strange = None
+
+    def _jump(self, extended: int, arrival: int) -> bool:
+        """Begin anew at a number far off, if the last one was near it."""
+        if self._strange is None:
+            return False
+        sequence, arrived = self._strange
+        since = (extended - sequence + WINDOW) % _SEQUENCES - WINDOW
+        if not 0 < abs(since) <= NEAR:
+            return False
+        self._begin(extended - max(since, 0))
+        self._note(extended - since, arrived)
+        self._note(extended, arrival)
+        return True
 
     def _begin(self, extended: int) -> None:
         """Begin anew with this packet."""
@@ -124,8 +139,10 @@ class FeedbackRecorder:
         while self._next <= newest:
             feedbacks.append(self._feedback(newest))
         horizon = self._arrivals[newest] - HISTORY
-        recent = min(seq for seq, arrival in self._arrivals.items() if arrival >= horizon)
-        self._forget(max(recent, newest - WINDOW + 1))
+        if min(self._arrivals.values()) < horizon:
+            recent = min(seq for seq, arrival in self._arrivals.items() if arrival >= horizon)
+            self._forget(recent)
+        self._forget(max(self._oldest, newest - WINDOW + 1))
         return feedbacks
 
     def _feedback(self, newest: int) -> TransportFeedback:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from .acknowledged import RECENT
+from .acknowledged import LEAST_WINDOW
 from .aimd import THROUGHPUT_ALLOWANCE, THROUGHPUT_FACTOR
 from .loss import GROWTH, LOW
+from .silence import REPORT_PERIOD
 
 
 class ReportedRate:
@@ -53,7 +54,7 @@ class ReportedRate:
             The new rate, bit/s: never less.
         """
         self._measure(now, total)
-        elapsed = 0.0 if self._lost_at is None else min(now - self._lost_at, 1.0)
+        elapsed = 0.0 if self._lost_at is None else min(now - self._lost_at, REPORT_PERIOD)
         self._lost_at = now
         if loss > LOW:
             return rate
@@ -63,7 +64,7 @@ class ReportedRate:
         """How far it may go by what was sent since the last time."""
         if self._measured_at is None:
             self._measured_at, self._total = now, total
-        elif now - self._measured_at >= RECENT:
+        elif now - self._measured_at >= LEAST_WINDOW:
             sent = 8 * (total - self._total) / (now - self._measured_at)
             self._most = THROUGHPUT_FACTOR * sent + THROUGHPUT_ALLOWANCE
             self._measured_at, self._total = now, total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import NamedTuple
 
@@ -84,3 +85,42 @@ class SentPackets:
         for packets in (self._waiting, self._lost):
             while packets and next(iter(packets.values())).sent_at < now - LONGEST:
                 packets.popitem(last=False)
+
+
+class CountedBytes:
+    """Counts bytes that arrived, those included whose feedback was lost.
+
+    Of what a lost feedback would have told nothing is known. When later packets are told of, it
+    is taken to have arrived with them: a hole in the feedback is no hole in the arrivals (as
+    libwebrtc's ``RobustThroughputEstimator`` has it). Each byte is counted once.
+
+    Attributes:
+        total: Bytes sent up to the newest packet that was told of.
+    """
+
+    __slots__ = ("_since", "_untold", "total")
+
+    def __init__(self) -> None:
+        self.total: int = 0
+        self._untold = 0
+        self._since = -math.inf
+
+    def take(self, packet: SentPacket) -> tuple[int, float]:
+        """A packet was told to have arrived, for the first time.
+
+        Returns:
+            The bytes that count with it, and when the first of these was sent, s.
+        """
+        sent_at, size, _cluster, total = packet
+        if total <= self.total:
+            return 0, sent_at  # it was counted with a later one
+        untold = self._untold + total - size - self.total
+        since = self._since if untold else sent_at
+        self.total, self._untold, self._since = total, 0, sent_at
+        return size + untold, since
+
+    def skip(self, packet: SentPacket) -> None:
+        """A packet was told to be lost, for the first time."""
+        if packet.total > self.total:
+            self._untold += packet.total - packet.size - self.total
+            self.total = packet.total

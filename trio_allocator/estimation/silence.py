@@ -8,7 +8,7 @@ PERIOD = 1.0
 """Feedback that is missing for so long is silence, s: ten of libwebrtc's intervals."""
 
 REPORT_PERIOD = 7.5
-"""Of a peer that sends nothing but reports, s: libwebrtc's on a voice are so far apart at most (RFC
+"""Of a peer that sends nothing but reports, or that nothing is known of yet, s: libwebrtc's on a voice are so far apart at most (RFC
 3550, section 6.2: 5 s, and section 6.3.1: times 0.5 to 1.5)."""
 
 FACTOR = 0.5
@@ -36,7 +36,7 @@ class Silence:
         self._begun_at = 0.0
         self._since = 0.0
         self._last_sent = 0.0
-        self._period = PERIOD
+        self._period = REPORT_PERIOD
 
     def sent(self, now: float) -> None:
         """A packet left."""
