@@ -256,12 +256,15 @@ def test_unless_the_queue_grows_fast(control):
     even = RateControl(START, 10_000, 1e7)
     lowered(even, standing=0.016, waited=0.0, recent=500_000, carried=900_000, growth=growth)
     assert even.rate > 900_000
-    lowered(control, standing=0.016, waited=0.0, recent=500_000, carried=900_000, growth=growth + 0.001)
+    lowered(
+        control, standing=0.016, waited=0.0, recent=500_000, carried=900_000, growth=growth + 0.001
+    )
     assert control.rate == pytest.approx(500_000 * 0.95)
 
 
 @pytest.mark.parametrize(
-    ("share", "base"), [(FULL_SHARE - 0.01, START), (FULL_SHARE + 0.01, (FULL_SHARE + 0.01) * START)]
+    ("share", "base"),
+    [(FULL_SHARE - 0.01, START), (FULL_SHARE + 0.01, (FULL_SHARE + 0.01) * START)],
 )
 def test_who_sends_too_little_to_tell_loses_a_share_of_the_estimate(control, share, base):
     lowered(control, standing=0.016, waited=0.0, recent=share * START)

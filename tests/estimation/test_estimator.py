@@ -591,7 +591,9 @@ def test_a_way_that_becomes_longer_is_no_queue(extra, rate):
     least, before = math.inf, rate
     for tenth in range(60):
         sending = min(flow.estimate, rate)
-        flow.run(0.1, sending, size=round(max(rate / 8 / 100, 100)), way=WAY + extra * (tenth >= 20))
+        flow.run(
+            0.1, sending, size=round(max(rate / 8 / 100, 100)), way=WAY + extra * (tenth >= 20)
+        )
         if tenth == 19:
             before = flow.estimate
         least = min(least, flow.estimate / before) if tenth >= 20 else least

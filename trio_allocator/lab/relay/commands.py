@@ -95,7 +95,7 @@ class Break:
 
     Attributes:
         duration: s.
-        is_cut: What comes or waits is lost; else it waits.
+        is_cut: What comes is lost; else it waits.
         way: Which way.
     """
 

@@ -147,7 +147,7 @@ class RelayControl(ABC):
         await self.turn(Break(duration, is_cut=False, way=way).checked())
 
     async def cut(self, duration: float, *, way: Way = Way.BOTH) -> None:
-        """Lose all that is sent, or waits, for a while: an outage.
+        """Lose all that is sent for a while: an outage.
 
         Args:
             duration: s, from now; 0 ends a cut that lasts.
