@@ -78,17 +78,28 @@ class EmulatedLink:
                 raise LinkError(f"a link has no {name!r}, or not as much as {value:g}")
         self.settings[name] = value
 
-    async def dropped(self) -> dict[str, int]:
-        """How many packets it lost on the way to the subscriber, by why.
+    async def report(self) -> dict[str, float]:
+        """How it is set and how it is, on the way to the subscriber.
+
+        Returns:
+            The settings, and: ``dropped`` packets, their ``queue_delay`` in s, ``delivered_bytes``;
+            and by how much the link itself is late, in s, for one packet in a hundred: ``late``.
 
         Raises:
             LinkError: The link has died.
         """
         try:
-            report = (await self._relay.report()).to_clients
+            report = await self._relay.report()
         except RelayError as error:
             raise LinkError(str(error)) from error
-        return {"lost": report.lost, "overflowed": report.overflowed, "cut": report.cut}
+        way = report.to_clients
+        return {
+            **self.settings,
+            "dropped": way.lost + way.overflowed + way.cut,
+            "queue_delay": way.queue_delay,
+            "delivered_bytes": way.delivered_bytes,
+            "late": report.lateness.p99,
+        }
 
 
 @asynccontextmanager

@@ -211,7 +211,7 @@ class Session:
             await trio.sleep(STATE)
             told = state(subscriber, rates)
             if link is not None:
-                told["link"] = link.settings
+                told["link"] = await link.report()
             self._tell("state", **told)
 
     async def _tell_decisions(self, subscriber: Subscriber) -> None:

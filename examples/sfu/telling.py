@@ -87,6 +87,7 @@ def state(subscriber: Subscriber, rates: Rates) -> dict[str, Any]:
         "allowances": {a.name: a.bitrate for a in explanation.status.allowances},
         "probe": explanation.status.probe.value,
         "sent": rates.take(),
+        "bytes": dict(connection.bytes),
         "tracks": [_track(track, by_id) for track in connection.tracks],
     }
 

@@ -57,21 +57,21 @@ def test_up_to_the_target_or_the_next_one_above_if_there_is_nothing_else(
 @pytest.mark.parametrize("target", [None, "low", "middle", "high"])
 def test_one_that_is_pinned_or_nothing_whatever_the_target(target, pin, active, candidates):
     availability = available(target, active, pin)
-    assert (availability.pin, availability.wanted()) == (pin, [pin])
-    assert availability.candidates() == candidates
+    assert availability.pin == pin
+    assert availability.sendable_ones() == availability.candidates() == candidates
 
 
-def test_without_a_pin_the_whole_ladder_is_of_use_whatever_is_there():
-    availability = available("low", ["high"])
-    assert (availability.pin, availability.wanted()) == (None, ["low", "middle", "high"])
+def test_without_a_pin_all_that_is_sent_is_of_use_whatever_the_target():
+    availability = available("low", ["middle", "high"])
+    assert (availability.pin, availability.sendable_ones()) == (None, ["middle", "high"])
 
 
 def test_a_pin_that_stays_is_still_the_pin_and_one_that_is_gone_is_none():
     availability = available(pin="middle")
     availability.set_variants({"middle": 200, "high": 500})
-    assert availability.wanted() == ["middle"]
+    assert availability.sendable_ones() == ["middle"]
     availability.set_variants({"high": 500, "low": 100})
-    assert (availability.pin, availability.wanted()) == (None, ["low", "high"])
+    assert (availability.pin, availability.sendable_ones()) == (None, ["low", "high"])
 
 
 def test_the_track_and_its_variants_are_muted_apart():

@@ -6,7 +6,13 @@ import math
 
 import pytest
 
-from trio_allocator.receiver.rates import MEMORY, WINDOW, LadderRates, VariantRate
+from trio_allocator.receiver.rates import (
+    LONGEST_MEMORY,
+    MEMORY,
+    WINDOW,
+    LadderRates,
+    VariantRate,
+)
 
 LADDER = {"low": 100_000, "high": 1_000_000}
 
@@ -74,7 +80,9 @@ def test_a_measurement_expires_and_is_forgotten_for_good():
     assert variant.forget() is True
     assert (variant.believed, variant.expiry) == (1_000, None)
     assert variant.forget() is False
-    assert [variant.measured(250, 1.0, 9.0) for _ in range(2)] == [False, False]
+    variant = measured(1_000, *[600] * 5)
+    assert variant.forget() is True
+    assert [variant.measured(75, 1.0, 9.0) for _ in range(2)] == [False, False]
 
 
 # --- a ladder ----------------------------------------------------------------------------------
@@ -162,10 +170,11 @@ def test_what_is_forgotten_first_is_told_though_the_second_changes_nothing():
 def test_while_it_flows_nothing_of_it_is_forgotten(rates):
     rates.flow("low", 0.0)
     sent(rates, 200_000, 0.0, 3)
+    rates.sent = 200_000 / 8 * 2 * MEMORY
     assert rates.evaluate(3.0 + 2 * MEMORY) is False
     assert rates.rate("low") == 200_000
     rates.flow(None, 99.0)
-    assert rates.next_evaluation == 3.0 + MEMORY
+    assert rates.next_evaluation == 3.0 + 3 * MEMORY
     assert rates.evaluate(99.0) is True
     assert rates.next_evaluation == math.inf
 
@@ -177,3 +186,69 @@ def test_what_was_measured_survives_as_long_as_its_declaration(rates):
     assert rates.believed(["low", "new"]) == {"low": 200_000, "new": 300_000}
     rates.redeclare({"low": 100_001})
     assert rates.believed(["low"]) == {"low": 100_001}
+
+
+# --- what proved dearer ------------------------------------------------------------------------
+
+
+def test_what_proved_dearer_is_believed_again_after_one_window_like_it():
+    variant = measured(1_000, *[2_000] * 5)
+    variant.forget()
+    assert (variant.believed, variant.suspected) == (1_000, 2_000)
+    assert variant.measured(250, 1.0, 9.0) is True
+    assert variant.believed == 2_000
+
+
+def test_one_window_as_declared_clears_nobody_and_five_do():
+    variant = measured(1_000, *[2_000] * 5)
+    variant.forget()
+    for _ in range(5):
+        assert variant.suspected == 2_000
+        variant.measured(125, 1.0, 9.0)
+    assert (variant.believed, variant.suspected) == (1_000, None)
+
+
+def test_each_time_that_it_proves_dearer_again_it_is_remembered_for_longer():
+    variant = measured(1_000, *[2_000] * 5)
+    lasted = [MEMORY]
+    for _ in range(6):
+        variant.forget()
+        variant.measured(250, 1.0, 0.0)
+        lasted.append(variant.expiry)
+    assert lasted == [MEMORY * 2**n for n in range(5)] + [LONGEST_MEMORY] * 2
+    variant.forget()
+    for _ in range(5):
+        variant.measured(125, 1.0, 0.0)
+    assert variant.expiry == MEMORY
+
+
+# --- silence -----------------------------------------------------------------------------------
+
+
+def test_nothing_is_measured_before_the_first_packet(rates):
+    rates.flow("high", 0.0)
+    assert rates.evaluate(1.0) is False
+    assert rates.quiet
+    assert rates.wake(50.0) is False
+
+
+def test_silence_after_that_is_a_rate_and_needs_no_more_than_a_trickle(rates):
+    believed = []
+    for rate in (0, 4_000):
+        flowing = LadderRates(LADDER)
+        flowing.flow("high", 0.0)
+        sent(flowing, LADDER["high"], 0.0, 5)
+        sent(flowing, rate, 5.0, 5)
+        believed.append(flowing.rate("high"))
+        assert flowing.quiet is (rate == 0)
+    assert believed == [LADDER["high"] // 2] * 2
+
+
+def test_what_moves_again_is_as_declared_at_once(rates):
+    rates.flow("high", 0.0)
+    sent(rates, LADDER["high"], 0.0, 5)
+    sent(rates, 0, 5.0, 5)
+    assert rates.next_evaluation == math.inf
+    assert rates.wake(110.0) is True
+    assert rates.rate("high") == LADDER["high"]
+    assert rates.next_evaluation == 110.0 + WINDOW

@@ -23,7 +23,7 @@ from trio_allocator.receiver.rates import (
     needs_less,
     needs_more,
 )
-from trio_allocator.receiver.selector import GRACE
+from trio_allocator.receiver.selector import GRACE, IDLE_GRACE
 from trio_allocator.tracks import Track
 
 LADDER = {"low": 150_000, "medium": 500_000, "high": 2_500_000}
@@ -119,12 +119,16 @@ def test_without_bandwidth_it_pauses_and_then_resumes():
 def test_it_leaves_an_inactive_variant_and_comes_back():
     selector = registered(HIGH)
     assert selector.variant_inactive("high", 1) == (
+        SetVariants({"low": 150_000, "medium": 500_000}),
         RequestAllocation(MEDIUM),
         RequestVariant("medium", SwitchReason.INACTIVE),
     )
     assert selector.current is None
     selector.variant_switched("medium", 1.2)
-    assert selector.variant_active("high", 2) == (RequestAllocation(HIGH),)
+    assert selector.variant_active("high", 2) == (
+        SetVariants(LADDER),
+        RequestAllocation(HIGH),
+    )
     assert RequestVariant("high", SwitchReason.GRANTED) in selector.granted(HIGH, 2)
 
 
@@ -140,7 +144,7 @@ def test_it_leaves_a_muted_variant_and_comes_back():
     assert RequestVariant("low", SwitchReason.MUTED) in selector.mute("medium", 1)
     selector.variant_switched("low", 1.2)
     selector.unmute("medium", 2)
-    assert RequestVariant("medium", SwitchReason.GRANTED) in selector.granted(MEDIUM, 2)
+    assert RequestVariant("medium", SwitchReason.UNMUTED) in selector.granted(MEDIUM, 2)
 
 
 def test_unmuting_what_still_fits_says_so():
@@ -148,8 +152,7 @@ def test_unmuting_what_still_fits_says_so():
     selector.mute("low", 1)
     selector.mute("medium", 1)
     assert selector.current is None
-    selector.granted(MEDIUM, 2)
-    assert RequestVariant("medium", SwitchReason.UNMUTED) in selector.unmute("medium", 3)
+    assert RequestVariant("medium", SwitchReason.UNMUTED) in selector.unmute("medium", 1.5)
 
 
 def test_muting_the_track_keeps_the_mutes_of_its_variants():
@@ -159,19 +162,14 @@ def test_muting_the_track_keeps_the_mutes_of_its_variants():
     selector.set_variants({**LADDER, "new": 100_000}, 2)
     assert selector.queued is None
     selector.unmute(None, 3)
-    assert selector.granted(HIGH, 3)[-1] == RequestVariant("medium", SwitchReason.GRANTED)
-
-
-@pytest.mark.parametrize(("pausable", "kept"), [(False, LOW), (True, 0)])
-def test_a_muted_track_keeps_no_more_than_its_reserve(pausable, kept):
-    selector = registered(HIGH, pausable=pausable)
-    assert selector.mute(None, 1)[0] == RequestAllocation(kept)
+    assert selector.granted(HIGH, 3)[-1] == RequestVariant("medium", SwitchReason.UNMUTED)
 
 
 def test_a_dark_track_makes_nobody_wait_for_it():
-    selector = registered(HIGH)
-    selector.mute(None, 1)
-    assert selector.granted(0, 2) == (RequestAllocation(0),)  # calls off the claim of its reserve
+    selector = registered(MEDIUM)
+    assert selector.claim == HIGH
+    assert selector.mute(None, 1)[0] == RequestAllocation(MEDIUM)  # calls off the claim for more
+    assert selector.granted(0, 1.5) == (RequestAllocation(0),)
 
 
 def test_a_variant_that_left_the_ladder_comes_back_unmuted():
@@ -210,12 +208,11 @@ def test_a_pin_is_all_that_is_wanted_and_a_part_of_it_is_given_back():
     selector = registered()
     assert selector.set_pin("high", 1) == (
         SetVariants({"high": 2_500_000}),
-        RequestAllocation(0),
-        RequestAllocation(HIGH),
         RequestVariant(None, SwitchReason.LOW_BANDWIDTH),
     )
-    assert (selector.pin, selector.allocation, selector.current) == ("high", 0, None)
-    assert selector.granted(HIGH, 2) == (RequestVariant("high", SwitchReason.RESUMED),)
+    assert (selector.pin, selector.claim, selector.current) == ("high", HIGH, None)
+    assert selector.evaluate(1 + IDLE_GRACE) == (RequestAllocation(0), RequestAllocation(HIGH))
+    assert selector.granted(HIGH, 3) == (RequestVariant("high", SwitchReason.TARGET_CHOSEN),)
 
 
 def test_what_flows_stays_until_the_key_frame_of_a_pinned_one_that_is_carried():
@@ -279,10 +276,11 @@ def test_a_pin_that_is_gone_from_the_ladder_is_none():
 def test_without_target_or_lower_the_next_one_above_is_sent():
     selector = registered(target="low")
     assert selector.variant_inactive("low", 1) == (
+        SetVariants({"medium": 500_000, "high": 2_500_000}),
         RequestAllocation(MEDIUM),
         RequestVariant(None, SwitchReason.LOW_BANDWIDTH),
     )
-    assert selector.granted(HIGH, 1)[-1] == RequestVariant("medium", SwitchReason.RESUMED)
+    assert selector.granted(HIGH, 1)[-1] == RequestVariant("medium", SwitchReason.INACTIVE)
     back = selector.variant_active("low", 2)
     assert back[-1] == RequestVariant("low", SwitchReason.AUTOMATIC)
 
@@ -485,14 +483,11 @@ def test_a_decrease_never_goes_below_what_can_be_sent():
     assert selector.answer(request(MEDIUM, 0)) == RejectDecrease(7, 3)
 
 
-def test_a_dark_track_gives_all_but_its_reserve():
-    selector = registered(LOW)
+@pytest.mark.parametrize("pausable", [False, True])
+def test_a_dark_track_gives_all_that_it_is_asked_for(pausable):
+    selector = registered(MEDIUM, pausable=pausable)
     selector.mute(None, 1)
-    assert selector.answer(request(LOW, 0)) == RejectDecrease(7, 3)
-    selector = registered(HIGH)
-    selector.mute(None, 1)
-    selector.granted(HIGH, 2)
-    assert selector.answer(request(HIGH, 0)) == AcceptDecrease(7, 3, LOW)
+    assert selector.answer(request(MEDIUM, 0)) == AcceptDecrease(7, 3, 0)
 
 
 def test_a_request_that_was_overtaken_by_force_takes_no_more_than_is_left():
@@ -671,10 +666,11 @@ def test_silence_before_media_does_not_dilute_its_rate():
     selector = registered()
     for start in (100, 200, 300):
         selector.evaluate(start)
-        selector.rates.sent += 25_000
-        selector.rates.wake(start)
-        selector.evaluate(start + 1)
-    assert selector.rates.rate("low") == 200_000
+        selector.woken(start)
+        send(selector, 200_000, start, 5)
+        assert selector.rates.rate("low") == 200_000
+        send(selector, 0, start + 5, 5)
+        assert selector.rates.quiet
 
 
 def test_silence_is_no_measurement():
@@ -862,16 +858,18 @@ class Watched:
                 case RequestVariant(None):
                     assert self.told is not None
                     self.told = None
+                case RequestVariant(variant, SwitchReason.REPEATED):
+                    assert variant == self.told == selector.queued
                 case RequestVariant(variant):
                     assert variant != self.told, "told twice"
                     assert self.sendable(variant), "cannot be sent"
                     assert selector.pin in (None, variant), "another one is pinned"
-                    if variant != selector.current:
+                    if variant != selector.current and not selector.stalled:
                         assert selector.rates.cost(variant) <= selector.allocation
                     self.told = variant
         for variant in (selector.queued, selector.current if selector.queued is None else None):
             assert variant is None or self.sendable(variant)
-        if selector.queued is not None:
+        if selector.queued is not None and not selector.stalled:
             assert selector.rates.cost(selector.queued) <= selector.allocation
         assert selector.rates.believed(selector.track.variants) == {
             name: selector.rates.rate(name) for name in selector.track.variants

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from trio_allocator.messages import DecreaseAllocation, RejectDecrease, RequestAllocation
 from trio_allocator.receiver import RequestVariant, SwitchReason, VariantSelector
+from trio_allocator.receiver.selector import IDLE_GRACE
 from trio_allocator.tracks import Track
 
 LADDER = {"low": 150_000, "high": 2_500_000}
@@ -39,11 +42,14 @@ def test_a_ladder_without_what_was_sent_is_as_if_its_source_had_stopped():
     assert RequestVariant(None, SwitchReason.INACTIVE) in actions
 
 
+@pytest.mark.parametrize("pausable", [True, False])
 @pytest.mark.parametrize("held", [1, 2, LOW - 1])
-def test_who_may_pause_and_must_keeps_nothing_at_all(held):
-    selector = VariantSelector(CAMERA, pausable=True)
-    assert selector.registered(held, 0.0) == (RequestAllocation(0), RequestAllocation(HIGH))
-    assert selector.allocation == 0
+def test_what_carries_nothing_is_kept_for_a_moment_only(held, pausable):
+    selector = VariantSelector(CAMERA, pausable=pausable)
+    assert selector.registered(held, 0.0) == (RequestAllocation(HIGH),)
+    assert selector.next_evaluation == IDLE_GRACE
+    assert selector.evaluate(IDLE_GRACE) == (RequestAllocation(0), RequestAllocation(HIGH))
+    assert (selector.allocation, selector.next_evaluation) == (0, math.inf)
 
 
 @pytest.mark.invariant("N4")
@@ -58,5 +64,5 @@ def test_who_holds_nothing_has_nothing_to_promise():
 def test_an_accepted_decrease_is_what_is_held_and_claimed_where_nothing_better_is_wanted():
     selector = VariantSelector(CAMERA, target="low", active=[])
     selector.registered(HIGH, 0.0)
-    selector.lowered(LOW, 1.0)
+    selector.lowered(LOW, 0.5)
     assert (selector.allocation, selector.claim) == (LOW, LOW)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections import defaultdict
 from contextlib import asynccontextmanager
 from functools import partial
@@ -90,8 +92,6 @@ class Page:
         self.stats = []
         self.times = {}
         self.ended = None
-        self.changed = trio.Condition()
-        self.room_event = trio.Event()
         self._process = process
         self._mids = {}
 
@@ -137,15 +137,13 @@ class Page:
             match message["type"]:
                 case "room":
                     self.room = message["publications"]
-                    self.room_event.set()
-                    self.room_event = trio.Event()
                 case "answer":
                     await self.say(answer=message["sdp"])
                 case "layers":
                     self.layers.append((trio.current_time(), message["wanted"]))
                     await self.say(layers=message["wanted"])
                 case "state":
-                    self.states.append(message)
+                    self.states.append({**message, "clock": time.monotonic()})
                 case "decision":
                     self.decisions.append(message)
                 case "error":
@@ -153,19 +151,24 @@ class Page:
                 case "ended":
                     self.ended = message["reason"]
 
+    async def until(self, condition):
+        """Wait until it is true of this page."""
+        while not condition(self):  # noqa: ASYNC110 - other processes make it true
+            await trio.sleep(0.01)
+
     async def watch(self, publications):
         """Wait until so many publish, and watch them all."""
         await self.socket.send(type="watch")
-        while len(self.room) < publications:
-            await self.room_event.wait()
+        await self.until(lambda page: len(page.room) >= publications)
         await self.say(add=publications)
 
 
 @asynccontextmanager
-async def open_page(port, role, name="camera"):
+async def open_page(port, role, name="camera", picture="960,540,20"):
     command = [sys.executable, "-m", "tests.sfu.wrtc_peer", role]
     async with open_socket(port) as socket, trio.open_nursery() as nursery:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT, "check": False}
+        pipes["env"] = {**os.environ, "PEER": picture}
         process = await nursery.start(partial(trio.run_process, command, **pipes))
         page = Page(socket, process, role, name)
         nursery.start_soon(page.hear_server)

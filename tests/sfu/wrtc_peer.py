@@ -3,6 +3,7 @@
 In: ``{"answer": sdp}``, ``{"layers": [...]}`` (those to send), ``{"add": n}`` (media sections for n
 more tracks of each kind, then an offer), ``{"end": true}``. Out: ``{"offer": sdp, "mids": {kind:
 [...]}}``, ``{"frame": mid, "t": s, "width": pixels}``, ``{"stats": ...}`` twice a second.
+The environment's PEER has width, height and pictures a second.
 Times are those of ``time.monotonic()``, which all processes of a machine share.
 """
 
@@ -21,8 +22,7 @@ os.environ.setdefault("WRTC_ALLOW_LOOPBACK", "1")
 import numpy as np
 import webrtc
 
-WIDTH, HEIGHT = 960, 540
-FPS = int(os.environ.get("PEER_FPS", "20"))
+WIDTH, HEIGHT, FPS = (int(number) for number in os.environ.get("PEER", "960,540,20").split(","))
 LAYERS = (("q", 4, 120_000), ("h", 2, 400_000), ("f", 1, 1_200_000))
 PICTURES = 40
 

@@ -61,7 +61,8 @@ async def run_track_receiver(
 
     def request_variant(variant, reason):
         nonlocal awaited
-        awaited = variant and (variant, trio.current_time() + key_frame)
+        if not (awaited and awaited[0] == variant):  # asked again, it comes no later
+            awaited = variant and (variant, trio.current_time() + key_frame)
 
     def pad(size):
         nonlocal unsent

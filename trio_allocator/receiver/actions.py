@@ -19,7 +19,11 @@ class SwitchReason(Enum):
     MUTED = "muted"
     """The application muted the one before, or every one."""
     UNMUTED = "unmuted"
-    """A better one was unmuted."""
+    """The track, or a better one, was unmuted."""
+    STALLED = "stalled"
+    """The key frame of the one before did not come."""
+    REPEATED = "repeated"
+    """It was asked for already, and its key frame has not come yet: ask for it again."""
     RESUMED = "resumed"
     """The track was paused for want of bandwidth, and need not be any more."""
     GRANTED = "granted"
@@ -35,7 +39,7 @@ class RequestVariant:
     """Send this variant from its next key frame on; what flows now goes on until then.
 
     It replaces any earlier request. The variant that flows already means: stay, the switch that
-    was asked for is off.
+    was asked for is off. The one that is awaited already means: ask for its key frame once more.
 
     Attributes:
         variant: Its name; None to stop at once, until another is requested.

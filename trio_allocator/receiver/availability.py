@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from ..tracks import Track
 
@@ -77,21 +77,25 @@ class Availability:
         """Its place on the declared ladder, 0 for the lowest: measured rates do not change it."""
         return list(self.track.variants).index(variant)
 
-    def candidates(self) -> list[str]:
+    def candidates(self, left_out: Callable[[str], bool] = lambda _: False) -> list[str]:
         """What could be sent if bandwidth were without end, ascending.
 
         While neither the target nor any variant below it is there, the next one above is better
         than no picture. In place of one that is pinned, nothing is.
+
+        Args:
+            left_out: Whether a variant is none for now, though it can be sent.
         """
-        available = [variant for variant in self.wanted() if self.sendable(variant)]
+        available = [variant for variant in self.sendable_ones() if not left_out(variant)]
         if self.target is None or self.pin is not None:
             return available
         top = self.rank(self.target)
         return [variant for variant in available if self.rank(variant) <= top] or available[:1]
 
-    def wanted(self) -> list[str]:
-        """What is of use at all, ascending: the one that is pinned, or the whole ladder."""
-        return list(self.track.variants) if self.pin is None else [self.pin]
+    def sendable_ones(self) -> list[str]:
+        """What is of use at all and can be sent, ascending; of one that is pinned only that."""
+        wanted = self.track.variants if self.pin is None else [self.pin]
+        return [variant for variant in wanted if self.sendable(variant)]
 
     def sendable(self, variant: str) -> bool:
         """Whether its source sends it and nobody muted it."""

@@ -24,6 +24,12 @@ MEMORY = 30.0
 """How long a measurement outlives the flow that it was made on, seconds. A variant that was once
 too dear would otherwise never be tried again."""
 
+LONGEST_MEMORY = 480.0
+"""How long it does at most, seconds: it doubles each time that the variant proves too dear again."""
+
+SILENT_WINDOWS = 3
+"""How many silent windows in a row are measured: enough to be the median. More say nothing new."""
+
 
 def needs_more(rate: int, allocation: int) -> bool:
     """Whether a rate needs more than 95 % of an allocation (Membrane's VariantSelector)."""
@@ -44,21 +50,39 @@ class VariantRate:
             median outside the band, and never falls below half of it: a still picture moves
             again, and would then have nothing to move in.
         expiry: When the measurement is forgotten, seconds; None while there is none.
+        suspected: What it proved to need before that was forgotten, bit/s, if that was more than
+            declared: one window like it will do to believe it again. None once it has flowed as
+            declared.
     """
 
-    __slots__ = ("_samples", "_tenths", "believed", "declared", "expiry")
+    __slots__ = (
+        "_memory",
+        "_samples",
+        "_tenths",
+        "believed",
+        "declared",
+        "expiry",
+        "suspected",
+    )
 
     def __init__(self, declared: int, tenths: int = HEADROOM_TENTHS) -> None:
         self._tenths = tenths
         self.declared: int = declared
         self.believed: int = declared
         self.expiry: float | None = None
+        self.suspected: int | None = None
         self._samples: tuple[int, ...] = ()
+        self._memory = MEMORY
 
     @property
     def cost(self) -> int:
         """The allocation that carries the variant, headroom included, bit/s."""
         return self.believed * self._tenths // 10
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing was sent for so long that more of it would say nothing new."""
+        return self._samples[-SILENT_WINDOWS:] == (0,) * SILENT_WINDOWS
 
     def measured(self, size: float, duration: float, now: float) -> bool:
         """Take in one window.
@@ -72,13 +96,22 @@ class VariantRate:
             Whether the believed rate changed.
         """
         self._samples = (*self._samples, int(8 * size / duration))[-SAMPLES:]
-        self.expiry = now + MEMORY
-        prior = (self.declared,) * (SAMPLES - len(self._samples))
+        missing = SAMPLES - len(self._samples)
+        prior = [self.declared] * missing
+        if self.suspected is not None:
+            prior[: missing // 2] = [self.suspected] * (missing // 2)
         median = sorted((*self._samples, *prior))[SAMPLES // 2]
         fitting = with_headroom(self.believed)
+        changed = False
         if needs_more(median, fitting) or needs_less(median, fitting):
-            return self._believe(max(median, self.declared // 2, 1))
-        return False
+            changed = self._believe(max(median, self.declared // 2, 1))
+        if changed and self.believed > self.declared and self.suspected is not None:
+            self._memory = min(2 * self._memory, LONGEST_MEMORY)
+        if not missing and self.believed <= self.declared:
+            self.suspected = None
+            self._memory = MEMORY
+        self.expiry = now + self._memory
+        return changed
 
     def forget(self) -> bool:
         """Go back to the declared rate.
@@ -86,6 +119,8 @@ class VariantRate:
         Returns:
             Whether the believed rate changed.
         """
+        if self.believed > self.declared:
+            self.suspected = self.believed
         self._samples = ()
         self.expiry = None
         return self._believe(self.declared)
@@ -103,10 +138,10 @@ class LadderRates:
         sent: Bytes sent since the window began. Whoever sends adds to it, once a packet: that
             is all the hot path has to do.
         flowing: The variant that they count for; None while nothing flows.
-        quiet: A whole window was silent: no evaluation is due until `wake`.
+        quiet: Nothing was sent for so long that no evaluation is due until `wake`.
     """
 
-    __slots__ = ("_by_name", "_tenths", "_window_start", "flowing", "quiet", "sent")
+    __slots__ = ("_by_name", "_heard", "_tenths", "_window_start", "flowing", "quiet", "sent")
 
     def __init__(self, declared: Mapping[str, int], tenths: int = HEADROOM_TENTHS) -> None:
         self._tenths = tenths
@@ -114,6 +149,7 @@ class LadderRates:
         self.flowing: str | None = None
         self.sent: float = 0
         self._window_start = 0.0
+        self._heard = False
         self.quiet: bool = False
 
     def rate(self, variant: str) -> int:
@@ -128,9 +164,9 @@ class LadderRates:
         """The ladder of these as it is believed to be: name to bit/s."""
         return {name: self.rate(name) for name in variants}
 
-    def least(self, variants: Iterable[str]) -> tuple[int, int]:
-        """Rate and cost of the cheapest of these, bit/s; zeros if there is none."""
-        return min(((self.rate(name), self.cost(name)) for name in variants), default=(0, 0))
+    def suspected(self, variant: str) -> bool:
+        """Whether a variant was too dear before, and has not yet proved otherwise."""
+        return self._by_name[variant].suspected is not None
 
     def redeclare(self, declared: Mapping[str, int]) -> None:
         """Change the ladder. What was measured on a variant survives if its declaration does."""
@@ -145,11 +181,20 @@ class LadderRates:
         """Say what flows from now on. A window that mixes two variants measures neither."""
         if variant != self.flowing:
             self.flowing = variant
-            self.wake(now)
+            self._begin(now)
+            self._heard = False
             self.sent = 0
 
-    def wake(self, now: float) -> None:
-        """Begin a new window, keeping what was sent: the silence before it is not measured."""
+    def wake(self, now: float) -> bool:
+        """What was quiet is sent again: it is measured afresh, the silence before it is not.
+
+        Returns:
+            Whether a believed rate changed: of a picture that moves again the declared one is.
+        """
+        self._begin(now)
+        return self._heard and self._by_name[str(self.flowing)].forget()
+
+    def _begin(self, now: float) -> None:
         self._window_start = now
         self.quiet = False
 
@@ -164,10 +209,13 @@ class LadderRates:
             # A late evaluation stretches the window; rounding must not shrink it.
             size, duration = self.sent, max(now - self._window_start, WINDOW)
             self._window_start, self.sent = now, 0
-            # Silence says nothing about what the variant costs when it is sent.
-            self.quiet = size == 0
-            if not self.quiet:
-                changed = self._by_name[self.flowing].measured(size, duration, now)
+            # Before the first packet nobody may be counting. After it, silence is a rate (A7).
+            self._heard |= size > 0
+            self.quiet = not self._heard
+            if self._heard:
+                flowing = self._by_name[self.flowing]
+                changed = flowing.measured(size, duration, now)
+                self.quiet = flowing.silent
         for name, rate in self._by_name.items():
             if name != self.flowing and rate.expiry is not None and now >= rate.expiry:
                 changed |= rate.forget()

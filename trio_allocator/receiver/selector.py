@@ -18,16 +18,35 @@ import math
 from collections.abc import Collection, Mapping
 
 from .. import quantities
-from ..messages import AcceptDecrease, DecreaseAllocation, RejectDecrease, SetVariants
+from ..messages import (
+    AcceptDecrease,
+    DecreaseAllocation,
+    RejectDecrease,
+    RequestAllocation,
+    SetVariants,
+)
 from ..tracks import HEADROOM_TENTHS, Track
 from .actions import RequestVariant, SelectorAction, SwitchReason
 from .availability import Availability
 from .claims import Claims
+from .key_frames import KeyFrames
+from .pause import Pause
 from .rates import LadderRates
 
 GRACE = 5.0
 """How long a variant that outgrew its allocation may flow on while more is asked for, seconds:
 the shortest hold that the field keeps after a change."""
+
+PROBATION = 0.5
+"""The same for one that was too dear before, seconds: nothing new is learned by waiting."""
+
+RESUMED = 2.0
+"""How long the lowest variant has to flow after a pause before a better one is asked for, seconds:
+within the 2.5 s of G10."""
+
+IDLE_GRACE = 1.0
+"""How long an allocation is kept while nothing can be sent with it, seconds: a source that comes
+back at once need not ask. A7 allows 2 s."""
 
 
 class VariantSelector:
@@ -56,9 +75,14 @@ class VariantSelector:
         "_available",
         "_claims",
         "_current",
+        "_frames",
+        "_idle_over",
+        "_idle_since",
+        "_ladder",
         "_outgrown_since",
         "_pausable",
-        "_starved",
+        "_pause",
+        "_reason_kept",
         "_tenths",
         "_wanted",
         "rates",
@@ -78,10 +102,15 @@ class VariantSelector:
         self._available = Availability(track, target, active, pin)
         self._pausable = quantities.flag("pausable", pausable)
         self._claims = Claims()
+        self._frames = KeyFrames()
+        self._pause = Pause()
         self._current: str | None = None
         self._wanted: str | None = None
-        self._starved = False
+        self._idle_since: float | None = None
+        self._idle_over = False
         self._outgrown_since: float | None = None
+        self._reason_kept: tuple[SwitchReason, str | None] | None = None
+        self._ladder: dict[str, int] = dict(track.variants)
         self.rates: LadderRates = LadderRates(track.variants, self._tenths)
         """The measurement: who sends adds the bytes to ``rates.sent``."""
 
@@ -111,6 +140,11 @@ class VariantSelector:
         return self._wanted if self._wanted != self._current else None
 
     @property
+    def stalled(self) -> bool:
+        """Nothing comes: a key frame is still asked for, but nothing is held for it."""
+        return self._wanted is not None and self._frames.stalled(self._wanted)
+
+    @property
     def allocation(self) -> int | None:
         """What is held, as far as known here, bit/s; None while not registered."""
         return self._claims.allocation
@@ -125,21 +159,30 @@ class VariantSelector:
         """When `evaluate` is due, seconds; infinite while only an event can change anything."""
         if self._claims.allocation is None:
             return math.inf
-        due = [self.rates.next_evaluation]
+        due = [self.rates.next_evaluation, self._frames.next_due, self._pause.next_due]
         if self._claims.climb_from > -math.inf:
             due.append(self._claims.climb_from)
         if self._outgrown_since is not None:
-            due.append(self._outgrown_since + GRACE)
+            due.append(self._outgrown_since + self._tolerance())
+        if self._idle_since is not None and not self._idle_over:
+            due.append(self._idle_since + IDLE_GRACE)
         return min(due)
 
+    def initial_bandwidth(self) -> int:
+        """What to register with, bit/s: the least that can be sent; nothing with a pin."""
+        if self.pin is not None:
+            return 0
+        return min(map(self.rates.cost, self._available.sendable_ones()), default=0)
+
     def registered(self, allocation: float, now: float) -> tuple[SelectorAction, ...]:
-        """The registration has begun, holding `allocation` bit/s."""
+        """The registration has begun, holding `allocation` bit/s, with the ladder as declared."""
         self._claims.registered(quantities.bitrate("allocation", allocation))
-        self._starved = False
+        self._ladder = dict(self.track.variants)
+        self._pause = Pause()
+        self._idle_since, self._idle_over = None, False
         self.rates.flow(None, now)
         self.rates.flow(self._current, now)
-        actions = self._react(now, SwitchReason.AUTOMATIC, comply=True)
-        return actions if self.pin is None else self._with_ladder(actions)
+        return self._react(now, SwitchReason.AUTOMATIC, comply=True)
 
     def granted(self, allocation: float, now: float) -> tuple[SelectorAction, ...]:
         """The allocation is another one from now on, for whatever reason: comply."""
@@ -153,7 +196,7 @@ class VariantSelector:
         """Decide on a decrease: accept if anything can go.
 
         It goes to the best variant within the limit; to nothing if only that is within it and
-        pausing is allowed; else as low as it can. Nothing changes here: once the acceptance is
+        pausing is allowed, or nothing can be sent; else as low as it can. Nothing changes here: once the acceptance is
         known to count, tell `lowered`.
 
         Returns:
@@ -164,9 +207,9 @@ class VariantSelector:
         """
         if not isinstance(request, DecreaseAllocation):
             raise TypeError(f"request must be a DecreaseAllocation, not {request!r}")
-        choices = [self.rates.cost(variant) for variant in self._available.candidates()]
-        if self.track.variants and (self._pausable or not choices):
-            choices.append(self._reserve()[1])
+        choices = [self.rates.cost(variant) for variant in self._candidates()]
+        if self.track.variants and (self._pausable or self._idle_since is not None):
+            choices.append(0)
         held = min(request.allocation, self._claims.allocation or 0)
         lower = [choice for choice in choices if choice < held]
         if not lower:
@@ -186,31 +229,47 @@ class VariantSelector:
         """The registration is over: nothing is held, nothing flows, nothing is wanted."""
         self._claims.allocation = None
         self._wanted = None
+        self._frames.wait_for(None, now)
         self._set_current(None, now)
 
     def evaluate(self, now: float) -> tuple[SelectorAction, ...]:
-        """Take in what was measured. Due at `next_evaluation`; earlier does no harm."""
+        """Take in what was measured, and how long. Due at `next_evaluation`; earlier is harmless."""
         if self._claims.allocation is None:
             return ()
-        changed = self.rates.evaluate(now)
-        actions = self._react(now, None)
-        return self._with_ladder(actions) if changed else actions
+        self.rates.evaluate(now)
+        wanted = self._wanted
+        repeat = self._frames.evaluate(now)
+        cause = None
+        if wanted is not None and wanted != self._current and self._frames.stalled(wanted):
+            cause = SwitchReason.STALLED
+        actions = self._react(now, cause)
+        if repeat and self._wanted == wanted is not None:
+            return (*actions, RequestVariant(wanted, SwitchReason.REPEATED))
+        return actions
+
+    def woken(self, now: float) -> tuple[SelectorAction, ...]:
+        """A packet was sent while `rates` were quiet: a picture moves again."""
+        self.rates.wake(now)
+        return self._react(now, None)
 
     def variant_switched(self, variant: str | None, now: float) -> tuple[SelectorAction, ...]:
         """This variant flows from now on (None: nothing does), asked for or not."""
+        hoped = variant is not None and variant == self._wanted
         if variant is not None:
             self._available.known("variant", variant)
+            self._frames.came(variant)
             if self.queued is None:
                 self._wanted = variant
         # Tolerance is for a variant that has outgrown its allocation, not for one that comes
         # uninvited; and reporting the same one again says nothing new.
-        uninvited = variant != self._current
+        uninvited = variant != self._current and not (hoped and self._idle_since is not None)
         self._set_current(variant, now)
         return self._react(now, SwitchReason.AUTOMATIC, comply=uninvited)
 
     def variant_active(self, variant: str, now: float) -> tuple[SelectorAction, ...]:
-        """The source sends this variant (again)."""
+        """The source sends this variant (again): it has not stalled, either."""
         self._available.active.add(self._available.known("variant", variant))
+        self._frames.came(variant)
         return self._changed(now, SwitchReason.AUTOMATIC)
 
     def variant_inactive(self, variant: str, now: float) -> tuple[SelectorAction, ...]:
@@ -226,7 +285,10 @@ class VariantSelector:
     def unmute(self, variant: str | None, now: float) -> tuple[SelectorAction, ...]:
         """Take back `mute` for this variant, or for the track (None)."""
         self._available.set_muted(variant, muted=False)
-        return self._changed(now, SwitchReason.UNMUTED)
+        actions = self._changed(now, SwitchReason.UNMUTED)
+        if variant is not None and variant != self._wanted:
+            self._reason_kept = (SwitchReason.UNMUTED, variant)
+        return actions
 
     def set_target(self, target: str | None, now: float) -> tuple[SelectorAction, ...]:
         """Choose the best variant wanted; None for the best there is."""
@@ -236,7 +298,7 @@ class VariantSelector:
     def set_pin(self, pin: str | None, now: float) -> tuple[SelectorAction, ...]:
         """Want this variant and nothing else from now on, whatever the target; None to unpin."""
         self._available.pin = None if pin is None else self._available.known("pin", pin)
-        return self._with_ladder(self._changed(now, SwitchReason.TARGET_CHOSEN))
+        return self._changed(now, SwitchReason.TARGET_CHOSEN)
 
     def set_pausable(self, pausable: bool) -> None:
         """Allow or forbid giving up the lowest variant when asked to decrease.
@@ -257,14 +319,12 @@ class VariantSelector:
         self._available.set_variants(variants)
         gone = self._wanted is not None and self._wanted not in self.track.variants
         self.rates.redeclare(self.track.variants)
-        cause = SwitchReason.INACTIVE if gone else SwitchReason.AUTOMATIC
-        return self._with_ladder(self._changed(now, cause))
+        self._frames.keep(frozenset(self.track.variants))
+        return self._changed(now, SwitchReason.INACTIVE if gone else SwitchReason.AUTOMATIC)
 
-    def _with_ladder(self, actions: tuple[SelectorAction, ...]) -> tuple[SelectorAction, ...]:
-        """Say first which variants are of use, and their rates as measured."""
-        if self._claims.allocation is None:
-            return ()
-        return (SetVariants(self.rates.believed(self._available.wanted())), *actions)
+    def _candidates(self) -> list[str]:
+        """What could be sent if bandwidth were without end, and does not stall, ascending."""
+        return self._available.candidates(self._frames.stalled)
 
     def _changed(self, now: float, cause: SwitchReason) -> tuple[SelectorAction, ...]:
         """What can be sent has changed, so that an earlier disappointment says nothing."""
@@ -279,30 +339,84 @@ class VariantSelector:
         held = self._claims.allocation
         if held is None:
             return ()
-        candidates = self._available.candidates()
+        candidates = self._candidates()
         choice = self._choice(candidates, held, now, comply=comply)
-        switch: tuple[SelectorAction, ...] = ()
-        if choice != self._wanted:
-            switch = (RequestVariant(choice, self._reason(choice, candidates, cause)),)
-        self._starved = choice is None and bool(candidates)
-        self._wanted = choice
-        if choice is None:
-            self._set_current(None, now)
+        # Nothing is held for one that has stalled; but if nothing else comes, it may yet.
+        hoped = self._hoped(candidates) if choice is None else None
+        switch = self._switch(choice or hoped, candidates, cause, now)
+        self._frames.wait_for(self.queued, now, patient=choice is None)
         if not self.track.variants:
             return switch
+        claims = self._claim(choice, candidates, held, now, hoping=hoped is not None)
+        # The books first: a callback of the application's that fails must not leave them wrong.
+        return (*self._ladder_told(), *claims, *switch)
+
+    def _hoped(self, candidates: list[str]) -> str | None:
+        """The one that may yet come, while nothing can be sent and all that were asked stalled."""
+        available = self._available.candidates()
+        if not candidates:
+            return available[0] if available else None
+        return self._wanted if self.stalled and self._wanted in available else None
+
+    def _switch(
+        self,
+        wanted: str | None,
+        candidates: list[str],
+        cause: SwitchReason | None,
+        now: float,
+    ) -> tuple[RequestVariant, ...]:
+        """Ask for another variant than before, if it is another one."""
+        before, self._wanted = self._wanted, wanted
+        by_allocator = cause is None or cause is SwitchReason.GRANTED
+        if wanted is not None:
+            reason = self._reason(before, wanted, candidates, cause)
+            if self._pause.lasts:
+                self._pause.over(now)
+                self._claims.climb_from = now + RESUMED
+        elif candidates:
+            reason = SwitchReason.LOW_BANDWIDTH
+            if before is not None and by_allocator:
+                self._pause.began(now)
+        else:
+            reason = SwitchReason.MUTED if cause is SwitchReason.MUTED else SwitchReason.INACTIVE
+            self._pause.forget()
+        if wanted is None and candidates and cause is not None and not by_allocator:
+            self._reason_kept = (cause, None)  # it takes a grant to follow, and yet this is why
+        if wanted is None:
+            self._set_current(None, now)
+        return () if wanted == before else (RequestVariant(wanted, reason),)
+
+    def _claim(
+        self, choice: str | None, candidates: list[str], held: int, now: float, *, hoping: bool
+    ) -> tuple[RequestAllocation, ...]:
+        """What to ask the allocator for."""
         if choice is not None:
+            self._idle_since = None
+            self._idle_over = False
             rate, need = self.rates.rate(choice), self.rates.cost(choice)
         else:
-            rate, need = self._reserve()
-            if not candidates:  # keep what there is of it, but make nobody wait for a dark track
-                rate, need = min(rate, held), min(need, held)
-            elif self.pin is not None:  # a part of it is of no use
-                rate = need = 0
+            if self._idle_since is None:
+                self._idle_since = now
+            # One that stalled had its grace already.
+            self._idle_over |= hoping or not held or now >= self._idle_since + IDLE_GRACE
+            rate = need = 0 if self._idle_over else held
         climb = None
         if candidates and candidates[-1] != choice:
-            climb = self.rates.cost(candidates[-1])
-        # The books first: a callback of the application's that fails must not leave them wrong.
-        return (*self._claims.requests(held, rate, need, climb, now), *switch)
+            # What was paused begins at its lowest, and not before its time.
+            best = candidates[0] if self._pause.lasts else candidates[-1]
+            climb = self.rates.cost(best) if self._pause.may_end(now) else None
+        return self._claims.requests(held, rate, need, climb, now)
+
+    def _ladder_told(self) -> tuple[SetVariants, ...]:
+        """Tell the allocator which variants are of use, as measured, if it does not know.
+
+        While none is, the ladder stays: nothing is asked for then.
+        """
+        ladder = self.rates.believed(self._available.sendable_ones())
+        if not ladder or ladder == self._ladder:
+            return ()
+        self._ladder = ladder
+        return (SetVariants(ladder),)
 
     def _choice(self, candidates: list[str], held: int, now: float, *, comply: bool) -> str | None:
         best = next((v for v in reversed(candidates) if self.rates.cost(v) <= held), None)
@@ -318,32 +432,32 @@ class VariantSelector:
         # itself, and more takes a moment to come.
         if comply or self.queued is not None:
             return best
-        if best is None:
+        if best is None and held:
             return current  # with nothing to step down to, too much is better than nothing
         since = now if outgrown_since is None else outgrown_since
-        if now >= since + GRACE:
+        if now >= since + self._tolerance():
             return best
         self._outgrown_since = since
         return current
 
+    def _tolerance(self) -> float:
+        """How long the one that flows may need more than is held, seconds."""
+        suspected = self._current is not None and self.rates.suspected(self._current)
+        return PROBATION if suspected else GRACE
+
     def _reason(
-        self, choice: str | None, candidates: list[str], cause: SwitchReason | None
+        self, before: str | None, wanted: str, candidates: list[str], cause: SwitchReason | None
     ) -> SwitchReason:
-        if choice is None:
-            if candidates:
-                return SwitchReason.LOW_BANDWIDTH
-            return SwitchReason.MUTED if cause is SwitchReason.MUTED else SwitchReason.INACTIVE
-        if self._starved:
-            return SwitchReason.RESUMED
+        kept, self._reason_kept = self._reason_kept, None
         if cause not in (None, SwitchReason.GRANTED, SwitchReason.AUTOMATIC):
             return cause
-        if self._wanted in candidates[candidates.index(choice) + 1 :]:
+        if self._pause.lasts:
+            return SwitchReason.RESUMED
+        if wanted in candidates and before in candidates[candidates.index(wanted) + 1 :]:
             return SwitchReason.LOW_BANDWIDTH
+        if kept is not None and cause is not SwitchReason.AUTOMATIC and kept[1] in (None, wanted):
+            return kept[0]
         return cause or SwitchReason.AUTOMATIC
-
-    def _reserve(self) -> tuple[int, int]:
-        """Rate and allocation kept while nothing is sent: a return should need nobody's leave."""
-        return (0, 0) if self._pausable else self.rates.least(self._available.wanted())
 
     def _set_current(self, variant: str | None, now: float) -> None:
         self._current = variant

@@ -10,19 +10,12 @@ import trio
 
 from .. import quantities
 from ..interface import ConnectionAllocator, ReceiverHandle
-from ..messages import (
-    AllocationGranted,
-    AllocatorMessage,
-    DecreaseAllocation,
-    RejectDecrease,
-    RequestAllocation,
-    SendPadding,
-    SetVariants,
-)
+from ..messages import AllocationGranted, AllocatorMessage, DecreaseAllocation, SendPadding
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..tracks import Track
 from .actions import RequestVariant, SelectorAction, SwitchReason
 from .callbacks import check_completed, check_synchronous
+from .conversation import Conversation
 from .selector import VariantSelector
 
 P = ParamSpec("P")
@@ -34,6 +27,41 @@ VariantCallback: TypeAlias = Callable[[str | None, SwitchReason], object]
 PaddingCallback: TypeAlias = Callable[[int], int | None]
 """Called with the bytes of padding due. Returns how many were sent, everything above UDP counted;
 None if another task will send them and report each packet by `TrackReceiver.padding_sent`."""
+
+
+class _Line:
+    """The way to the allocator: after the end of the registration nothing comes of it."""
+
+    __slots__ = ("_ended", "handle")
+
+    def __init__(self, handle: ReceiverHandle, ended: Callable[[], None]) -> None:
+        self.handle = handle
+        self._ended = ended
+
+    @property
+    def allocation(self) -> int:
+        return self.handle.allocation
+
+    def request_allocation(self, bitrate: float) -> None:
+        self.tell(self.handle.request_allocation, bitrate)
+
+    def set_variants(self, variants: Mapping[str, float]) -> None:
+        self.tell(self.handle.set_variants, variants)
+
+    def accept_decrease(
+        self, request: DecreaseAllocation, bitrate: float | None = None
+    ) -> bool | None:
+        return self.tell(self.handle.accept_decrease, request, bitrate)
+
+    def reject_decrease(self, request: DecreaseAllocation) -> None:
+        self.tell(self.handle.reject_decrease, request)
+
+    def tell(self, operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        try:
+            return operation(*args, **kwargs)
+        except trio.ClosedResourceError:
+            self._ended()
+            return None
 
 
 class TrackReceiver:
@@ -76,7 +104,8 @@ class TrackReceiver:
         "_allocator",
         "_bandwidth",
         "_bare",
-        "_handle",
+        "_conversation",
+        "_line",
         "_options",
         "_quiet",
         "_request_variant",
@@ -102,7 +131,8 @@ class TrackReceiver:
         check_synchronous("request_variant", request_variant)
         if send_padding is not None:
             check_synchronous("send_padding", send_padding)
-        self._handle: ReceiverHandle | None = None
+        self._line: _Line | None = None
+        self._conversation: Conversation | None = None
         self._send_padding = send_padding
         self._bare = options.setdefault("bare_steps", True)
         self._selector = VariantSelector(
@@ -125,7 +155,7 @@ class TrackReceiver:
     @property
     def handle(self) -> ReceiverHandle | None:
         """The registration; None while there is none."""
-        return self._handle
+        return None if self._line is None else self._line.handle
 
     @property
     def current_variant(self) -> str | None:
@@ -155,7 +185,8 @@ class TrackReceiver:
         with self._allocator.register_track_receiver(
             self.track, self._initial_bandwidth(), **self._options
         ) as handle:
-            self._handle = handle
+            self._line = _Line(handle, self._end)
+            self._conversation = Conversation(self._selector, self._line, self._switch)
             try:
                 self._perform(self._selector.registered(handle.allocation, trio.current_time()))
                 task_status.started(handle)
@@ -173,27 +204,16 @@ class TrackReceiver:
                     message = await handle.receive()
                 except (trio.EndOfChannel, trio.ClosedResourceError):
                     break
-            self._obey(handle, message, trio.current_time())
+            self._obey(message, trio.current_time())
         await trio.lowlevel.checkpoint()
 
-    def _obey(self, handle: ReceiverHandle, message: AllocatorMessage | None, now: float) -> None:
+    def _obey(self, message: AllocatorMessage | None, now: float) -> None:
         """Do what one message says, or at a time-out (None) what the measurement says."""
         match message:
             case None:
                 self._perform(self._selector.evaluate(now))
-            case AllocationGranted(allocation):
-                self._perform(self._selector.granted(allocation, now))
-            case DecreaseAllocation():
-                if handle.allocation != self._selector.allocation:
-                    # It was forced meanwhile, and that message is still to come: comply first.
-                    self._perform(self._selector.granted(handle.allocation, now))
-                answer = self._selector.answer(message)
-                if isinstance(answer, RejectDecrease):
-                    self._tell(handle.reject_decrease, message)
-                elif (lower := answer.bitrate) is not None and self._tell(
-                    handle.accept_decrease, message, lower
-                ):
-                    self._perform(self._selector.lowered(lower, now))
+            case AllocationGranted() | DecreaseAllocation():
+                self._talk(lambda conversation: conversation.obey(message, now))
             case SendPadding(size):
                 sent = 0 if self._send_padding is None else self._send_padding(size)
                 if sent is not None:
@@ -209,19 +229,18 @@ class TrackReceiver:
         Raises:
             TypeError, ValueError: `size` is not a number of bytes.
         """
-        handle = self._handle
-        if handle is None:
+        line = self._line
+        if line is None:
             quantities.size("size", size)
             return
         try:
-            handle.buffer_sent(size)
+            line.handle.buffer_sent(size)
         except trio.ClosedResourceError:
             self._end()
             return
         self._selector.rates.sent += size
         if self._quiet:
-            self._selector.rates.wake(trio.current_time())
-            self._set_timer()
+            self._perform(self._selector.woken(trio.current_time()))
 
     def padding_sent(self, size: float) -> None:
         """Report padding that `send_padding` left to another task.
@@ -232,10 +251,10 @@ class TrackReceiver:
         Raises:
             TypeError, ValueError: `size` is not a number of bytes.
         """
-        if self._handle is None:
+        if self._line is None:
             quantities.size("size", size)
         else:
-            self._tell(self._handle.buffer_sent, size, padding=True)
+            self._line.tell(self._line.handle.buffer_sent, size, padding=True)
 
     # What a variant's name means, and what is raised for one that is not on the ladder, is said
     # in VariantSelector; these add the time, and carry out what comes of it.
@@ -291,8 +310,8 @@ class TrackReceiver:
             raise ValueError(
                 f"bare_steps must stay {self._bare} while it lives: make a new TrackReceiver"
             )
-        if self._handle is not None:
-            self._tell(self._handle.set_options, **changes)
+        if self._line is not None:
+            self._line.tell(self._line.handle.set_options, **changes)
         self._options = {**self._options, **changes}
         self._selector.set_pausable(checked.pausable)
 
@@ -302,37 +321,24 @@ class TrackReceiver:
         return ReceiverOptions.for_track(self.track, {**self._options, **changes})
 
     def _initial_bandwidth(self) -> int:
-        if self._bandwidth is not None or self._selector.pin is not None:
-            return self._bandwidth or 0
-        return min(self.track.bare_steps if self._bare else self.track.steps, default=0)
+        if self._bandwidth is not None:
+            return self._bandwidth
+        return self._selector.initial_bandwidth()
 
     def _perform(self, actions: tuple[SelectorAction, ...]) -> None:
-        # The application's part comes last, so it may report the next event from there.
+        self._talk(lambda conversation: conversation.perform(actions, self._now()))
+
+    def _talk(self, part: Callable[[Conversation], None]) -> None:
+        if self._conversation is None:
+            return
         try:
-            for action in actions:
-                self._carry_out(action)
+            part(self._conversation)
         finally:
             self._set_timer()
 
-    def _carry_out(self, action: SelectorAction) -> None:
-        handle = self._handle
-        if handle is None:
-            return
-        match action:
-            case RequestVariant(variant, reason):
-                check_completed(self._request_variant(variant, reason))
-            case SetVariants(variants):
-                self._tell(handle.set_variants, variants)
-            case RequestAllocation(bitrate):
-                self._tell(handle.request_allocation, bitrate)
-
-    def _tell(self, operation: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """Call an operation of the handle; nothing comes of it once the registration is over."""
-        try:
-            return operation(*args, **kwargs)
-        except trio.ClosedResourceError:
-            self._end()
-            return None
+    def _switch(self, request: RequestVariant) -> None:
+        if self._line is not None:
+            check_completed(self._request_variant(request.variant, request.reason))
 
     def _set_timer(self) -> None:
         self._quiet = self._selector.rates.quiet
@@ -341,9 +347,9 @@ class TrackReceiver:
 
     def _now(self) -> float:
         # Without a registration nothing is timed, and there may be no Trio yet.
-        return -math.inf if self._handle is None else trio.current_time()
+        return -math.inf if self._line is None else trio.current_time()
 
     def _end(self) -> None:
         """Nothing can be said to the allocator any more; `run` finds out by itself."""
-        self._handle = None
+        self._line = self._conversation = None
         self._selector.ended(-math.inf)

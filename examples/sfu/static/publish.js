@@ -86,6 +86,8 @@ async function showLayers() {
     const size = report.frameWidth ? `${report.frameWidth} × ${report.frameHeight}` : "–";
     rows.push([name, size, sent ? rate(sent) : "off", wanted === null || wanted.includes(name) ? "yes" : "nobody"]);
   }
+  const order = sender.getParameters().encodings.map(({ rid }) => rid);
+  rows.sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
   $("layers").replaceChildren(...rows.map((cells) => {
     const row = document.createElement("tr");
     for (const text of cells) row.insertCell().textContent = text;

@@ -1,0 +1,175 @@
+"""Both pages in a real Chromium, driven as a person would."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from tests.sfu.pages import ROOT
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+
+ARGUMENTS = (
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--no-sandbox",
+)
+PICTURE = """() => {
+    const video = document.querySelector("#tiles video");
+    return video ? [video.videoWidth, video.getVideoPlaybackQuality().totalVideoFrames] : [0, 0];
+}"""
+
+
+@contextmanager
+def serving():
+    command = [sys.executable, "-m", "examples.sfu", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        try:
+            yield re.search(r"http://\S+", server.stdout.readline())[0]
+        finally:
+            server.terminate()
+
+
+@contextmanager
+def browsing(*arguments):
+    """A context of a browser, and what its pages complained of."""
+    from playwright.sync_api import sync_playwright
+
+    complaints = []
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments])
+        context = browser.new_context(permissions=["camera", "microphone"])
+        context.on("console", lambda said: complaints.append(said.text) if is_bad(said) else None)
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        yield context, complaints
+        browser.close()
+
+
+def is_bad(said):
+    return said.type in {"error", "warning"}
+
+
+def until(what, condition, patience=15.0):
+    """Wait for something that a person would see; returns how long it took, s."""
+    begin = time.monotonic()
+    while not condition():
+        assert time.monotonic() < begin + patience, what
+        time.sleep(0.02)
+    return time.monotonic() - begin
+
+
+def publish(context, url, name="Ada"):
+    page = context.new_page()
+    page.goto(f"{url}/publish")
+    page.fill("#name", name)
+    page.click("#publish")
+    until("it is published", lambda: "Published" in page.inner_text("#status"))
+    return page
+
+
+def join(context, url):
+    page = context.new_page()
+    page.goto(f"{url}/watch")
+    page.click("#join")
+    took = until("a picture is there", lambda: page.evaluate(PICTURE)[1] > 0)
+    return page, took
+
+
+def turn(page, name, value):
+    page.evaluate(
+        """([name, value]) => {
+            const slider = document.getElementById(name);
+            slider.value = value;
+            slider.dispatchEvent(new Event("input"));
+            slider.dispatchEvent(new Event("change"));
+        }""",
+        [name, value],
+    )
+
+
+def flowing(page):
+    """The layer that is marked, such as ``q 120 kbit/s``."""
+    marked = page.locator("#tiles .flowing")
+    return marked.first.inner_text()[0] if marked.count() else None
+
+
+def test_a_person_publishes_watches_and_turns_everything():
+    with serving() as url, browsing("--allow-loopback-in-peer-connection") as (context, complaints):
+        camera = publish(context, url)
+        page, took = join(context, url)
+        assert took <= 3.0
+        until("the best layer flows", lambda: flowing(page) == "f")
+        until("it is decoded", lambda: page.evaluate(PICTURE)[0] == 960)
+        # A narrow link: a lower layer, and why.
+        turn(page, "rate", "5.4")  # 250 kbit/s
+        until("a lower layer flows", lambda: flowing(page) in {"q", "h"})
+        until("the network is blamed", lambda: "network" in page.inner_text(".why"))
+        until("nobody wants the best one", lambda: "nobody" in camera.inner_text("#layers"))
+        turn(page, "rate", "6.6")  # 4 Mbit/s
+        until("the best layer is back", lambda: flowing(page) == "f", patience=30)
+        # Everything that can be clicked or chosen.
+        page.select_option(".priority", "2")
+        page.select_option(".pin", "q")
+        until("the pinned layer flows", lambda: flowing(page) == "q")
+        page.select_option(".pin", "")
+        until("it is unpinned", lambda: flowing(page) == "f")
+        page.click(".stage")
+        until("it is on stage", lambda: page.locator(".tile.staged").count() == 1)
+        page.click("button.pause")
+        until("it is paused", lambda: flowing(page) is None)
+        page.click("button.pause")
+        until("it is resumed", lambda: flowing(page) is not None)
+        page.click("button.mute")
+        assert page.get_attribute("button.mute", "aria-pressed") == "false"
+        before = page.evaluate(PICTURE)[1]
+        until("pictures go on", lambda: page.evaluate(PICTURE)[1] > before + 10)
+        page.click("#do-pause")
+        page.click("#do-longer")
+        assert page.input_value("#delay") == "80"
+        assert page.locator("#decisions li").count() > 3
+        # A second publisher comes and goes; the first one's video goes on.
+        other = publish(context, url, "Bob")
+        until("two are watched", lambda: page.locator("#tiles .tile").count() == 2)
+        other.click("#stop")
+        until("one is watched", lambda: page.locator("#tiles .tile").count() == 1)
+        before = page.evaluate(PICTURE)[1]
+        until("pictures go on", lambda: page.evaluate(PICTURE)[1] > before + 10)
+        # Leave, and come back.
+        page.click("#leave")
+        until("it has left", lambda: "Left" in page.inner_text("#status"))
+        page.click("#join")
+        until("it is back", lambda: page.evaluate(PICTURE)[1] > 0)
+        assert complaints == []
+
+
+def test_it_works_without_any_favour_for_loopback():
+    with serving() as url, browsing() as (context, complaints):
+        publish(context, url)
+        page, _took = join(context, url)
+        until("pictures go on", lambda: page.evaluate(PICTURE)[1] > 20)
+        assert complaints == []
+
+
+def test_a_screen_is_published():
+    with (
+        serving() as url,
+        browsing(
+            "--allow-loopback-in-peer-connection", "--auto-select-desktop-capture-source=Entire"
+        ) as (context, complaints),
+    ):
+        page = context.new_page()
+        page.goto(f"{url}/publish")
+        page.check("input[value=screen]")
+        page.click("#publish")
+        until("it is published", lambda: "Published" in page.inner_text("#status"))
+        watcher, _took = join(context, url)
+        until("it is a screen", lambda: "screen" in watcher.inner_text(".who"))
+        assert complaints == []

@@ -1,0 +1,18 @@
+"""A libwebrtc publishes, another watches over a link that becomes wider and narrower."""
+
+from __future__ import annotations
+
+from tests.sfu.measure import STEPS, run
+
+
+async def test_the_picture_follows_the_link(unless_starved):
+    result = await unless_starved(lambda: run(STEPS, 25.0))
+    print(result)
+    assert result.connected_after <= 3.0
+    assert result.over_committed == 0, "what is allocated is usable, or declared"
+    assert abs(result.lost_told - result.lost_really) <= 5, "but for the tail"
+    narrow = result.sections[2]
+    assert narrow.over <= 1.05, "within a second of the drop the link carries what is sent"
+    assert all(after is not None and after <= 6.0 for after in result.climbs)
+    assert result.longest_gap <= 2.0, "pictures throughout"
+    assert result.frames >= 0.8 * 20 * 25

@@ -1,0 +1,234 @@
+"""``python -m tests.sfu.measure``: real peers over an emulated link, and what came of it in figures.
+
+One libwebrtc publishes three layers (120, 400 and 1200 kbit/s) and sound, another watches over the
+relay. Everything is measured from outside: by the relay, by the peers, and by what the server tells
+its page. A run on a machine that was too busy says so, and is no measurement.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import trio
+from attrs import asdict, define, field
+
+from tests.sfu.pages import ROOT, open_page
+
+LATE = 0.010
+"""A relay that delivered one packet in a hundred later than this was starved, s."""
+
+LOST_PICTURES = 0.2
+"""A publisher whose pictures came so much less often than they should was starved."""
+
+STEPS = ((0.0, 1_000_000), (6.0, 2_500_000), (12.0, 600_000), (18.0, 1_500_000))
+"""The link of the acceptance test: from when on it carries what."""
+
+
+@define
+class Section:
+    """One rate of the link. Rates are bit/s, times seconds.
+
+    Attributes:
+        used: Share of the rate that media, repetitions and sound came to, from a second after the
+            step on.
+        filled: The same with padding.
+        estimate: Median of the second half, as a share of the rate.
+        over: Shares of the rate that were sent above it, the worst second from a second after the
+            step on; 1 is the rate.
+    """
+
+    rate: int
+    used: float
+    filled: float
+    estimate: float
+    over: float
+
+
+@define
+class Measured:
+    """What a run came to."""
+
+    starved: str | None
+    connected_after: float
+    sections: list[Section] = field(factory=list)
+    switches: int = 0
+    frames: int = 0
+    freezes: int = 0
+    frozen: float = 0.0
+    longest_gap: float = 0.0
+    queue_p95: float = 0.0
+    lost_told: int = 0
+    lost_really: int = 0
+    over_committed: int = 0
+    shares: dict[str, float] = field(factory=dict)
+    climbs: list[float | None] = field(factory=list)
+    processor: float = 0.0
+
+
+@asynccontextmanager
+async def serving(*options):
+    """The server, in a process of its own; yields the port of its pages and its process id."""
+    command = [sys.executable, "-m", "examples.sfu", "--port", "0", *options]
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, cwd=ROOT)
+    try:
+        line = b""
+        while not line.endswith(b"\n"):
+            line += await process.stdout.receive_some(1_000)
+        address = next(word for word in line.decode().split() if word.startswith("http"))
+        yield int(address.rsplit(":", 1)[1].strip("/")), process.pid
+    finally:
+        process.terminate()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+
+
+def processor_time(pid):
+    """Seconds that a process has used the processor."""
+    numbers = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(numbers[11]) + int(numbers[12])) / 100
+
+
+async def run(steps, seconds, *, options=()):
+    """One publisher, one watcher, one link."""
+    async with (
+        serving(*options) as (port, pid),
+        open_page(port, "publish") as publisher,
+        open_page(port, "watch") as watcher,
+    ):
+        await watcher.watch(1)
+        await watcher.socket.send(type="link", name="rate", value=steps[0][1])
+        with trio.fail_after(10):
+            await watcher.until(lambda page: page.frames and page.states)
+        begin = watcher.times["frame"]
+        processor = processor_time(pid)
+        for at, rate in steps[1:]:
+            await trio.sleep(begin + at - time.monotonic())
+            await watcher.socket.send(type="link", name="rate", value=rate)
+        await trio.sleep(begin + seconds - time.monotonic())
+        processor = (processor_time(pid) - processor) / seconds
+        return evaluate(publisher, watcher, steps, seconds, begin, processor)
+
+
+def evaluate(publisher, watcher, steps, seconds, begin, processor):
+    """Figures of a run."""
+    states = [(state["clock"], state) for state in watcher.states]
+    end = begin + seconds
+    (frames,) = watcher.frames.values()
+    frames = [(at, width) for at, width in frames if at <= end]
+    gaps = [later - sooner for (sooner, _), (later, _) in pairwise(frames)]
+    last = states[-1][1]
+    result = Measured(
+        starved=starved(publisher, watcher, seconds),
+        connected_after=watcher.times["frame"] - watcher.times["offer"],
+        processor=processor,
+        frames=len(frames),
+        switches=sum(before != after for (_, before), (_, after) in pairwise(frames)),
+        longest_gap=max(gaps, default=math.inf),
+        lost_really=int(last["link"]["dropped"]),
+    )
+    inbound = next(each for each in watcher.stats[-1][1] if each["kind"] == "video")
+    result.freezes, result.frozen = inbound["freezes"], inbound["frozen"]
+    queue = sorted(state["link"]["queue_delay"] for at, state in states if begin <= at <= end)
+    result.queue_p95 = queue[int(0.95 * len(queue))]
+    result.over_committed = sum(
+        state["committed"] > state["usable"] + sum(state["allowances"].values())
+        for _, state in states
+        if state["usable"] is not None
+    )
+    total = sum(last["bytes"].values())
+    result.shares = {kind: round(size / total, 3) for kind, size in last["bytes"].items()}
+    edges = [*(at for at, _ in steps), seconds]
+    for (at, rate), until in zip(steps, edges[1:], strict=True):
+        result.sections.append(section(states, rate, begin + at, begin + until))
+    for (_, before), (at, after), until in zip(steps, steps[1:], edges[2:], strict=False):
+        if after > before:
+            result.climbs.append(climb(frames, begin + at, begin + until))
+    return result
+
+
+def starved(publisher, watcher, seconds):
+    """Why the run is no measurement; None if it is one."""
+    late = watcher.states[-1]["link"]["late"]
+    if late > LATE:
+        return f"the relay was {1e3 * late:.0f} ms late"
+    rates = [
+        each["fps"] or 0
+        for at, stats in publisher.stats
+        for each in stats
+        if each["kind"] == "video" and each["fps"]
+    ]
+    if not rates or statistics.median(rates) < (1 - LOST_PICTURES) * 20:
+        return "the publisher did not come to 20 pictures a second"
+    return None
+
+
+def section(states, rate, begin, end):
+    """Figures of the time of one rate; its first second is for the reaction."""
+    inside = [(at, state) for at, state in states if begin + 1 <= at <= end]
+    (first, before), (last, after) = inside[0], inside[-1]
+
+    def sent(kinds, start, stop):
+        (at, earlier), (until, later) = start, stop
+        size = sum(later["bytes"].get(kind, 0) - earlier["bytes"].get(kind, 0) for kind in kinds)
+        return 8 * size / (until - at) / rate
+
+    useful = ("media", "audio", "repeated")
+    everything = (*useful, "padding")
+    half = [state["estimate"] for at, state in inside if at >= (first + last) / 2]
+    seconds = [sent(everything, one, other) for one, other in zip(inside, inside[4:], strict=False)]
+    return Section(
+        rate,
+        used=sent(useful, (first, before), (last, after)),
+        filled=sent(everything, (first, before), (last, after)),
+        estimate=statistics.median(half) / rate,
+        over=max(seconds, default=0.0),
+    )
+
+
+def climb(frames, begin, end):
+    """How long after a rise of the link the picture becomes larger, s; 0 if it can not."""
+    before = [width for at, width in frames if at < begin][-1]
+    if before == max(width for _, width in frames):
+        return 0.0
+    return next((at - begin for at, width in frames if begin <= at < end and width > before), None)
+
+
+def median(results, get):
+    """Of several runs."""
+    return statistics.median(get(result) for result in results)
+
+
+async def main(arguments):
+    steps = STEPS
+    if arguments.constant:
+        steps = ((0.0, arguments.constant),)
+    results = []
+    while len(results) < arguments.runs:
+        result = await run(steps, arguments.seconds)
+        print(json.dumps(asdict(result)), flush=True)
+        if result.starved is None or arguments.anyway:
+            results.append(result)
+    for index, (_, rate) in enumerate(steps):
+        used = median(results, lambda each, i=index: each.sections[i].used)
+        estimate = median(results, lambda each, i=index: each.sections[i].estimate)
+        print(f"{rate / 1e6:.1f} Mbit/s: used {100 * used:.0f} %, estimate {estimate:.2f} of it")
+    for name in ("connected_after", "switches", "frozen", "queue_p95", "processor"):
+        print(f"{name}: {median(results, lambda each, n=name: getattr(each, n)):.3f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.sfu.measure", description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="how many that are not starved; 3")
+    parser.add_argument("--seconds", type=float, default=25.0, help="how long each is; 25")
+    parser.add_argument("--constant", type=float, help="bit/s of a link that does not change")
+    parser.add_argument("--anyway", action="store_true", help="count starved runs, too")
+    trio.run(main, parser.parse_args())

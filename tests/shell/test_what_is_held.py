@@ -1,0 +1,338 @@
+"""Receivers hold what they can use: reports of others, replayed with numbers of our own.
+
+Each is a fault that was reported of another system; what is right is in the test's name.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+import pytest
+import trio
+import trio.testing
+
+from trio_allocator import Blocker, SwitchReason, Track, TrackReceiver, open_allocator
+
+LADDER = {"low": 120_000, "medium": 400_000, "high": 1_800_000}
+POLICIES = ["layered", "fair", "water-filling"]
+
+
+class Sender:
+    """A source that answers each request for a key frame, and an app that tells of it."""
+
+    def __init__(self, allocator, name, ladder=LADDER, *, delay=0.1, rates=None, **settings):
+        self.delay = delay
+        self.rates = rates
+        self.stalled = set()
+        self.told = []
+        kind = settings.pop("kind", "video")
+        self.receiver = TrackReceiver(
+            allocator,
+            Track(name, kind=kind, variants=ladder),
+            request_variant=self.request_variant,
+            **settings,
+        )
+
+    def request_variant(self, variant, reason):
+        self.told.append((trio.current_time(), variant, reason))
+        if variant is not None and variant not in self.stalled:
+            self.nursery.start_soon(self.key_frame, variant)
+
+    async def key_frame(self, variant):
+        await trio.sleep(self.delay)
+        if self.receiver.queued_variant == variant and variant not in self.stalled:
+            self.receiver.variant_switched(variant)
+
+    async def start(self, nursery):
+        self.nursery = nursery
+        self.begun = trio.current_time()
+        await nursery.start(self.receiver.run)
+        if self.rates is not None:
+            nursery.start_soon(self.send)
+        return self
+
+    async def send(self):
+        while True:
+            await trio.sleep(0.05)
+            if self.current is not None and (rate := self.rates(self.current)):
+                self.receiver.packet_sent(rate / 8 * 0.05)
+
+    @property
+    def current(self):
+        return self.receiver.current_variant
+
+    @property
+    def held(self):
+        return self.receiver.handle.allocation
+
+    def switches(self):
+        return [one for one in self.told if one[2] is not SwitchReason.REPEATED]
+
+
+async def keep_estimating(allocator, estimate):
+    while True:
+        allocator.update_bandwidth_estimation(estimate() if callable(estimate) else estimate)
+        await trio.sleep(0.5)
+
+
+@pytest.fixture(params=POLICIES)
+async def allocator(request, autojump_clock):
+    async with open_allocator(policy=request.param) as allocator:
+        yield allocator
+
+
+@pytest.fixture
+def estimates(allocator, nursery):
+    return partial(nursery.start_soon, keep_estimating, allocator)
+
+
+# A source that is off
+
+
+@pytest.mark.parametrize("how", ["inactive", "muted", "active=[]", "one by one"])
+async def test_receivers_that_are_off_hold_nothing_and_one_that_speaks_has_all(
+    autojump_clock, allocator, estimates, nursery, how
+):
+    estimates(2_100_000)
+    settings = {"active": []} if how == "active=[]" else {}
+    off = [await Sender(allocator, f"off{n}", **settings).start(nursery) for n in range(14)]
+    speaker = await Sender(allocator, "speaker", priority=1).start(nursery)
+    await trio.sleep(10)
+    for sender in off:
+        if how == "muted":
+            sender.receiver.mute()
+        for variant in LADDER:
+            if how == "inactive":
+                sender.receiver.variant_inactive(variant)
+            elif how == "one by one":
+                sender.receiver.mute(variant)
+    await trio.sleep(2)
+    assert {sender.held for sender in off} == {0}
+    await trio.sleep(3)
+    assert speaker.current == "high"
+    assert allocator.status.committed == LADDER["high"]
+
+
+async def test_one_that_returns_is_there_again_at_once(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(600_000)
+    one = await Sender(allocator, "one").start(nursery)
+    other = await Sender(allocator, "other", pausable=True).start(nursery)
+    await trio.sleep(5)
+    one.receiver.mute()
+    await trio.sleep(20)
+    assert (one.held, one.current, other.current) == (0, None, "medium")
+    one.told.clear()
+    one.receiver.unmute()
+    await trio.sleep(one.delay + 0.1)
+    assert one.current is not None
+    assert [reason for _, _, reason in one.told] == [SwitchReason.UNMUTED]
+
+
+async def test_a_short_mute_costs_nothing(autojump_clock, allocator, estimates, nursery):
+    estimates(2_000_000)
+    one = await Sender(allocator, "one").start(nursery)
+    await trio.sleep(5)
+    for _ in range(5):
+        one.receiver.mute()
+        await trio.sleep(0.5)
+        one.receiver.unmute()
+        assert one.held == LADDER["high"]
+        await trio.sleep(2)
+
+
+# Variants that nobody sends
+
+
+@pytest.mark.parametrize("take_away", ["variant_inactive", "mute"])
+async def test_steps_that_nobody_sends_are_not_granted(
+    autojump_clock, allocator, estimates, nursery, take_away
+):
+    estimates(700_000)
+    below = await Sender(
+        allocator, "below", {"low": 250_000, "high": 650_000}, pausable=True
+    ).start(nursery)
+    stage = await Sender(allocator, "stage", priority=1, pausable=True).start(nursery)
+    await trio.sleep(5)
+    for variant in ("low", "medium"):
+        getattr(stage.receiver, take_away)(variant)
+    await trio.sleep(2)
+    below.told.clear()
+    dark = 0
+    for _ in range(300):
+        await trio.sleep(0.2)
+        dark += below.current is None
+    assert (dark, stage.held, stage.current) == (0, 0, None)
+    assert len(below.switches()) <= 1
+
+
+# What may be paused, may be asked; what can pad, is asked to
+
+
+async def test_thumbnails_that_may_be_paused_give_way(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(1_000_000)
+    stage = await Sender(allocator, "stage", priority=2).start(nursery)
+    small = [
+        await Sender(allocator, f"small{n}", {"only": 90_000}, pausable=True).start(nursery)
+        for n in range(20)
+    ]
+    await trio.sleep(20)
+    assert stage.current == "medium"
+    assert sum(sender.current is not None for sender in small) >= 5
+    assert allocator.status.committed <= 1_000_000
+
+
+@pytest.mark.parametrize("kind", ["screen", "audio", "video"])
+async def test_one_that_was_given_the_means_is_asked_to_pad(
+    autojump_clock, allocator, estimates, nursery, kind
+):
+    padding = []
+    estimates(250_000)
+    await Sender(
+        allocator,
+        "slides",
+        {"slides": 250_000, "motion": 900_000},
+        kind=kind,
+        send_padding=padding.append,
+    ).start(nursery)
+    await trio.sleep(15)
+    assert sum(padding) > 0
+
+
+# What costs more than it says
+
+
+async def test_what_proved_dearer_is_tried_ever_less_often(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(1_100_000)
+    real = {"low": 120_000, "medium": 400_000, "high": 1_500_000}
+    ladder = {**LADDER, "high": 950_000}
+    one = await Sender(allocator, "one", ladder, rates=real.get).start(nursery)
+    over = 0
+    for _ in range(4_800):
+        await trio.sleep(0.125)
+        over += one.current == "high"
+    assert over / 4_800 < 0.05
+    tries = [now for now, variant, _ in one.switches() if variant == "high"]
+    pauses = [after - before for before, after in pairwise(tries)]
+    assert all(after > 1.5 * before for before, after in pairwise(pauses))
+
+
+# A key frame that does not come
+
+
+async def test_a_stalled_variant_holds_nothing_that_others_could_use(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(2_300_000)
+    one = Sender(allocator, "one")
+    one.stalled.add("high")
+    await one.start(nursery)
+    await trio.sleep(1)
+    other = await Sender(allocator, "other").start(nursery)
+    fine = 0
+    for _ in range(600):
+        await trio.sleep(0.5)
+        fine += one.current == "medium" and other.current == "high"
+    assert fine > 0.85 * 600
+    reasons = [reason for _, _, reason in one.told]
+    assert {SwitchReason.REPEATED, SwitchReason.STALLED} <= set(reasons)
+
+
+@pytest.mark.parametrize("length", [3.0, 25.0])
+async def test_a_source_that_stalls_for_a_while_is_back_soon(
+    autojump_clock, allocator, estimates, nursery, length
+):
+    estimates(700_000)
+    one = Sender(allocator, "one")
+    one.stalled = set(LADDER)
+    await one.start(nursery)
+    await trio.sleep(length)
+    assert one.current is None
+    one.stalled.clear()
+    await trio.sleep(10)
+    assert one.current is not None
+
+
+# Pauses
+
+
+async def test_reports_of_nothing_now_and_then_do_not_make_it_flicker(
+    autojump_clock, allocator, estimates, nursery
+):
+    number = 0
+
+    def estimate():
+        nonlocal number
+        number += 1
+        return 0 if number % 14 == 0 else 3_000_000
+
+    estimates(estimate)
+    one = await Sender(allocator, "one", pausable=True).start(nursery)
+    await trio.sleep(120)
+    pauses = [now for now, variant, _ in one.told if variant is None and now > 20]
+    assert len(pauses) * 60 / 100 <= 6
+    resumed = [variant for _, variant, reason in one.told if reason is SwitchReason.RESUMED]
+    assert resumed
+    assert set(resumed) == {"low"}
+
+
+# Silence
+
+
+async def test_silence_gives_back_as_much_as_a_trickle(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(6_000_000)
+    kept = {}
+    for trickle in (0, 5_000):
+        moving = True
+        one = await Sender(
+            allocator,
+            f"screen {trickle}",
+            {"slides": 300_000, "motion": 1_300_000},
+            rates=lambda _, trickle=trickle: 1_300_000 if moving else trickle,  # noqa: B023
+        ).start(nursery)
+        await trio.sleep(10)
+        assert one.held == 1_300_000
+        moving = False
+        await trio.sleep(100)
+        kept[trickle] = one.held
+        moving = True
+        await trio.sleep(5)
+        assert one.held == 1_300_000, "what moves again has its own"
+        moving = False
+    assert kept[0] <= kept[5_000] < 1_300_000
+
+
+# One word
+
+
+async def test_two_variants_that_vanish_at_once_are_one_message(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(2_500_000)
+    one = await Sender(allocator, "one", target="medium").start(nursery)
+    await trio.sleep(5)
+    one.told.clear()
+    now = trio.current_time()
+    one.receiver.variant_inactive("low")
+    one.receiver.variant_inactive("medium")
+    await trio.sleep(1)
+    assert one.told == [(now, "high", SwitchReason.INACTIVE)]
+
+
+async def test_who_is_off_is_no_reason_to_blame_the_network(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(900_000)
+    one = await Sender(allocator, "one").start(nursery)
+    await trio.sleep(3)
+    one.receiver.mute()
+    await trio.sleep(2)
+    assert allocator.explain().of(one.receiver.handle.id).blocker is Blocker.SENDER

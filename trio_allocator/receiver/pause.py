@@ -1,0 +1,65 @@
+"""A pause for want of bandwidth: how it ends, and when the next one may.
+
+A single estimate of nothing pauses a track. If it came back at once, and straight to the top, a
+link that shows such an estimate now and then would make it flicker for ever. So it begins at the
+lowest step, and each pause that soon follows another lasts longer.
+"""
+
+from __future__ import annotations
+
+import math
+
+FIRST_WAIT = 1.0
+"""How long the second pause in a row lasts at least, seconds; each further one twice as long."""
+
+LONGEST_WAIT = 10.0
+"""How long a pause has to last at most, seconds: the field's longest hold after a change. An
+estimate of nothing every 7 s made 8.6 pauses a minute with 5 s here, and makes 4.3."""
+
+PROVEN = 30.0
+"""A resume that lasted so long was right, seconds: the next pause is a first one again."""
+
+
+class Pause:
+    """Times are seconds of any clock that runs forwards.
+
+    Attributes:
+        lasts: Whether there is a pause now.
+        until: When it may end; minus infinity for at once.
+    """
+
+    __slots__ = ("_resumed_at", "_wait", "lasts", "until")
+
+    def __init__(self) -> None:
+        self.lasts: bool = False
+        self.until: float = -math.inf
+        self._wait = 0.0
+        self._resumed_at = -math.inf
+
+    def began(self, now: float) -> None:
+        """The allocator left nothing to send with."""
+        self.lasts = True
+        taken_back = now < self._resumed_at + PROVEN
+        self._wait = min(max(FIRST_WAIT, 2 * self._wait), LONGEST_WAIT) if taken_back else 0.0
+        self.until = now + self._wait if self._wait else -math.inf
+
+    def may_end(self, now: float) -> bool:
+        """Whether it is time to ask for something again."""
+        if now >= self.until:
+            self.until = -math.inf
+        return self.until == -math.inf
+
+    def over(self, now: float) -> None:
+        """Something can be sent."""
+        self._resumed_at = now
+        self.forget()
+
+    def forget(self) -> None:
+        """It is no want of bandwidth any more that nothing is sent."""
+        self.lasts = False
+        self.until = -math.inf
+
+    @property
+    def next_due(self) -> float:
+        """When something may be asked for again, seconds; infinite while that is no question."""
+        return self.until if self.until > -math.inf else math.inf
