@@ -63,6 +63,13 @@ def as_json(results: Sequence[Replayed]) -> dict[str, object]:
     ``quality``               utility over that of the best choice at each event
     ``utility``               the rule for what a layer is worth: ``frames`` or ``log``
     ``padding_bytes``         padding that the allocator asked for
+    ``taken_back``            changes that were undone within 1 s
+    ``withheld``              share of the time in which a step fitted with a fifth to spare and was
+                              not given
+    ``withheld_p50``          for how long each time, s: the median
+    ``withheld_p95``          and what 95 of 100 are not above
+    ``to_best_p50``           from the start or a rise until nearly the best choice, s: the median
+    ``to_best_p95``           and what 95 of 100 are not above
     ``tracks``                for each source, by name: ``changes``, ``reversals``, ``fixed``,
                               ``mean_bps``, ``utility``, and ``layers``: share of time in each
     ========================  ==================================================================
@@ -86,6 +93,12 @@ def _as_json(result: Replayed) -> dict[str, object]:
         "quality": round(result.figures.quality, 6),
         "utility": result.figures.rule.value,
         "padding_bytes": result.padding,
+        "taken_back": result.figures.taken_back,
+        "withheld": round(result.figures.withheld, 6),
+        "withheld_p50": _rounded(result.figures.withheld_p50),
+        "withheld_p95": _rounded(result.figures.withheld_p95),
+        "to_best_p50": _rounded(result.figures.to_best_p50),
+        "to_best_p95": _rounded(result.figures.to_best_p95),
         "tracks": {
             part.source.name: {
                 "fixed": part.source.is_fixed,
@@ -101,6 +114,14 @@ def _as_json(result: Replayed) -> dict[str, object]:
             for part in result.figures.sources
         },
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} s"
 
 
 def print_summaries(console: Console, results: Sequence[Replayed]) -> None:
@@ -244,5 +265,16 @@ def _how_well(figures: Figures, padding: int) -> Table:
     table.add_row("over the estimate", f"{figures.share_over_estimate:.1%}", "of the time")
     table.add_row("changes", str(figures.changes), f"of layer, at {figures.decisions} moments")
     table.add_row("reversals", str(figures.reversals), "turned back within 10 s")
+    table.add_row("taken back", str(figures.taken_back), "undone within 1 s")
+    table.add_row(
+        "withheld",
+        f"{figures.withheld:.1%}",
+        f"of the time a step fits with a fifth to spare; p95 {_seconds(figures.withheld_p95)}",
+    )
+    table.add_row(
+        "to the best",
+        _seconds(figures.to_best_p50),
+        f"from the start or a rise until nearly the best choice; p95 {_seconds(figures.to_best_p95)}",
+    )
     table.add_row("padding", format_rate(rate), "on average, to probe for more")
     return table

@@ -2,15 +2,18 @@
 
 import io
 import json
+import re
+from pathlib import Path
 
 import pytest
+from attrs import fields
 from rich.console import Console
 
 from tests.lab.linktest.made_up import DROP, TWO, good_run, run_of, stream
 from trio_allocator.lab.judging import Watched
 from trio_allocator.lab.linktest.comparison import Verdict, judge, line_ups, tabulate
-from trio_allocator.lab.linktest.figures import combine, measure, rates
-from trio_allocator.lab.linktest.report import as_json, describe, print_table
+from trio_allocator.lab.linktest.figures import Figures, combine, measure, rates
+from trio_allocator.lab.linktest.report import LEGEND, as_json, describe, print_table
 from trio_allocator.lab.linktest.result import FlowRecord, Packet, Run, Stack, percentile
 from trio_allocator.lab.linktest.scenarios import Scenario
 
@@ -235,3 +238,12 @@ def test_what_pictures_were_given_is_judged_as_in_every_measurement():
     theirs = measure(good_run((Stack.LIBWEBRTC,)))
     assert (theirs.switches, theirs.taken_back, theirs.withheld) == (None, None, None)
     assert combine([figures, theirs]).switches == figures.switches
+
+
+def test_the_documentation_tells_of_all_columns():
+    page = (Path(__file__).parents[3] / "docs" / "link_test.md").read_text(encoding="utf-8")
+    page = page.partition("## What the figures mean")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| ([\w ]*) \| `(\w+)` \|", page, re.MULTILINE)
+    assert [name.strip() for name, _key in told if name.strip()] == [name for name, _says in LEGEND]
+    keys = {attribute.name for attribute in fields(Figures)}
+    assert {key for _name, key in told} <= keys

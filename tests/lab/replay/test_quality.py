@@ -129,3 +129,28 @@ def test_in_real_time_nothing_is_quite_simultaneous():
         for time, source, before in ((1.0, 0, 1), (1.009, 1, 1), (1.011, 0, 0), (1.02, 1, 0))
     )
     assert measure(run, History((1, 1), changes)).decisions == 2
+
+
+def test_what_is_withheld_and_taken_back_is_judged_as_in_every_measurement():
+    # Nothing for 2 s though the lowest fits; then the lowest; a better one for half a second.
+    history = History(
+        (None,),
+        (Change(2.0, 0, None, 0), Change(5.0, 0, 0, 1), Change(5.5, 0, 1, 0)),
+    )
+    figures = measure(steady(230), history)
+    assert figures.taken_back == 1
+    assert figures.withheld == pytest.approx(0.2, abs=0.02)
+    assert figures.withheld_p95 == pytest.approx(2.0, abs=0.1)
+    assert figures.to_best_p50 == pytest.approx(5.0)
+    # A step that fits, but not with a fifth to spare, is not withheld.
+    assert measure(steady(210), History((0,), ())).withheld == 0
+
+
+def test_how_long_it_takes_to_the_best_counts_from_each_rise():
+    rates = ((100, 200),)
+    rows = [(float(t), 110 if t < 10 else 250, rates) for t in range(21)]
+    figures = measure(recording(*rows), History((0,), (Change(13.0, 0, 0, 1),)))
+    assert (figures.to_best_p50, figures.to_best_p95) == (1.5, pytest.approx(2.85))
+    # Who never gets there is given all the time there was.
+    never = measure(recording(*rows), History((0,), ()))
+    assert never.to_best_p95 == pytest.approx(9.5)

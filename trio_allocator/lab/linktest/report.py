@@ -23,7 +23,7 @@ _COLOURS = {
 }
 _HEADINGS = (
     *("used", "queue\np95", "react\ns", "recov\ns", "fair", "RTX", "media"),
-    *("switch\n/min", "back\n/min", "held\ns", "runs"),
+    *("chg\n/min", "back\n/min", "held\ns", "runs"),
 )
 
 LEGEND = (
@@ -34,7 +34,7 @@ LEGEND = (
     ("fair", "Jain's index of what two flows got within 5 s: 1 is equal, 0.5 is all for one"),
     ("RTX", "the largest share of its estimate that a sender's retransmissions took within 1 s"),
     ("media", "share of what was sent that is media; the rest is headers, repeats and padding"),
-    ("switch", "changes of layer of each of our pictures"),
+    ("chg", "changes of layer of each of our pictures"),
     ("back", "those of them that were undone within 1 s: none is right"),
     ("held", "how long, 95 of 100 times, a step fitted with a fifth to spare and was not given"),
 )
@@ -110,7 +110,7 @@ def print_schedule(console: Console, rows: Sequence[Row]) -> None:
         title_style="",
         padding=(0, 1, 0, 0),
     )
-    table.add_column("flows", min_width=10)
+    table.add_column("flows", min_width=9)
     for heading in _HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:

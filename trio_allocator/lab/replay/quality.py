@@ -23,6 +23,12 @@ the row in force; of rows with equal times the last counts. The run ends at the 
   that also keeps still reaches 1. Somebody who over-commits can pass it: read it beside
   **share_over_estimate**. What a layer is worth: `trio_allocator.lab.replay.utility`.
 
+* **taken_back**: changes of choice that were undone within 1 s: none is right.
+* **withheld**: share of the time in which a step fits the estimate with a fifth to spare and is not
+  given, and for how long each time (median, and what 95 of 100 are not above).
+* **to_best**: from the start, and from each rise of the estimate by half within 5 s, until the
+  choice is worth 0.9 of the best possible one (median, and what 95 of 100 are not above).
+
 A source of a single layer, such as audio, is fixed: carried whole, always. It counts in
 share_over_estimate and utilisation, and it is in nobody's choice.
 """
@@ -31,17 +37,27 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from attrs import define, field, frozen
 
+from ..judging import NEARLY_BEST, NONE, Watched, spread, taken_back, withheld
 from .knapsack import best_choice
 from .recording import Recording, Row, Source
 from .utility import UtilityRule, layer_utilities, resolve_rule
 
 REVERSAL_WINDOW = 10.0
 """Who turns round within this time flaps, s (the peers' are counted alike)."""
+
+MOST_LOOKS = 20_000
+"""How often it is looked whether a step is withheld, in the whole recording."""
+
+RISE = 1.5
+"""The estimate has risen if it is so many times the least"""
+RISE_WINDOW = 5.0
+"""... of the last seconds, s."""
 
 _MOMENT = 0.01
 
@@ -149,6 +165,12 @@ class Figures:
     utilisation: float
     quality: float
     sources: tuple[SourceFigures, ...]
+    taken_back: int
+    withheld: float
+    withheld_p50: float | None
+    withheld_p95: float | None
+    to_best_p50: float | None
+    to_best_p95: float | None
 
 
 @define
@@ -219,6 +241,7 @@ def measure(
     tallies = [_Tally(layers=[0.0] * len(source.layers)) for source in recording.sources]
     optimum = _Optimum(recording.sources, utilities)
     total = over = used = usable = achieved = possible = 0.0
+    worth: list[tuple[float, float, float]] = []
     for interval in intervals(recording, history):
         length, estimate = interval.length, interval.row.estimate
         weights = interval.weights()
@@ -227,7 +250,9 @@ def measure(
         could = min(estimate, sum(max(rates) for rates in interval.row.rates))
         usable += length * could
         used += length * min(sum(weights), could)
-        possible += length * optimum.utility(interval.row)
+        best = optimum.utility(interval.row)
+        possible += length * best
+        worth.append((interval.start, best, _worth(interval, recording.sources, utilities)))
         for index, (choice, weight) in enumerate(zip(interval.choices, weights, strict=True)):
             if choice is None:
                 continue
@@ -242,6 +267,13 @@ def measure(
         if not source.is_fixed
     )
     reversals = count_reversals(history.changes)
+    watched = _watched(recording, history)
+    outside = float(sum(s.mean_rates[0] for s in recording.sources if s.is_fixed))
+    estimates = [(row.time, float(row.estimate)) for row in recording.rows]
+    # Of hours, a look each few seconds is enough.
+    step = max(0.1, recording.duration / MOST_LOOKS)
+    share, kept = withheld(watched, estimates, 0.0, recording.duration, outside=outside, step=step)
+    waits = _times_to_best(recording, worth)
     return Figures(
         duration=total,
         rule=rule,
@@ -263,7 +295,71 @@ def measure(
             )
             for index, (source, tally) in enumerate(zip(recording.sources, tallies, strict=True))
         ),
+        taken_back=sum(map(taken_back, watched)),
+        withheld=share,
+        **spread("withheld", kept),
+        **spread("to_best", waits),
     )
+
+
+def _watched(recording: Recording, history: History) -> list[Watched]:
+    """What each source that is chosen of was given, as every measurement has it."""
+    found = []
+    for index, source in enumerate(recording.sources):
+        if source.is_fixed:
+            continue
+        choices = [(0.0, history.start[index])]
+        choices += [(one.time, one.after) for one in history.changes if one.source == index]
+        levels = tuple((time, NONE if layer is None else layer) for time, layer in choices)
+        shown: list[tuple[float, tuple[int, ...]]] = []
+        for row in recording.rows:
+            sent = tuple(layer for layer, rate in enumerate(row.rates[index]) if rate)
+            if not shown or shown[-1][1] != sent:
+                shown.append((row.time, sent))
+        found.append(Watched(source.mean_rates, levels, levels, shown))
+    return found
+
+
+def _worth(
+    interval: Interval, sources: Sequence[Source], utilities: Sequence[Sequence[float]]
+) -> float:
+    """What the choices of an interval are worth, of sources that are chosen of."""
+    return sum(
+        worth[choice]
+        for source, worth, choice, weight in zip(
+            sources, utilities, interval.choices, interval.weights(), strict=True
+        )
+        if choice is not None and weight and not source.is_fixed
+    )
+
+
+def _times_to_best(
+    recording: Recording, worth: Sequence[tuple[float, float, float]]
+) -> list[float]:
+    starts = [0.0]
+    recent: deque[tuple[float, int]] = deque()
+    for row in recording.rows:
+        while recent and recent[0][0] < row.time - RISE_WINDOW:
+            recent.popleft()
+        if recent and row.estimate >= RISE * min(estimate for _time, estimate in recent):
+            starts.append(row.time)
+            recent.clear()
+        recent.append((row.time, row.estimate))
+    waits = []
+    times = [time for time, _best, _mine in worth]
+    for begin, until in pairwise([*starts, recording.duration]):
+        first = bisect_right(times, begin) - 1
+        reached = next(
+            (
+                max(time, begin)
+                for time, best, mine in worth[max(first, 0) :]
+                if time < until and mine >= NEARLY_BEST * best
+            ),
+            until,
+        )
+        if until > begin:
+            waits.append(reached - begin)
+    return waits
 
 
 class _Optimum:
