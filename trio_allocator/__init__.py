@@ -72,4 +72,5 @@ from .shell.passthrough import (
     PassthroughAllocator as PassthroughAllocator,
     open_passthrough_allocator as open_passthrough_allocator,
 )
+from .shell.watching import Watch as Watch, WatchedValue as WatchedValue
 from .tracks import Track as Track, TrackKind as TrackKind, Variant as Variant

@@ -128,7 +128,6 @@ class ReceiverHandle(trio.abc.ReceiveChannel[AllocatorMessage]):
             trio.ClosedResourceError: The registration or the allocator has ended.
         """
 
-    @abstractmethod
     def accept_decrease(self, request: DecreaseAllocation, bitrate: float | None = None) -> bool:
         """Accept a decrease. It obliges: request less at once, here or by `request_allocation`.
 
@@ -146,13 +145,16 @@ class ReceiverHandle(trio.abc.ReceiveChannel[AllocatorMessage]):
                 below the allocation. Nothing changes.
             trio.ClosedResourceError: The registration or the allocator has ended.
         """
+        request = _own(request)
+        return self.send_answer(AcceptDecrease(request.request_id, request.receiver_id, bitrate))
 
-    @abstractmethod
     def reject_decrease(self, request: DecreaseAllocation) -> bool:
         """Reject a decrease. Others are asked then; with nobody left, it may be forced.
 
         Returns, raises: as `accept_decrease`.
         """
+        request = _own(request)
+        return self.send_answer(RejectDecrease(request.request_id, request.receiver_id))
 
     @abstractmethod
     def set_options(self, **changes: Unpack[ReceiverOptionChanges]) -> None:
@@ -226,7 +228,7 @@ class ReceiverHandle(trio.abc.ReceiveChannel[AllocatorMessage]):
             case SetNegotiabilityStatus(negotiable):
                 self.set_negotiability_status(negotiable)
             case AcceptDecrease() | RejectDecrease():
-                return self._send_answer(message)
+                return self.send_answer(message)
             case SetVariants(variants):
                 self.set_variants(variants)
             case SetOptions(options):
@@ -234,8 +236,22 @@ class ReceiverHandle(trio.abc.ReceiveChannel[AllocatorMessage]):
         return True
 
     @abstractmethod
-    def _send_answer(self, answer: AcceptDecrease | RejectDecrease) -> bool:
-        """`accept_decrease` and `reject_decrease` as data."""
+    def send_answer(self, answer: AcceptDecrease | RejectDecrease) -> bool:
+        """Answer a decrease request: `accept_decrease` or `reject_decrease` as data.
+
+        An allocator of your own implements this one; the other two and `send_nowait` call it.
+
+        Args:
+            answer: The answer, with the ids of the request.
+
+        Returns:
+            Whether it counts; see `accept_decrease`.
+
+        Raises:
+            TypeError: An id is not an int, or the rate not a number.
+            ValueError: As `accept_decrease`.
+            trio.ClosedResourceError: The registration or the allocator has ended.
+        """
 
     async def aclose(self) -> None:
         """`close`, then a checkpoint: the asynchronous form that Trio's channels share."""
@@ -252,6 +268,12 @@ class ReceiverHandle(trio.abc.ReceiveChannel[AllocatorMessage]):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _own(request: object) -> DecreaseAllocation:
+    if not isinstance(request, DecreaseAllocation):
+        raise TypeError(f"request must be the DecreaseAllocation received, not {request!r}")
+    return request
 
 
 class ConnectionAllocator(ABC):

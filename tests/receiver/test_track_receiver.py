@@ -122,7 +122,7 @@ class FakeHandle(ReceiverHandle):
     def close(self):
         self._closed = True
 
-    def _send_answer(self, answer):
+    def send_answer(self, answer):
         raise NotImplementedError
 
 

@@ -34,10 +34,10 @@ class Remote:
 
     def __init__(self, answer):
         found = re.search(r"a=candidate:1 1 udp \d+ (\S+) (\d+)", answer)
-        self.address = found[1], int(found[2])
+        self.address = found[1], int(found[2])  # type: ignore[index]
         self.ice = self
-        self.ufrag = re.search(r"a=ice-ufrag:(\S+)", answer)[1]
-        self.password = re.search(r"a=ice-pwd:(\S+)", answer)[1]
+        self.ufrag = re.search(r"a=ice-ufrag:(\S+)", answer)[1]  # type: ignore[index]
+        self.password = re.search(r"a=ice-pwd:(\S+)", answer)[1]  # type: ignore[index]
         self.connected = trio.Event()
         self.connected.set()  # the client sees for itself
 

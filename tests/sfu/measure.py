@@ -208,7 +208,7 @@ def median(results, get):
 
 
 async def main(arguments):
-    steps = STEPS
+    steps: tuple[tuple[float, float], ...] = STEPS
     if arguments.constant:
         steps = ((0.0, arguments.constant),)
     results = []

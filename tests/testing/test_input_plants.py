@@ -78,7 +78,7 @@ def options_one_by_one(patch):
 
 def answered_by_nonsense(patch):
     """An answer is taken before its rate is looked at."""
-    right = Registration._send_answer
+    right = Registration.send_answer
 
     def send_answer(self, answer):
         bitrate = getattr(answer, "bitrate", None)
@@ -88,7 +88,7 @@ def answered_by_nonsense(patch):
         self.request_allocation(bitrate)
         return counts
 
-    patch.setattr(Registration, "_send_answer", send_answer)
+    patch.setattr(Registration, "send_answer", send_answer)
 
 
 def registered_before_it_is_checked(patch):

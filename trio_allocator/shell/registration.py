@@ -9,7 +9,7 @@ from .. import quantities
 from ..engine.probing.padding import Meter, PaddingAccount
 from ..engine.receiver import Receiver
 from ..interface import ReceiverHandle
-from ..messages import AcceptDecrease, AllocatorMessage, DecreaseAllocation, RejectDecrease
+from ..messages import AcceptDecrease, AllocatorMessage, RejectDecrease
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..tracks import Track
 from .mailbox import Ending, Mailbox, RegistrationEndedError
@@ -156,23 +156,8 @@ class Registration(ReceiverHandle):
         """See `ReceiverHandle.request_allocation`."""
         self._open_desk().request(self, quantities.bitrate("bitrate", bitrate))
 
-    def accept_decrease(self, request: DecreaseAllocation, bitrate: float | None = None) -> bool:
-        """See `ReceiverHandle.accept_decrease`."""
-        request = self._own(request)
-        return self._send_answer(AcceptDecrease(request.request_id, request.receiver_id, bitrate))
-
-    def reject_decrease(self, request: DecreaseAllocation) -> bool:
-        """See `ReceiverHandle.reject_decrease`."""
-        request = self._own(request)
-        return self._send_answer(RejectDecrease(request.request_id, request.receiver_id))
-
-    @staticmethod
-    def _own(request: object) -> DecreaseAllocation:
-        if not isinstance(request, DecreaseAllocation):
-            raise TypeError(f"request must be the DecreaseAllocation received, not {request!r}")
-        return request
-
-    def _send_answer(self, answer: AcceptDecrease | RejectDecrease) -> bool:
+    def send_answer(self, answer: AcceptDecrease | RejectDecrease) -> bool:
+        """See `ReceiverHandle.send_answer`."""
         desk = self._open_desk()
         for name, number in (("request", answer.request_id), ("receiver", answer.receiver_id)):
             if type(number) is not int:

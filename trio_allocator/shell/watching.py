@@ -20,7 +20,18 @@ class _Mark(Enum):
 
 
 class WatchedValue(Generic[T]):
-    """The owner's side of a watched value.
+    """The owner's side of a watched value, for an allocator of your own.
+
+    ::
+
+        self._estimate = WatchedValue[int | None](None)
+        ...
+        self._estimate.publish(1_000_000)
+        self._estimate.end()                    # when the allocator does
+
+        @property
+        def estimate(self) -> Watch[int | None]:
+            return Watch(self._estimate)
 
     Args:
         value: The first value.
@@ -120,7 +131,11 @@ class WatchedValue(Generic[T]):
 
 
 class Watch(Generic[T]):
-    """The read-only view of a watched value that its owner hands out."""
+    """The read-only view of a watched value that its owner hands out: a `Watchable`.
+
+    Args:
+        watched: What is shown.
+    """
 
     __slots__ = ("_watched",)
 

@@ -34,7 +34,7 @@ from ..network.impairments import (
 from .bench import AllocatorMaker as AllocatorMaker, Terms as Terms
 from .conformance import check_allocator as check_allocator
 from .link import MemoryLink as MemoryLink
-from .machine import AllocatorMachine as AllocatorMachine
+from .machine import QUICK as QUICK, AllocatorMachine as AllocatorMachine
 from .manners import Behaviour as Behaviour, Manner as Manner
 from .observer import Member as Member, Observer as Observer
 from .receiver_bench import (
@@ -62,3 +62,4 @@ from .violation import (
     ConformanceError as ConformanceError,
     InvariantError as InvariantError,
 )
+from .virtual import run_virtually as run_virtually

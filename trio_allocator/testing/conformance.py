@@ -9,8 +9,14 @@ from typing import TypeAlias
 
 from .bench import AllocatorMaker, Bench, Terms
 from .checks import accounting, grants, input_and_cost, lifetime, negotiation, probing
-from .violation import INVARIANTS, ConformanceError, InvariantError, check_ids
-from .virtual import check_callable_outside, run_virtually
+from .violation import (
+    INVARIANTS,
+    ConformanceError,
+    InvariantError,
+    check_ids,
+    first_sentence,
+)
+from .virtual import check_callable_outside, run_watched
 
 Check: TypeAlias = Callable[[Bench], Awaitable[None]]
 """Raises `InvariantError` if an allocator opened on the bench breaks the invariant."""
@@ -90,15 +96,13 @@ def _check_opens(opened: object) -> None:
 
 def _broken(invariant: str, check: Check, bench: Bench) -> Iterator[InvariantError]:
     try:
-        run_virtually(lambda _watchman: check(bench))
+        run_watched(lambda _watchman: check(bench))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is not what was promised
         found = error
         while isinstance(found, ExceptionGroup):  # an allocator may wrap what its block raises
             found = found.exceptions[0]
-        if isinstance(found, InvariantError):
-            yield found
-            return
-        name = getattr(check, "__name__", repr(check))
-        unfinished = InvariantError(invariant, f"{name} could not be finished: {error!r}")
-        unfinished.__cause__ = error
-        yield unfinished
+        if not isinstance(found, InvariantError):
+            found = InvariantError(invariant, f"the check could not be finished: {error!r}")
+            found.__cause__ = error
+        found.situation = first_sentence(check)
+        yield found

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import trio
 import trio.testing
-from hypothesis import assume, strategies as st
+from hypothesis import HealthCheck, Phase, assume, settings, strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, consumes, multiple, precondition
 
 from ..interface import ConnectionAllocator
@@ -42,6 +42,16 @@ SECONDS = st.sampled_from([0.0, 1e-6, 0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0
 NONSENSE = st.sampled_from([-1, float("nan"), float("inf"), 1e300, True, "1", None])
 MOST_RECEIVERS = 40
 
+QUICK = settings(
+    max_examples=100,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+"""Settings of Hypothesis for a first look: it stops at the first failure and shows it as it came.
+To simplify it takes minutes, and most of what a first look finds is plain as it is."""
+
 
 class AllocatorMachine(TrioStateMachine):
     """Tries an allocator with everything that receivers, estimates and time can do.
@@ -53,7 +63,7 @@ class AllocatorMachine(TrioStateMachine):
                 return open_my_allocator()
 
         TestMine = MyMachine.TestCase                       # for pytest and unittest
-        run_state_machine_as_test(MyMachine)                # without either
+        run_state_machine_as_test(MyMachine, settings=QUICK)    # without either: a first look
 
     Its receivers are of all the kinds of `Manner`. Rules of your own may be added; they find the
     allocator in `allocator` and should make their calls by `Observer.call`.

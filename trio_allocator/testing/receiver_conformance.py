@@ -30,7 +30,7 @@ from .receiver_bench import (
 )
 from .recording import Call, Registered, Told
 from .violation import ConformanceError, check_ids
-from .virtual import Watchman, check_callable_outside, run_virtually, tasks
+from .virtual import Watchman, check_callable_outside, run_watched, tasks
 
 MEASURED = 4.0
 """For how long it is measured what a receiver sends, s."""
@@ -307,7 +307,7 @@ def _complaint(
     check: Callable[[ReceiverBench], Awaitable[None]], bench: Callable[[Watchman], ReceiverBench]
 ) -> Complaint | None:
     try:
-        run_virtually(lambda watchman: check(bench(watchman)))
+        run_watched(lambda watchman: check(bench(watchman)))
     except Complaint as complaint:
         return complaint
     except Exception as error:  # noqa: BLE001 - whatever it is, it is not what was promised

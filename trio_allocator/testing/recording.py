@@ -347,5 +347,5 @@ class _Recorded(Registration):
     def set_variants(self, variants: Mapping[str, float]) -> None:
         self._carry_out(SetVariants(variants, self.id), super().set_variants, variants)
 
-    def _send_answer(self, answer: AcceptDecrease | RejectDecrease) -> bool:
-        return self._carry_out(answer, super()._send_answer, answer)
+    def send_answer(self, answer: AcceptDecrease | RejectDecrease) -> bool:
+        return self._carry_out(answer, super().send_answer, answer)

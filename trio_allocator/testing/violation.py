@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
 from collections.abc import Collection, Mapping
 from importlib import resources
@@ -31,6 +32,8 @@ class InvariantError(AssertionError):
     Attributes:
         titles: Id to title of what can be broken.
         invariant: The id of what is, such as ``"A2"``.
+        complaint: What was seen.
+        situation: What the check sets up, in a sentence; empty outside of a check.
     """
 
     titles: ClassVar[Mapping[str, str]] = INVARIANTS
@@ -38,6 +41,8 @@ class InvariantError(AssertionError):
     def __init__(self, invariant: str, complaint: str) -> None:
         super().__init__(f"{invariant} ({self.titles[invariant]}): {complaint}")
         self.invariant: str = invariant
+        self.complaint: str = complaint
+        self.situation: str = ""
 
 
 def demand(holds: object, invariant: str, complaint: str) -> None:
@@ -73,10 +78,35 @@ class ConformanceError(AssertionError):
     """
 
     def __init__(self, what: str, violations: Collection[InvariantError]) -> None:
-        found = "".join(f"\n- {violation}" for violation in violations)
+        found = "".join(map(_paragraph, _grouped(violations)))
         self.violations: tuple[InvariantError, ...] = tuple(violations)
         self.invariants: frozenset[str] = frozenset(v.invariant for v in violations)
         super().__init__(f"{what} breaks {len(self.invariants)} of its promises:{found}")
+
+
+def first_sentence(check: object) -> str:
+    """What a check says of itself, in its first paragraph."""
+    paragraph = (inspect.getdoc(check) or "").partition("\n\n")[0]
+    return " ".join(paragraph.split())
+
+
+def _grouped(violations: Collection[InvariantError]) -> list[list[InvariantError]]:
+    """Those that were brought about by one and the same error are told as one."""
+    groups: dict[str, list[InvariantError]] = {}
+    for violation in violations:
+        cause = violation.__cause__
+        key = str(violation) if cause is None else f"{type(cause)} {cause}"
+        groups.setdefault(key, []).append(violation)
+    return list(groups.values())
+
+
+def _paragraph(group: list[InvariantError]) -> str:
+    first = group[0]
+    situation = f"\n  {first.situation}" if first.situation else ""
+    if len(group) == 1:
+        return f"\n- {first}{situation}"
+    ids = ", ".join(dict.fromkeys(violation.invariant for violation in group))
+    return f"\n- {ids} ({len(group)} checks): {first.complaint}{situation}"
 
 
 def check_ids(name: str, ids: Collection[str], known: Mapping[str, str]) -> frozenset[str]:

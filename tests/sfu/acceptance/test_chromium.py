@@ -33,7 +33,7 @@ def serving():
     command = [sys.executable, "-m", "examples.sfu", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
         try:
-            yield re.search(r"http://\S+", server.stdout.readline())[0]
+            yield re.search(r"http://\S+", server.stdout.readline())[0]  # type: ignore[index]
         finally:
             server.terminate()
 
