@@ -13,6 +13,7 @@ block is run:
       from trio_allocator import Track
       -->
 
+- What it prints is compared with a ``text`` block below it that has ``<!-- printed -->`` before it.
 - ``<!-- continued -->`` before a block lets it go on from the block before, names and all.
 """
 
@@ -43,7 +44,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 OF_THE_WIRE = {
     *("chunks", "feedback", "loss_reader", "peer_clock", "reader", "recorder", "reports", "rtcp"),
-    *("layers_allocation", "media_requests", "sender_report"),
+    *("feedback_log", "layers_allocation", "media_requests", "sender_report"),
 }
 """Modules of the estimation whose constants are the formats' own, and are told in words."""
 
@@ -54,6 +55,9 @@ _BLOCK = re.compile(
     r"(?P<comments>(?:^<!--(?:(?!-->).)*-->\s*\n)*)"
     r"^(?P<indent>[ ]*)```(?P<language>python|pycon)\n(?P<code>.*?)^(?P=indent)```$",
     re.DOTALL | re.MULTILINE,
+)
+_PRINTED = re.compile(
+    r"\s*<!-- printed -->\s*^```text\n(?P<output>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 _BEFORE = re.compile(r"<!-- before:\n(.*?)-->", re.DOTALL)
 
@@ -66,6 +70,7 @@ class Block:
     line: int
     code: str
     language: str
+    printed: str | None = None
 
     def __str__(self):
         return f"{self.page.relative_to(ROOT)}:{self.line}"
@@ -80,7 +85,9 @@ def blocks(page, text):
         if "<!-- continued -->" in match["comments"]:
             before = found[-1].code + before
         line = text.count("\n", 0, match.start("code"))
-        found.append(Block(page, line, before + code, match["language"]))
+        printed = _PRINTED.match(text, match.end())
+        output = None if printed is None else printed["output"]
+        found.append(Block(page, line, before + code, match["language"], output))
     return found
 
 
@@ -147,8 +154,10 @@ def run_test(test):
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
-def test_the_code_of_the_documentation_runs(block, monkeypatch):
+def test_the_code_of_the_documentation_runs(block, monkeypatch, capsys):
     run_block(block, monkeypatch)
+    if block.printed is not None:
+        assert capsys.readouterr().out == block.printed
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from .engine.sharing.policies import Claim as Claim, Policy as Policy, Shares as
 from .engine.sharing.registry import PolicyName as PolicyName
 from .engine.sharing.water_filling import WaterFillingPolicy as WaterFillingPolicy
 from .interface import (
+    Claims as Claims,
     ConnectionAllocator as ConnectionAllocator,
     ReceiverHandle as ReceiverHandle,
     Watchable as Watchable,
@@ -58,6 +59,8 @@ from .shell.allocator import ProbingAllocator as ProbingAllocator
 from .shell.connection_estimator import (
     ConnectionEstimator as ConnectionEstimator,
     EstimatorOptions as EstimatorOptions,
+    EstimatorStatistics as EstimatorStatistics,
+    PacketLog as PacketLog,
     open_connection_estimator as open_connection_estimator,
 )
 from .shell.decisions import (
@@ -67,6 +70,14 @@ from .shell.decisions import (
     DecisionReason as DecisionReason,
 )
 from .shell.mailbox import RegistrationEndedError as RegistrationEndedError
+from .shell.media_sender import (
+    MediaSender as MediaSender,
+    MediaTrack as MediaTrack,
+    MediaTrackOptions as MediaTrackOptions,
+    OutgoingPacket as OutgoingPacket,
+    PacketKind as PacketKind,
+    open_media_sender as open_media_sender,
+)
 from .shell.opening import open_allocator as open_allocator
 from .shell.passthrough import (
     PassthroughAllocator as PassthroughAllocator,

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeVar, Unpack, get_args
 
 import trio
+from attrs import frozen
 
 from . import quantities
 from .messages import (
@@ -58,6 +59,19 @@ class Watchable(Protocol[T_co]):
     def eventual_values(self) -> AbstractAsyncContextManager[AsyncIterator[T_co]]:
         """Iterate over the values, the current one first; a slow reader gets the newest only."""
         ...
+
+
+@frozen
+class Claims:
+    """What all receivers of an allocator want together, bit/s.
+
+    Attributes:
+        wanted: What they asked for, or hold where that is more: no more could be used.
+        audio: What those of audio tracks hold. It is sent whatever the estimate says.
+    """
+
+    wanted: int
+    audio: int
 
 
 class ReceiverHandle(trio.abc.ReceiveChannel[AllocatorMessage]):
@@ -304,6 +318,11 @@ class ConnectionAllocator(ABC):
     @abstractmethod
     def estimate(self) -> Watchable[int | None]:
         """The estimate in force, bit/s; None before the first one and when they have stopped."""
+
+    @property
+    def claims(self) -> Claims | None:
+        """What all receivers want together; None from an allocator that does not say."""
+        return None
 
     @abstractmethod
     def register_track_receiver(

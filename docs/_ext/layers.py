@@ -84,9 +84,9 @@ LAYERS = (
     ),
     Layer(
         "connection",
-        ("shell.connection_estimator",),
+        ("shell.connection_estimator", "shell.media_sender"),
         frozenset({"vocabulary", "interface", "estimation", "shell", "receiver"}),
-        "an estimator beside an allocator: time, a task and the numbers of packets",
+        "beside an allocator: an estimator, with time, a task and the numbers of packets; a sender",
     ),
     Layer(
         "public names",

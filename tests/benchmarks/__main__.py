@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import (
+    calm,
     churn,
     decisions,
     estimates,
@@ -35,6 +36,7 @@ PARTS = {
     "churn": churn,
     "feedback": feedback,
     "estimator": estimator,
+    "calm": calm,
 }
 
 

@@ -1,7 +1,13 @@
 """``trio-allocator score`` and ``compare``: what they print where, and how they end."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -10,7 +16,7 @@ from typer.testing import CliRunner
 from trio_allocator.cli.app import app
 from trio_allocator.cli.score import _as_json, _comparison_as_json
 from trio_allocator.lab import suite
-from trio_allocator.lab.page import LEGEND
+from trio_allocator.lab.score_figures import LEGEND
 
 
 def invoke(*arguments):
@@ -60,6 +66,29 @@ def test_json_has_the_documented_keys(small):
     }
     # The same again: nothing depends on chance that is not seeded.
     assert json.loads(invoke(*STEADY, "fair", "--json").stdout) == answer
+
+
+def children_of(pid):
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return [child for file in files for child in file.read_text().split()]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
+def test_ctrl_c_leaves_nothing_behind():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trio_allocator", "score", "--only", "steady", "--jobs", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    patience = time.monotonic() + 60
+    while len(children := children_of(process.pid)) < 2:
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, b"", b"")
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
 @pytest.mark.parametrize(

@@ -356,6 +356,7 @@ def test_padding_is_shared_by_those_who_can_send_it_now():
     account = PaddingAccount()
     assert engine.prober.next_tick == NEVER
     reconfigured(engine, receiver, account=account, can_pad=True)
+    engine.advance(NOW + 2)  # the raise has carried for long enough
     for _ in range(100):
         engine.prober.tick(engine.prober.next_tick)
     assert account.unread > 0
@@ -371,6 +372,7 @@ def test_who_could_send_padding_all_along_keeps_its_place_and_its_account():
     engine.request(NOW, receiver, 550)
     other = PaddingAccount()
     reconfigured(engine, receiver, account=other, weight=2.0)
+    engine.advance(NOW + 2)
     for _ in range(100):
         engine.prober.tick(engine.prober.next_tick)
     assert other.unread == 0
@@ -491,19 +493,22 @@ def test_there_is_no_probe_while_anything_is_negotiated_though_there_is_no_overu
     assert (engine.ledger.committed, asked(engine.drain())) == (440, {giver.id: 110})
     assert engine.prober.target == 0
     engine.request(NOW, giver, 110)
+    assert engine.prober.target == 0  # somebody was raised
+    engine.advance(NOW + 2)
     assert engine.prober.target > 0
 
 
 @pytest.mark.invariant("A6", "P1")
 def test_padding_dies_with_the_estimate_though_the_next_one_comes_at_that_instant():
-    engine = opened(500_000, estimate_timeout=2.0, probe_reach=2.0)
+    engine = opened(500_000, estimate_timeout=4.0, probe_reach=2.0)
     account = PaddingAccount()
     receiver = joined(engine, 110_000, 100_000, 300_000, 500_000, can_pad=False)
     reconfigured(engine, receiver, account=account, can_pad=True)
     engine.request(NOW, receiver, 550_000)
-    engine.prober.tick(NOW + 1)
+    engine.advance(NOW + 2)
+    engine.prober.tick(NOW + 3)
     assert account.unread > 0
-    engine.update_estimate(NOW + 2, 500_000)
+    engine.update_estimate(NOW + 4, 500_000)
     assert account.unread == 0
     assert engine.prober.target == 550_000
 
@@ -594,6 +599,8 @@ def test_what_was_held_for_one_is_free_before_the_event_too():
 def test_an_estimate_that_rises_at_the_last_moment_is_no_fruitless_probe():
     engine = opened(500)
     engine.request(NOW, joined(engine, 110, 100, 300, 500), 550)
-    assert engine.wake_at == NOW + 3
-    engine.update_estimate(NOW + 3, 510)
-    assert (engine.prober.fruitless, engine.wake_at) == (0, NOW + 6)
+    assert engine.wake_at == NOW + 2
+    engine.advance(NOW + 2)
+    assert engine.wake_at == NOW + 5
+    engine.update_estimate(NOW + 5, 525)
+    assert (engine.prober.fruitless, engine.wake_at) == (0, NOW + 8)

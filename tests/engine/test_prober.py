@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from attrs import evolve
@@ -13,13 +14,13 @@ from trio_allocator.engine.probing.prober import Demand, Prober
 from trio_allocator.engine.settings import Settings
 
 NOW = 100.0
-WANTED = Demand(estimate=1_000_000, wanted=1_500_000, allowed=True, stuck=False)
-NOTHING = Demand(estimate=1_000_000, wanted=0, allowed=False, stuck=False)
+WANTED = Demand(estimate=1_000_000, wanted=1_500_000, allowed=True, stuck=False, free_to=1_000_000)
+NOTHING = evolve(WANTED, wanted=0, allowed=False)
 STUCK = Demand(estimate=None, wanted=0, allowed=False, stuck=True)
 
 
 def rising(estimate: int) -> Demand:
-    return evolve(WANTED, estimate=estimate)
+    return evolve(WANTED, estimate=estimate, free_to=estimate)
 
 
 class Bench:
@@ -177,54 +178,158 @@ def test_patience_without_end_never_gives_up():
     assert bench.prober.wake_at == math.inf
 
 
+def lacking(estimate: int) -> Demand:
+    """What waits is near."""
+    return evolve(rising(estimate), wanted=1_080_000)
+
+
 @pytest.mark.invariant("P4")
-def test_an_estimate_that_rises_by_more_than_a_hundredth_renews_patience(bench):
-    bench.after(0, rising(1_000_000))
-    bench.after(1, rising(1_010_000))
+def test_half_of_what_lacked_renews_patience_and_less_does_not(bench):
+    bench.after(0, lacking(1_000_000))
+    bench.after(1, lacking(1_039_999))
     assert bench.due == 3
-    bench.after(2, rising(1_010_001))
+    bench.after(2, lacking(1_040_000))
     assert bench.due == 5
-    bench.after(3, rising(1_015_000))  # above the first, not above the last one that moved it
+    bench.after(3, lacking(1_059_999))  # half of what lacked then
     assert bench.due == 5
+    bench.after(4, lacking(1_060_000))
+    assert bench.due == 7
 
 
 @pytest.mark.invariant("P4")
-def test_from_nothing_the_first_bit_is_a_rise(bench):
-    bench.after(0, rising(0))
-    bench.after(1, rising(1))
+def test_of_a_step_further_away_eight_per_cent_count(bench):
+    bench.after(0, rising(1_000_000))
+    bench.after(1, rising(1_039_999))
+    assert bench.due == 3
+    bench.after(2, rising(1_040_000))
+    assert bench.due == 5
+    bench.after(3, rising(1_081_599))
+    assert bench.due == 5
+    bench.after(4, rising(1_081_600))
+    assert bench.due == 7
+
+
+@pytest.mark.invariant("P4")
+def test_swings_of_the_estimate_are_no_progress(bench):
+    """They made every probe on a link that did not change a fruitful one: half of it was padding."""
+    ends = []
+    for tenth in range(1_200):
+        swing = 20_000 * (tenth % 40 < 20)
+        before = bench.prober.fruitless
+        bench.after(tenth / 10, rising(1_000_000 + swing))
+        if bench.prober.fruitless > before:
+            ends.append(tenth / 10)
+    gaps = [later - end - 3 for end, later in pairwise(ends)]
+    assert gaps == pytest.approx([3.0, 4.5, 6.75, 10.125, 15.1875, 22.78125], abs=0.4)
+
+
+@pytest.mark.invariant("P4")
+def test_what_raises_may_rely_on_is_what_counts_not_the_estimate(bench):
+    demand = evolve(WANTED, estimate=1_600_000, free_to=1_400_000)
+    bench.after(0, demand)
+    bench.after(1, evolve(demand, estimate=3_000_000))
+    assert bench.due == 3
+    bench.after(1, evolve(demand, free_to=1_450_000))
     assert bench.due == 4
 
 
 @pytest.mark.invariant("P4")
-def test_a_rise_above_what_failed_ends_the_rest_and_its_growth(bench):
+def test_where_a_probe_is_a_proof_it_aims_a_little_above_the_step(bench):
+    bench.after(0, evolve(WANTED, wanted=1_000_000, is_proof=True))
+    assert bench.prober.target == 1_060_000
+
+
+@pytest.mark.invariant("P4")
+def test_progress_beyond_what_failed_ends_the_rest_and_its_growth(bench):
     for start in (0, 6):  # the second pause would be 4.5 s
         bench.after(start, WANTED)
         bench.after(start + 3, WANTED)
     assert bench.due == 13.5
-    assert bench.after(10, rising(1_010_000)) is ProbeStatus.RESTING
-    assert bench.after(11, rising(1_010_001)) is ProbeStatus.PROBING
+    assert bench.after(10, rising(1_039_999)) is ProbeStatus.RESTING
+    assert bench.after(11, rising(1_040_000)) is ProbeStatus.PROBING
     assert bench.due == 14
-    assert bench.after(14, rising(1_010_001)) is ProbeStatus.RESTING
+    assert bench.after(14, rising(1_040_000)) is ProbeStatus.RESTING
     assert bench.due == 17
 
 
 @pytest.mark.invariant("P4")
-def test_a_rise_is_remembered_as_such_once(bench):
+def test_progress_counts_from_the_best_that_a_probe_has_reached(bench):
     bench.after(0, WANTED)
+    bench.after(2, rising(1_030_000))
     bench.after(3, WANTED)
-    bench.after(4, rising(2_000_000))  # the rest is over: it probes
-    bench.after(7, rising(2_000_000))
-    assert bench.prober.status is ProbeStatus.RESTING
-    assert bench.after(8, rising(2_000_000)) is ProbeStatus.RESTING
+    assert bench.prober.fruitless == 1
+    bench.after(6, WANTED)
+    bench.after(7, rising(1_071_199))  # it takes 41.2 k more than the 1.03 M
+    assert bench.due == 9
+    bench.after(8, rising(1_071_200))
+    assert bench.due == 11
 
 
 @pytest.mark.invariant("P4")
-def test_what_failed_without_an_estimate_to_speak_of_is_forgotten_with_the_first_bit(bench):
+def test_a_nearer_step_than_what_would_have_been_progress_is_tried_at_once(bench):
+    bench.after(0, WANTED)
+    bench.after(3, WANTED)
+    assert bench.after(4, evolve(WANTED, wanted=1_040_000)) is ProbeStatus.RESTING
+    assert bench.after(4, evolve(WANTED, wanted=1_039_999)) is ProbeStatus.PROBING
+
+
+@pytest.mark.invariant("P4")
+def test_what_was_reached_on_a_better_link_is_forgotten(bench):
+    bench.after(0, evolve(rising(4_000_000), wanted=5_000_000))
+    bench.after(3, evolve(rising(4_000_000), wanted=5_000_000))
+    fallen = evolve(rising(1_000_000), wanted=5_000_000)
+    bench.after(6, fallen)
+    assert bench.due == 9
+    bench.after(7, evolve(fallen, free_to=1_300_000))  # from 1.25 M, not from 4 M
+    assert bench.due == 10
+
+
+@pytest.mark.invariant("P4")
+def test_an_estimate_of_nothing_that_stays_ends_the_probe(bench):
     bench.after(0, rising(0))
-    bench.after(3, rising(0))
-    assert bench.prober.status is ProbeStatus.RESTING
-    assert bench.after(3.5, rising(1)) is ProbeStatus.RESTING
-    assert bench.after(4, rising(2)) is ProbeStatus.PROBING
+    assert bench.after(3, rising(0)) is ProbeStatus.RESTING
+
+
+# --- P4: after a raise, and how much -----------------------------------------------------------
+
+
+@pytest.mark.invariant("P4")
+def test_after_a_raise_nothing_is_probed_until_it_has_carried_for_two_seconds(bench):
+    raised = evolve(WANTED, raised_at=NOW + 1)
+    bench.after(0, WANTED)
+    assert bench.after(1, raised) is ProbeStatus.RESTING
+    assert bench.prober.target == 0
+    assert bench.due == 3
+    assert bench.after(2.99, raised) is ProbeStatus.RESTING
+    assert bench.after(3, raised) is ProbeStatus.PROBING
+
+
+@pytest.mark.invariant("P4")
+@pytest.mark.parametrize("media", [2_000, 5_000, 50_000])
+def test_out_of_reach_padding_is_at_most_a_tenth_of_any_minute_but_the_first(media):
+    """Whatever the media are, bytes a second: with next to none a probe is nearly all padding."""
+    bench = Bench(probe_pause=1.0, probe_pause_limit=1.0)
+    sent = []
+    for tick in range(2, 3_000):
+        now = tick / 10
+        bench.meter.media += media // 10
+        bench.after(now, WANTED)
+        if bench.prober.next_tick <= NOW + now:
+            bench.prober.tick(NOW + now)
+            bench.prober.padding.read(1, bench.account)
+        sent.append((bench.prober.padding.booked, bench.meter.media))
+    for (padding, before), (padded, after) in zip(sent[600:], sent[1200:], strict=False):
+        total = padded - padding + after - before
+        assert padded - padding <= 0.1 * total + 8_192  # two ticks' worth is the grain
+
+
+@pytest.mark.invariant("P4")
+def test_the_first_minute_and_a_fruitful_probe_have_no_such_limit(bench):
+    for tick in range(2, 30):
+        bench.after(tick / 10, WANTED)
+        bench.prober.tick(NOW + tick / 10)
+        bench.prober.padding.read(1, bench.account)
+    assert bench.prober.padding.booked > 100_000
 
 
 @pytest.mark.invariant("P4")
@@ -239,7 +344,7 @@ def test_a_short_interruption_neither_renews_patience_nor_uses_it_up(bench):
 
 
 @pytest.mark.invariant("P4")
-@pytest.mark.parametrize(("back", "estimate"), [(5.0, 1_000_000), (2.1, 1_010_001)])
+@pytest.mark.parametrize(("back", "estimate"), [(5.0, 1_000_000), (2.1, 1_040_000)])
 def test_after_a_long_interruption_or_a_rise_it_is_a_new_probe(back, estimate, bench):
     bench.after(0, WANTED)
     bench.after(2, NOTHING)
@@ -251,7 +356,7 @@ def test_after_a_long_interruption_or_a_rise_it_is_a_new_probe(back, estimate, b
 def test_after_a_rise_just_not_worth_it_it_is_still_the_same_probe(bench):
     bench.after(0, WANTED)
     bench.after(2, NOTHING)
-    bench.after(2.5, rising(1_010_000))
+    bench.after(2.5, rising(1_039_999))
     assert bench.due == 3.5
 
 
@@ -260,7 +365,7 @@ def test_after_giving_up_the_next_probe_is_a_new_one_however_short_the_rest():
     bench = Bench(probe_pause=10.0, probe_pause_limit=10.0)
     bench.after(0, WANTED)
     bench.after(3, WANTED)
-    bench.after(3.5, evolve(WANTED, estimate=2_000_000, wanted=2_500_000))  # a rise ends the rest
+    bench.after(3.5, evolve(rising(2_000_000), wanted=2_500_000))  # progress ends the rest
     assert bench.due == 6.5
 
 

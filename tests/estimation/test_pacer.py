@@ -269,6 +269,47 @@ def test_a_new_one_takes_the_place_of_another(pacer):
     assert pacer.padding_sent(100) == 8
 
 
+# --- what waits ---------------------------------------------------------------------------------
+
+
+def test_it_says_how_long_its_queue_is(pacer):
+    fill(pacer, 4)
+    assert pacer.queue_time == pytest.approx(0.04)
+    pacer.pop(0.0)
+    assert pacer.queue_time == pytest.approx(0.03)
+
+
+def test_what_is_sent_anyhow_is_never_paced_below_its_rate(pacer):
+    pacer.set_bitrate(5_000, 0.0, floor=100_000)
+    fill(pacer, 3)
+    assert [time for time, _ in drain(pacer)] == pytest.approx([0.0, 0.1, 0.2])
+    pacer.set_bitrate(5_000, 0.2)
+    assert pacer.next_send_time == math.inf
+
+
+def test_what_belongs_to_something_is_withdrawn_and_nothing_else(pacer):
+    for packet, priority, key in (
+        ("a", 0, "low"),
+        ("b", 5, "low"),
+        ("c", 0, "high"),
+        ("d", 1, None),
+        ("e", 5, "low"),
+    ):
+        pacer.enqueue(packet, SIZE, 0.0, priority=priority, key=key)
+    assert pacer.withdraw("low") == ["b", "e", "a"]
+    assert pacer.queue_bytes == 2 * SIZE
+    assert pacer.withdraw("low") == []
+    assert [packet for _, packet in drain(pacer)] == ["d", "c"]
+
+
+def test_with_everything_withdrawn_it_waits_for_nothing(pacer):
+    pacer.enqueue("a", SIZE, 0.0, key=1)
+    assert pacer.withdraw(1) == ["a"]
+    assert (pacer.queue_bytes, pacer.next_send_time, pacer.pop(1.0)) == (0, math.inf, None)
+    with pytest.raises(ValueError, match="key must not be None"):
+        pacer.withdraw(None)
+
+
 # --- input -------------------------------------------------------------------------------------
 
 
@@ -279,6 +320,7 @@ def test_a_new_one_takes_the_place_of_another(pacer):
         (lambda: Pacer(1, factor=0), "factor"),
         (lambda: Pacer(1, max_queue_time=0), "max_queue_time"),
         (lambda: Pacer(1).set_bitrate(math.nan, 0.0), "bitrate"),
+        (lambda: Pacer(1).set_bitrate(1, 0.0, floor=-1), "floor"),
         (lambda: Pacer(1).enqueue(None, 0, 0.0), "size"),
         (lambda: Pacer(1).padding_sent(-1), "size"),
     ],

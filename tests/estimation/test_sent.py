@@ -67,3 +67,17 @@ def test_what_is_too_old_is_forgotten(sent):
     sent.forget(1e9)
     assert not sent._waiting
     assert not sent._lost
+
+
+def test_what_became_of_them_is_counted(sent):
+    for number in range(4):
+        sent.add(number, packet(size=100 + number))
+    assert sent.counts() == (0, 0, 0)
+    sent.received(0)
+    sent.lost(1)
+    sent.lost(2)
+    assert sent.counts() == (1, 100, 2)
+    sent.received(2)
+    sent.received(2)
+    sent.lost(9)
+    assert sent.counts() == (2, 202, 1)

@@ -1,7 +1,10 @@
 """A connection's estimator: packets and feedback in, estimates out, for as long as a block."""
 
 import gc
+import io
+import json
 import weakref
+from collections import Counter
 from functools import partial
 
 import pytest
@@ -15,11 +18,13 @@ from trio_allocator import (
     ConnectionEstimator,
     PassthroughAllocator,
     ReceiverHandle,
+    Track,
     open_allocator,
     open_connection_estimator,
 )
 from trio_allocator.estimation import (
     FeedbackError,
+    FeedbackLog,
     FeedbackRecorder,
     Limit,
     Remb,
@@ -244,25 +249,25 @@ async def test_a_packet_that_can_not_be_is_not_counted(allocator, arguments, err
 # --- pacing ----------------------------------------------------------------------------------
 
 
-async def test_packets_leave_in_turn_at_two_and_a_half_times_the_estimate(
-    allocator, autojump_clock
-):
+@pytest.mark.parametrize(("options", "factor"), [({}, 1.0), ({"pacing_factor": 2.5}, 2.5)])
+async def test_packets_leave_in_turn_at_the_pace(allocator, options, factor, autojump_clock):
     sent = []
 
     def send(name, number):
         sent.append((name, number, trio.current_time()))
 
-    async with open_connection_estimator(allocator) as estimator:
+    pace = 8 * 1_500 / (factor * START)
+    async with open_connection_estimator(allocator, **options) as estimator:
         begun = trio.current_time()
         for name in "abc":
             estimator.pace(partial(send, name), 1_500)
         estimator.pace(partial(send, "first"), 1_500, priority=1)
         assert not sent, "not within the call"
-        await trio.sleep(0.03)
+        assert (estimator.queue_bytes, estimator.queue_time) == (6_000, pytest.approx(4 * pace))
+        await trio.sleep(1.5 * pace)
         assert estimator.packet_sent(100) == 2
         await trio.sleep(1)
     assert [row[:2] for row in sent] == [("first", 0), ("a", 1), ("b", 3), ("c", 4)]
-    pace = 8 * 1_500 / (2.5 * START)
     times = [time - begun for _name, _number, time in sent]
     assert times == pytest.approx([0, pace, 2 * pace, 3 * pace])
 
@@ -276,8 +281,211 @@ async def test_a_new_estimate_is_a_new_pace(allocator, autojump_clock):
         await trio.lowlevel.checkpoint()
         estimator.feedback_received(Remb(1, 100_000).build())
         await trio.sleep(1)
-    pace = 8 * 1_500 / (2.5 * 100_000)
+    pace = 8 * 1_500 / 100_000
     assert sent == pytest.approx([0, pace, 2 * pace])
+
+
+async def test_what_is_due_together_leaves_in_one_wake_up(allocator, autojump_clock):
+    fast = SendSideEstimator(start_bitrate=10_000_000)
+    sent = []
+    async with open_connection_estimator(allocator, estimator=fast) as estimator:
+        begun = trio.current_time()
+        for _ in range(1_000):
+            estimator.pace(lambda _number: sent.append(trio.current_time() - begun), 125)
+        await trio.sleep(1)
+    # 0.1 ms for each: by so many single wake-ups, or by forty.
+    assert len(set(sent)) <= 42
+    assert sent[-1] == pytest.approx(0.1, abs=0.003)
+
+
+async def test_audio_is_never_paced_below_what_it_holds(autojump_clock):
+    slow = SendSideEstimator(start_bitrate=8_000)
+    sent = []
+    async with (
+        open_allocator() as allocator,
+        open_connection_estimator(allocator, estimator=slow) as estimator,
+    ):
+        allocator.register_track_receiver(Track("voice", kind="audio"), 40_000)
+        await trio.sleep(1.1)  # it is told again
+        for _ in range(50):
+            made = trio.current_time()
+
+            def send(_number, made=made):
+                sent.append(trio.current_time() - made)
+
+            estimator.pace(send, 140, priority=9)
+            await trio.sleep(0.02)
+    assert len(sent) == 50
+    assert max(sent) < 0.02
+
+
+async def test_what_waits_of_a_layer_that_is_left_is_withdrawn(allocator, autojump_clock):
+    sent = []
+    async with open_connection_estimator(allocator) as estimator:
+        for layer in ("low", "low", "high", "low"):
+            estimator.pace(lambda _number, layer=layer: sent.append(layer), 1_000, key=layer)
+        await trio.sleep(0.001)  # the first has left
+        assert estimator.withdraw("low") == 2
+        assert estimator.withdraw("low") == 0
+        with pytest.raises(ValueError, match="key"):
+            estimator.withdraw(None)
+        await trio.sleep(1)
+        assert estimator.statistics().withdrawn == 2
+    assert sent == ["low", "high"]
+
+
+# --- retransmissions -------------------------------------------------------------------------
+
+
+async def test_a_packet_may_be_repeated_once_a_round_trip_and_the_queues_time(
+    allocator, autojump_clock
+):
+    async with open_connection_estimator(allocator) as estimator:
+        await talk(Peer(estimator), 2)
+        rtt = estimator.explain().rtt
+        assert estimator.may_repeat("a", 100)
+        assert not estimator.may_repeat("a", 100)
+        await trio.sleep(rtt + 0.001)
+        assert estimator.may_repeat("a", 100)
+        await trio.sleep(rtt - 0.001)
+        for _ in range(10):
+            estimator.pace(lambda _number: None, 1_000)
+        await trio.sleep(0.002)
+        assert not estimator.may_repeat("a", 100)
+        await trio.sleep(1)
+        assert estimator.may_repeat("a", 100)
+        statistics = estimator.statistics()
+        assert (statistics.repeated, statistics.repeated_bytes) == (3, 300)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+async def test_all_repeated_are_a_share_of_the_estimate(allocator, share, autojump_clock):
+    options = {} if share == 0.25 else {"repeat_share": share}
+    repeated = 0
+    async with open_connection_estimator(allocator, **options) as estimator:
+        for number in range(1_000):
+            repeated += 500 * estimator.may_repeat(number, 500)
+            await trio.sleep(0.01)
+    assert repeated == pytest.approx(share * START / 8 * 10, rel=0.05)
+
+
+# --- before there is a connection ------------------------------------------------------------
+
+
+async def test_before_it_is_connected_nothing_happens(allocator, autojump_clock):
+    sent = []
+    async with open_connection_estimator(allocator, connected=False) as estimator:
+        assert not estimator.is_connected
+        assert not estimator.pace(sent.append, 1_000)
+        with pytest.raises(RuntimeError, match="connected"):
+            estimator.packet_sent(1_000)
+        with pytest.raises(ValueError, match="size"):
+            estimator.pace(sent.append, 0)
+        assert not estimator.may_repeat("a", 100)
+        estimator.feedback_received(Remb(1, 200_000).build())
+        await trio.sleep(10)
+        assert not told(allocator)
+        assert not sent
+        estimator.connected()
+        estimator.connected()
+        assert told(allocator) == [(trio.current_time(), START)]
+        assert estimator.is_connected
+        assert estimator.pace(sent.append, 1_000)
+        await trio.sleep(1)
+    assert sent == [0]
+    with pytest.raises(trio.ClosedResourceError):
+        estimator.connected()
+
+
+# --- between estimator and allocator ---------------------------------------------------------
+
+
+async def test_who_takes_the_estimates_tells_the_allocator(allocator, autojump_clock):
+    def cap(estimate, carried):
+        allocator.update_bandwidth_estimation(min(estimate, 250_000), carried=carried)
+
+    async with open_connection_estimator(allocator, on_estimate=cap) as estimator:
+        await talk(Peer(estimator), 2)
+        assert estimator.estimate > 250_000
+    assert {estimate for _time, estimate in told(allocator)} == {250_000}
+
+
+async def test_with_feedback_the_allocator_is_told_most_of_what_was_carried(
+    allocator, autojump_clock
+):
+    async with open_connection_estimator(allocator) as estimator:
+        assert allocator.calls_of(EstimateDelivered)[-1].what.carried is None
+        assert estimator.carried is None
+        await talk(Peer(estimator), 2)
+        carried = allocator.calls_of(EstimateDelivered)[-1].what.carried
+        assert carried == int(0.95 * estimator.carried)
+        assert carried == pytest.approx(0.95 * 400_000, rel=0.05)
+
+
+async def test_probes_go_as_far_as_receivers_claim(autojump_clock):
+    estimates = []
+    for claim in (0, 500_000):
+        async with open_allocator() as allocator, trio.open_nursery() as nursery:
+            peers = []
+
+            def pad(due, peers=peers):
+                while due > 0:
+                    peers[0].send(250)
+                    due -= 250
+
+            async with open_connection_estimator(allocator, send_padding=pad) as estimator:
+                peers.append(Peer(estimator))
+                if claim:
+                    receiver = allocator.register_track_receiver(CAMERA, 0, pausable=True)
+                    receiver.request_allocation(claim)
+                await talk(peers[0], 3, rate=50_000)
+                estimates.append(estimator.estimate)
+                assert (estimator.statistics().probes > 0) == bool(claim)
+            nursery.cancel_scope.cancel()
+    assert estimates[0] == START
+    assert START < estimates[1] <= 1.2 * 500_000
+
+
+# --- what it has seen ------------------------------------------------------------------------
+
+
+async def test_it_counts_what_was_sent_and_what_became_of_it(allocator, autojump_clock):
+    async with open_connection_estimator(allocator) as estimator:
+        peer = Peer(estimator)
+        await talk(peer, 2)
+        estimator.packet_sent(200, padding=True)
+        estimator.packet_sent(1_000)  # goes nowhere
+        peer.send(500)
+        await talk(peer, 1)
+        statistics = estimator.statistics()
+        assert statistics.sent == len(peer.sizes) + 2
+        assert statistics.sent_bytes == sum(peer.sizes) + 1_200
+        assert (statistics.padding, statistics.padding_bytes) == (1, 200)
+        assert statistics.lost == 2
+        under_way = statistics.sent - statistics.lost - statistics.acknowledged
+        assert 0 <= under_way <= 10
+        assert statistics.acknowledged_bytes == 500 * statistics.acknowledged
+        assert statistics.feedbacks == pytest.approx(60, abs=4)
+        assert statistics.estimates == len(told(allocator))
+    assert estimator.statistics().as_dict()["sent"] == statistics.sent
+
+
+async def test_a_log_has_all_of_it(allocator, autojump_clock):
+    file = io.StringIO()
+    log = FeedbackLog(file, {"camera": {"low": 150_000}}, START)
+    sizes = []
+    async with open_connection_estimator(
+        allocator, log=log, send_padding=sizes.append
+    ) as estimator:
+        peer = Peer(estimator)
+        await talk(peer, 1)
+    head, *lines = [json.loads(line) for line in file.getvalue().splitlines()]
+    assert head["start_bitrate"] == START
+    kinds = Counter(next(name for name in line if name != "t") for line in lines)
+    assert kinds["sent"] == len(peer.sizes)
+    assert kinds["rtcp"] == estimator.statistics().feedbacks
+    assert kinds["estimate"] == estimator.statistics().estimates
+    assert kinds["probe"] == estimator.statistics().probes > 0
 
 
 async def test_paced_packets_are_estimated_by(allocator, autojump_clock):
@@ -629,6 +837,12 @@ async def test_in_a_nursery_of_ones_own_a_packets_error_is_raised_there(allocato
         ({"wanted": 7}, TypeError),
         ({"first_sequence": 65_536}, ValueError),
         ({"first_sequence": "1"}, TypeError),
+        ({"pacing_factor": 0}, ValueError),
+        ({"max_queue_time": -1}, ValueError),
+        ({"repeat_share": 0}, ValueError),
+        ({"connected": 1}, TypeError),
+        ({"on_estimate": 7}, TypeError),
+        ({"log": "file"}, TypeError),
         ({"bogus": 1}, TypeError),
     ],
 )

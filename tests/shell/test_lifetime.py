@@ -453,7 +453,10 @@ async def test_where_both_fail_the_users_error_is_the_context(autojump_clock, mo
 @pytest.mark.parametrize("path", ["advance", "prober.tick", "prober.padding.due"])
 async def test_a_failure_while_nobody_calls_ends_the_block(path, autojump_clock, monkeypatch):
     with pytest.raises(BrokenPartError):
-        async with open_allocator(initial_estimate=1_000_000) as allocator:
+        # After the raise nothing is probed for 2 s: by then the estimate would be too old.
+        async with open_allocator(
+            initial_estimate=1_000_000, estimate_timeout=math.inf
+        ) as allocator:
             receiver = allocator.register_track_receiver(CAMERA, LOW)
             receiver.request_allocation(HIGH)
             plant(monkeypatch, allocator, path)

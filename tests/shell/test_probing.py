@@ -439,6 +439,11 @@ async def test_it_aims_at_the_next_useful_step(autojump_clock):
         assert allocator.status.probe_target == MEDIUM
         allocator.update_bandwidth_estimation(MEDIUM)
         assert receiver.allocation == MEDIUM
+        assert allocator.status.probe_target == 0  # the raise has to prove itself
+        await trio.sleep(1.9)
+        allocator.update_bandwidth_estimation(MEDIUM)
+        assert allocator.status.probe_target == 0
+        await trio.sleep(0.11)
         assert allocator.status.probe_target == 2 * MEDIUM  # the next is more than twice as far
 
 
@@ -487,8 +492,10 @@ async def test_a_fruitless_probe_is_retried_with_growing_pauses(autojump_clock):
         assert lasted[::2] == pytest.approx([3] * len(lasted[::2]), abs=0.06)
         assert lasted[1::2][:4] == pytest.approx([3, 4.5, 6.75, 8], abs=0.06)
         assert allocator.status.probes_fruitless == 6
-        # What moves the estimate is a success: it goes on at once, and is patient again.
+        # A swing is no success; what brings it nearer to the step is: it goes on at once.
         allocator.update_bandwidth_estimation(1.02 * MEDIUM)
+        assert allocator.status.probe is ProbeStatus.RESTING
+        allocator.update_bandwidth_estimation(1.05 * MEDIUM)
         assert allocator.status.probe is ProbeStatus.PROBING
 
 

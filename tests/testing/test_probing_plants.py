@@ -264,6 +264,10 @@ def rests_for_ever(patch):
     patch.setattr(Prober, "_give_up", give_up)
 
 
+def raises_are_probed_beyond_at_once(patch):
+    patch.setattr(prober, "PROVING", 0.0)
+
+
 def pauses_do_not_grow(patch):
     patch.setattr(prober, "PAUSE_GROWTH", 1.0)
 
@@ -336,6 +340,7 @@ PLANTS = {
         takes_bits_for_bytes,
         probes_for_ever,
         rests_for_ever,
+        raises_are_probed_beyond_at_once,
         pauses_do_not_grow,
     ),
     "P5": (

@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..engine.sharing.registry import DEFAULT_POLICY, POLICIES, PolicyName
+from ..estimation import FeedbackLog
 from ..lab.asked import Asked, parse_priorities, parse_settings, parse_weights
 from ..lab.child import ChildError
 from ..lab.linktest import libwebrtc
 from ..lab.linktest.comparison import Row, line_ups, tabulate
-from ..lab.linktest.feedback_log import FeedbackLog
 from ..lab.linktest.frames import Media
 from ..lab.linktest.ours import START
 from ..lab.linktest.report import as_json, describe, print_table

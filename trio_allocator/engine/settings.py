@@ -85,7 +85,7 @@ class Settings:
         probe_reach: How far above the estimate a probe for the next step goes at most, as a factor
             from 1 to 2. What is sent has to be near the estimate for congestion control to climb
             (libwebrtc: at most to 1.5 × what arrived), and not above it: that only fills queues.
-        probe_patience: A probe that does not move the estimate for this long ends (P4).
+        probe_patience: A probe that does not bring half of what lacked in this time ends (P4).
             `math.inf` to go on for ever.
         probe_pause: Pause after the first fruitless probe; grows by half each time (LiveKit's
             prober: 3 s, × 1.5, up to 120 s).

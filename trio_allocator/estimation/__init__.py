@@ -15,6 +15,7 @@ from .explanation import (
     Usage as Usage,
 )
 from .feedback import TransportFeedback as TransportFeedback
+from .feedback_log import FeedbackLog as FeedbackLog
 from .handler import FeedbackHandler as FeedbackHandler
 from .layers_allocation import (
     LayerAllocation as LayerAllocation,
@@ -47,3 +48,4 @@ from .reports import (
 from .retransmission import RetransmissionBudget as RetransmissionBudget
 from .rtcp import FeedbackError as FeedbackError
 from .sender_report import SenderReport as SenderReport, ntp_time as ntp_time
+from .sent import PacketCounts as PacketCounts

@@ -23,6 +23,12 @@ SHORTEST = 0.05
 LONGEST = 2.5
 """A packet that was sent or arrived longer before the newest one is let go, s."""
 
+LONG_GAP = 0.03
+"""A gap between arrivals may be a pause of the link if it is longer than this, s,"""
+
+LONG_GAPS = 3.0
+"""and longer than this many of those after it."""
+
 FEWEST = 4
 """This number of packets makes a measurement, however few there are in its time."""
 
@@ -148,8 +154,9 @@ class AcknowledgedRate:
     def recent_rate(self) -> float | None:
         """The rate of the newest arrivals, bit/s: what the link carries, if it is full.
 
-        One gap among the arrivals is no rate: a link that paused carries as much as it did before.
-        So the longest gap counts no more than the second longest.
+        Gaps among the arrivals are no rates: a link that paused carries as much as it did before.
+        So what came after a long gap suffices, if it is enough to measure; otherwise the longest
+        gap counts no more than the second longest.
         """
         longest = second = span = 0.0
         received = gaps = 0
@@ -157,6 +164,12 @@ class AcknowledgedRate:
         for batch in reversed(self._batches):
             if later is not None:
                 gap = later.arrival - batch.arrival
+                if (
+                    gaps >= FEWEST
+                    and span >= SHORTEST
+                    and gap > max(LONG_GAP, LONG_GAPS * span / gaps)
+                ):
+                    break
                 span += gap
                 gaps += 1
                 received += later.bytes

@@ -72,7 +72,7 @@ MARGIN = 0.05
 DRAIN_TIME = 1.0
 """and so much further below that the queue drains within this time, s,"""
 
-DEEPEST = 0.7
+DEEPEST = 0.72
 """but never below this share of what the link carries: an allocator that shares the rate out would
 pause everybody for a moment's queue."""
 
@@ -339,7 +339,7 @@ class RateControl:
         # Time in which the link has carried more than was sent: the queue is to be so much shorter.
         waited = seen.sent_at - mark.sent_at
         expected = waited - 8 * (seen.told - mark.told) / self._link
-        if expected >= min(EXPECTED * mark.standing, ENOUGH):
+        if expected >= min(max(EXPECTED * mark.standing, self._limit), ENOUGH):
             least = SHRUNK * expected
         elif waited >= EPISODE:
             least = LEAST_SHRUNK * mark.standing

@@ -15,7 +15,7 @@ from .probe_planner import ProbePlanner
 from .probes import ProbeCluster, ProbeResults
 from .reader import PacketResult
 from .reported import ReportedRate
-from .sent import CountedBytes, SentPacket, SentPackets
+from .sent import CountedBytes, PacketCounts, SentPacket, SentPackets
 from .silence import FACTOR, REPORT_PERIOD, Silence
 
 START_BITRATE = 300_000
@@ -295,6 +295,15 @@ class SendSideEstimator:
             return None
         limit = min(limit, self._most, self._receiver_limit)
         return self._planner.next(now, self._estimate, limit)
+
+    @property
+    def rtt(self) -> float | None:
+        """The round-trip time, smoothed, s; None while it is not known."""
+        return self._meter.rtt
+
+    def counts(self) -> PacketCounts:
+        """How many packets were acknowledged, and how many were lost."""
+        return self._sent.counts()
 
     def explain(self) -> EstimatorExplanation:
         """What the estimate rests on, and what holds it down."""

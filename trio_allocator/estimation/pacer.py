@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Generic, TypeVar
+from collections.abc import Hashable
+from typing import Generic, NamedTuple, TypeVar
 
 from attrs import define, frozen
 
@@ -14,7 +15,8 @@ from .probes import ProbeCluster
 T = TypeVar("T")
 
 PACING_FACTOR = 2.5
-"""How much faster than the estimate packets leave (libwebrtc, `kDefaultPaceMultiplier`)."""
+"""How much faster than the estimate packets leave (libwebrtc, `kDefaultPaceMultiplier`): fit for an
+encoder that follows the estimate."""
 
 MAX_QUEUE_TIME = 2.0
 """s (libwebrtc, `PacingController::kMaxExpectedQueueLength`)."""
@@ -85,6 +87,13 @@ class _Probe:
         return min(owed, max(self.cluster.min_bytes - self.bytes, LEAST_PADDING))
 
 
+class _Waiting(NamedTuple, Generic[T]):
+    packet: T
+    size: int
+    leave_by: float
+    key: Hashable
+
+
 class Pacer(Generic[T]):
     """Spreads packets over time, so that bursts of a coder do not become queues in the network.
 
@@ -109,9 +118,8 @@ class Pacer(Generic[T]):
     ) -> None:
         self._factor = quantities.positive("factor", factor, "times the estimate")
         self._max_queue_time = quantities.positive("max_queue_time", max_queue_time, "seconds")
-        self._pace = self._paced(bitrate)
-        # By priority, the largest first: packet, bytes, and by when it is to leave.
-        self._queues: dict[int, deque[tuple[T, int, float]]] = {}
+        self._pace = self._paced(bitrate, 0)
+        self._queues: dict[int, deque[_Waiting[T]]] = {}  # by priority, the largest first
         self._bytes = 0
         self._free_at = -math.inf
         self._probe: _Probe | None = None
@@ -122,28 +130,42 @@ class Pacer(Generic[T]):
         return self._bytes
 
     @property
+    def queue_time(self) -> float:
+        """How long all that waits needs to leave at the pace, s."""
+        return 8 * self._bytes / self._pace
+
+    @property
+    def is_probing(self) -> bool:
+        """Whether a probe is being sent, whose rate matters to the millisecond."""
+        return self._probe is not None
+
+    @property
     def next_send_time(self) -> float:
         """When `pop` (or, within a probe, `padding_due`) has something, s; `math.inf` for never."""
         if self._probe is not None:
             return self._probe.due
         return self._free_at if self._queues else math.inf
 
-    def set_bitrate(self, bitrate: float, now: float) -> None:
+    def set_bitrate(self, bitrate: float, now: float, *, floor: float = 0) -> None:
         """A new estimate.
 
         Args:
             bitrate: bit/s.
             now: s. What is still to be waited for is paced anew, too.
+            floor: The pace is never below this, bit/s: what is sent whatever the estimate, such as
+                audio, would only get late.
 
         Raises:
-            TypeError, ValueError: `bitrate` is not a rate.
+            TypeError, ValueError: `bitrate` or `floor` is not a rate.
         """
-        pace = self._paced(bitrate)
+        pace = self._paced(bitrate, quantities.bitrate("floor", floor))
         if self._free_at > now:
             self._free_at = now + (self._free_at - now) * self._pace / pace
         self._pace = pace
 
-    def enqueue(self, packet: T, size: int, now: float, *, priority: int = 0) -> None:
+    def enqueue(
+        self, packet: T, size: int, now: float, *, priority: int = 0, key: Hashable = None
+    ) -> None:
         """A packet is ready.
 
         Args:
@@ -151,6 +173,7 @@ class Pacer(Generic[T]):
             size: Bytes.
             now: s.
             priority: Larger leaves first; among equals, the one that came first.
+            key: For `withdraw`: what it belongs to, such as a layer. None for nothing.
 
         Raises:
             TypeError, ValueError: `size` is not a number of bytes above 0, or `priority` not an int.
@@ -163,8 +186,36 @@ class Pacer(Generic[T]):
         if queue is None:
             queue = self._queues[priority] = deque()
             self._queues = dict(sorted(self._queues.items(), reverse=True))
-        queue.append((packet, size, now + self._max_queue_time))
+        queue.append(_Waiting(packet, size, now + self._max_queue_time, key))
         self._bytes += size
+
+    def withdraw(self, key: Hashable) -> list[T]:
+        """Let go of what waits and belongs to something: a layer that is not sent any more.
+
+        Args:
+            key: As for `enqueue`; not None.
+
+        Returns:
+            The packets, in the order in which they would have left.
+
+        Raises:
+            ValueError: `key` is None.
+        """
+        if key is None:
+            raise ValueError(
+                "key must not be None: enqueue with a key what is to be withdrawn by it"
+            )
+        withdrawn: list[T] = []
+        for priority, queue in list(self._queues.items()):
+            kept = deque(waiting for waiting in queue if waiting.key != key)
+            gone = [waiting for waiting in queue if waiting.key == key]
+            withdrawn += (waiting.packet for waiting in gone)
+            self._bytes -= sum(waiting.size for waiting in gone)
+            if kept:
+                self._queues[priority] = kept
+            else:
+                del self._queues[priority]
+        return withdrawn
 
     def pop(self, now: float) -> Departure[T] | None:
         """The next packet to send, None if none is due. To be called until there is none."""
@@ -173,7 +224,7 @@ class Pacer(Generic[T]):
             return None
         pace = self._needed_pace(now)
         priority, queue = next(iter(self._queues.items()))
-        packet, size, _leave_by = queue.popleft()
+        packet, size, _leave_by, _key = queue.popleft()
         if not queue:
             del self._queues[priority]
         self._bytes -= size
@@ -182,7 +233,7 @@ class Pacer(Generic[T]):
 
     def _needed_pace(self, now: float) -> float:
         """The pace, or what it takes for all that waits to leave before the first of it must."""
-        left = min(queue[0][2] for queue in self._queues.values()) - now
+        left = min(queue[0].leave_by for queue in self._queues.values()) - now
         return max(self._pace, 8 * self._bytes / left) if left > 0 else math.inf
 
     # --- probes ------------------------------------------------------------------------------
@@ -231,5 +282,5 @@ class Pacer(Generic[T]):
             self._probe = None
         return self._probe
 
-    def _paced(self, bitrate: float) -> float:
-        return max(self._factor * quantities.bitrate("bitrate", bitrate), LEAST_PACE)
+    def _paced(self, bitrate: float, floor: int) -> float:
+        return max(self._factor * quantities.bitrate("bitrate", bitrate), LEAST_PACE, floor)

@@ -33,15 +33,30 @@ class SentPacket(NamedTuple):
     total: int
 
 
+class PacketCounts(NamedTuple):
+    """What became of all packets so far.
+
+    Attributes:
+        acknowledged: Packets told to have arrived.
+        acknowledged_bytes: Their bytes.
+        lost: Packets told lost, and not told to have arrived since.
+    """
+
+    acknowledged: int
+    acknowledged_bytes: int
+    lost: int
+
+
 class SentPackets:
     """Packets by their transport-wide sequence number; what became of each is told once.
 
     Bounded in number and age, whatever feedback says or does not say.
     """
 
-    __slots__ = ("_lost", "_waiting")
+    __slots__ = ("_acknowledged", "_acknowledged_bytes", "_lost", "_missing", "_waiting")
 
     def __init__(self) -> None:
+        self._acknowledged = self._acknowledged_bytes = self._missing = 0
         # A plain dict looks for its oldest entry among the traces of all that were deleted.
         self._waiting: OrderedDict[int, SentPacket] = OrderedDict()
         self._lost: OrderedDict[int, SentPacket] = OrderedDict()
@@ -61,11 +76,15 @@ class SentPackets:
             The packet, and whether it had been told lost; None if it was never sent, or told of
             before.
         """
-        packet = self._waiting.pop(sequence, None)
-        if packet is not None:
-            return packet, False
-        packet = self._lost.pop(sequence, None)
-        return None if packet is None else (packet, True)
+        packet, was_lost = self._waiting.pop(sequence, None), False
+        if packet is None:
+            packet, was_lost = self._lost.pop(sequence, None), True
+            if packet is None:
+                return None
+            self._missing -= 1
+        self._acknowledged += 1
+        self._acknowledged_bytes += packet.size
+        return packet, was_lost
 
     def lost(self, sequence: int) -> SentPacket | None:
         """It is lost, as far as is known now.
@@ -78,7 +97,12 @@ class SentPackets:
             if len(self._lost) >= MOST_LOST:
                 self._lost.popitem(last=False)
             self._lost[sequence] = packet
+            self._missing += 1
         return packet
+
+    def counts(self) -> PacketCounts:
+        """What became of all packets so far."""
+        return PacketCounts(self._acknowledged, self._acknowledged_bytes, self._missing)
 
     def forget(self, now: float) -> None:
         """Let go of what is too old."""

@@ -16,7 +16,7 @@ from ..engine.settings import SettingChanges
 from ..engine.settlement import RequestRevised, RequestWithdrawn
 from ..engine.sharing.policies import Policy
 from ..engine.sharing.registry import PolicyName
-from ..interface import ConnectionAllocator, ReceiverHandle
+from ..interface import Claims, ConnectionAllocator, ReceiverHandle
 from ..messages import AllocationGranted
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..tracks import Track
@@ -24,7 +24,7 @@ from .checks import Opening, check_opening, check_registration
 from .decisions import Herald
 from .explaining import Explaining
 from .mailbox import Mailbox, RegistrationEndedError
-from .registration import Registration, has_left
+from .registration import Registration, claims_of, has_left
 from .reporting import Reporter
 from .tasks import Timekeeper
 from .watching import Watch, WatchedValue
@@ -186,6 +186,11 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
         self._check_open()
         self._decide(self._engine.limit, self._engine.limits.changed(changes))
         self._deliver()
+
+    @property
+    def claims(self) -> Claims:
+        """See `ConnectionAllocator.claims`; costs in proportion to the receivers."""
+        return claims_of(self._registrations.values())
 
     def register_track_receiver(
         self,

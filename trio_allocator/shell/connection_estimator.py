@@ -7,14 +7,21 @@ Here are the time, the numbers of the packets, and the allocator that is told.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import AbstractAsyncContextManager
-from typing import TypeAlias, TypedDict, TypeVar, Unpack
+from typing import Protocol, TypeAlias, TypedDict, TypeVar, Unpack, runtime_checkable
 
 import trio
+from attrs import asdict, frozen
 
 from .. import quantities
-from ..estimation import EstimatorExplanation, FeedbackHandler, Pacer, SendSideEstimator
+from ..estimation import (
+    EstimatorExplanation,
+    FeedbackHandler,
+    Pacer,
+    RetransmissionBudget,
+    SendSideEstimator,
+)
 from ..interface import ConnectionAllocator
 from ..receiver.callbacks import check_synchronous
 from .lifetime import living
@@ -23,12 +30,55 @@ REPEAT = 1.0
 """How often an allocator is told at least, s: after 2 s without it takes the estimate for unknown,
 and then would grant nothing to whoever wants to send again after a pause."""
 
+PROOF = 0.95
+"""This share of what was carried is told as such. What is sent has headers, and varies: a raise that
+takes all that was carried would fill the link to the last bit (measured on links that do not change:
+docs/estimation.md, "What the allocator is told")."""
+
+PACING_FACTOR = 1.0
+"""Packets leave at this many times the estimate. What a server forwards does not follow the estimate,
+above all not its key frames: faster, they queue in the network and bring the estimate down (measured
+on links that do not change: docs/estimation.md, "The pace"). libwebrtc's 2.5 is for its encoders."""
+
+AUDIO_PACE = 2.0
+"""Audio is paced no slower than this many times what it holds: headers add a third to its own rate and
+more. It is sent whatever the estimate says, and would only get late."""
+
+COARSENESS = 0.0025
+"""But for probes, the task wakes no more often than this, s, and sends all that is due; the pacer makes
+up for it. A wake-up costs more than a packet (libwebrtc's pacer sleeps for 5 ms)."""
+
 SendCallback: TypeAlias = Callable[[int], object]
 """Called when a packet's turn has come, with its transport-wide sequence number: sends it, now."""
 
 ProbeCallback: TypeAlias = Callable[[int], object]
 """Called with bytes of padding that are due now: sends packets of at least so many bytes, and
 reports each by `ConnectionEstimator.packet_sent`."""
+
+EstimateCallback: TypeAlias = Callable[[int, int | None], object]
+"""Called with an estimate and what was carried, bit/s, in place of telling the allocator."""
+
+
+@runtime_checkable
+class PacketLog(Protocol):
+    """What `EstimatorOptions.log` is told; times are s. A `FeedbackLog` writes it to a file."""
+
+    def packet_sent(self, time: float, sequence: int, size: int, cluster: int | None) -> None:
+        """A packet was sent: its extended number, its bytes, and the probe that it belongs to."""
+        ...
+
+    def probe_given(self, time: float, wanted: float | None) -> None:
+        """A probe was begun, for so much as could be used, bit/s."""
+        ...
+
+    def received(self, time: float, data: bytes) -> None:
+        """RTCP came."""
+        ...
+
+    def estimated(self, time: float, estimate: int) -> None:
+        """The allocator was told this, bit/s."""
+        ...
+
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -42,15 +92,71 @@ class EstimatorOptions(TypedDict, total=False):
         estimator: A fresh one, with bounds of your own. None for the usual ones.
         send_padding: Sends what a probe of the estimator's lacks in media. None: no probes.
         wanted: Returns what all tracks together could use, bit/s: no probe goes far beyond it, and
-            there is none for 0. None for as much as there is.
+            there is none for 0. None for what the allocator's receivers claim, or for as much as
+            there is where it does not say (`ConnectionAllocator.claims`).
         first_sequence: The transport-wide sequence number of the first packet, 0 to 65535.
             Default: 0.
+        pacing_factor: Packets leave at this many times the estimate. Default: 1, for media that do
+            not follow it. An encoder that follows it may have 2.5.
+        max_queue_time: Whatever is paced leaves within this time, s. Default: 2.
+        repeat_share: Packets may be sent again at this share of the estimate. Default: 0.25.
+        connected: Whether anything can be sent from the start. With False, nothing is before
+            `ConnectionEstimator.connected` is called: the allocator is told nothing, and what is
+            handed over is dropped. Default: True.
+        on_estimate: Called in place of telling the allocator, which is left to it: to cap an
+            estimate, to log it, to keep something back. None to tell the allocator.
+        log: Is told all that happens, for a replay: a `FeedbackLog`. None for none.
     """
 
     estimator: SendSideEstimator | None
     send_padding: ProbeCallback | None
     wanted: Callable[[], float] | None
     first_sequence: int
+    pacing_factor: float
+    max_queue_time: float
+    repeat_share: float
+    connected: bool
+    on_estimate: EstimateCallback | None
+    log: PacketLog | None
+
+
+@frozen(kw_only=True)
+class EstimatorStatistics:
+    """What a `ConnectionEstimator` has seen since it was opened. All but `lost` count up only.
+
+    Attributes:
+        sent: Packets of all kinds.
+        sent_bytes: Their bytes.
+        padding: Those of them that were padding.
+        padding_bytes: Their bytes.
+        acknowledged: Packets told to have arrived.
+        acknowledged_bytes: Their bytes.
+        lost: Packets told lost, and not told to have arrived since.
+        repeated: Packets that `may_repeat` allowed to be sent again.
+        repeated_bytes: Their bytes.
+        withdrawn: Packets withdrawn before their turn came.
+        probes: Probes begun.
+        feedbacks: Datagrams of RTCP in which something was feedback.
+        estimates: Estimates told.
+    """
+
+    sent: int
+    sent_bytes: int
+    padding: int
+    padding_bytes: int
+    acknowledged: int
+    acknowledged_bytes: int
+    lost: int
+    repeated: int
+    repeated_bytes: int
+    withdrawn: int
+    probes: int
+    feedbacks: int
+    estimates: int
+
+    def as_dict(self) -> dict[str, int]:
+        """Name to count: ready for JSON, or for a metrics library."""
+        return asdict(self)
 
 
 class ConnectionEstimator:
@@ -77,16 +183,37 @@ class ConnectionEstimator:
         self._first = quantities.whole_number("first_sequence", first, 0, _SEQUENCES - 1)
         self._send_padding = _callback("send_padding", options.get("send_padding"))
         self._wanted = _callback("wanted", options.get("wanted"))
+        self._on_estimate = _callback("on_estimate", options.get("on_estimate"))
+        self._log = options.get("log")
+        if not isinstance(self._log, PacketLog | None):
+            raise TypeError(f"log must be a PacketLog, such as a FeedbackLog, not {self._log!r}")
         self._allocator = allocator
         self._estimator = estimator
         self._handler = FeedbackHandler(estimator)
-        self._pacer: Pacer[SendCallback] = Pacer(estimator.estimate)
+        start = estimator.estimate
+        self._pacer: Pacer[SendCallback] = Pacer(
+            start,
+            factor=quantities.positive(
+                "pacing_factor",
+                options.get("pacing_factor", PACING_FACTOR),
+                "times the estimate",
+            ),
+            **_given(options, max_queue_time="max_queue_time"),
+        )
+        self._budget = RetransmissionBudget(start, **_given(options, share="repeat_share"))
+        self._is_connected = quantities.flag("connected", options.get("connected", True))
         self._last: int | None = None  # extended: it does not wrap around
         self._told_at = -math.inf
+        self._acted_at = -math.inf
         self._ended = False
         self._failure: BaseException | None = None
         self._alarm = trio.CancelScope()
         self._gone = trio.Event()
+        # What is counted.
+        self._sent = self._sent_bytes = 0
+        self._padding = self._padding_bytes = 0
+        self._repeated = self._repeated_bytes = 0
+        self._withdrawn = self._probes = self._feedbacks = self._estimates = 0
 
     # --- lifetime ----------------------------------------------------------------------------
 
@@ -122,7 +249,8 @@ class ConnectionEstimator:
     def _start(
         self, nursery: trio.Nursery, task: Callable[[], Awaitable[None]]
     ) -> ConnectionEstimator:
-        self._tell(trio.current_time())
+        if self._is_connected:
+            self._tell(trio.current_time())
         self._arm()
         nursery.start_soon(task)
         return self
@@ -146,27 +274,60 @@ class ConnectionEstimator:
         if self._ended:
             raise trio.ClosedResourceError("the connection estimator has ended")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return not self._ended
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether anything can be sent."""
+        return self._is_connected
+
+    def connected(self) -> None:
+        """The transport is up, from now on packets can be sent: the allocator is told so.
+
+        Only with ``connected=False`` is there anything to say; a second time changes nothing.
+
+        Raises:
+            trio.ClosedResourceError: It, or the allocator, has ended.
+            trio.BrokenResourceError: The allocator has failed.
+        """
+        self._check_open()
+        if not self._is_connected:
+            self._is_connected = True
+            self._tell(trio.current_time())
+            self._arm()
+
     # --- what happens ------------------------------------------------------------------------
 
-    def packet_sent(self, size: int, sequence: int | None = None) -> int:
+    def packet_sent(self, size: int, sequence: int | None = None, *, padding: bool = False) -> int:
         """A packet leaves now, of whatever kind. The hot path: once a packet.
 
         Args:
             size: Bytes, everything above UDP counted; retransmissions and padding are packets, too.
             sequence: Its transport-wide sequence number, 0 to 65535, if something else numbers the
                 packets. None to give it the next one.
+            padding: It is padding: for the statistics.
 
         Returns:
             The number, to be put into the packet. Peers without transport-wide feedback need none.
 
         Raises:
             TypeError, ValueError: One of them is not usable; nothing changes.
+            RuntimeError: Nothing can be sent before `connected`; nothing changes.
             trio.ClosedResourceError: It has ended.
         """
         self._check_open()
+        if not self._is_connected:
+            raise RuntimeError("nothing can be sent yet: call connected() when the transport is up")
         number = self._next() if sequence is None else self._nearest(sequence)
         cluster = self._pacer.padding_sent(size)
-        return self._count(number, size, cluster)
+        wire = self._count(number, size, cluster)
+        if padding:
+            self._padding += 1
+            self._padding_bytes += size
+        return wire
 
     def _next(self) -> int:
         return self._first if self._last is None else self._last + 1
@@ -180,20 +341,33 @@ class ConnectionEstimator:
         return self._last + (whole - self._last + half) % _SEQUENCES - half
 
     def _count(self, number: int, size: int, cluster: int | None) -> int:
-        self._estimator.packet_sent(number, size, trio.current_time(), cluster)
+        now = trio.current_time()
+        self._estimator.packet_sent(number, size, now, cluster)
         self._last = number if self._last is None else max(self._last, number)
+        self._sent += 1
+        self._sent_bytes += size
+        if self._log is not None:
+            self._log.packet_sent(now, number, size, cluster)
         return number % _SEQUENCES
 
-    def pace(self, send: SendCallback, size: int, *, priority: int = 0) -> None:
+    def pace(
+        self, send: SendCallback, size: int, *, priority: int = 0, key: Hashable = None
+    ) -> bool:
         """Have a packet sent when its turn has come, in place of `packet_sent`.
 
-        It leaves at up to 2.5 × the estimate, or within 2 s if that takes more; see `Pacer`.
+        It leaves at the pace (`EstimatorOptions`: `pacing_factor`), or within `max_queue_time` if
+        that takes more; see `Pacer`. Tracks of audio are never slowed below what they hold.
 
         Args:
             send: Called with its transport-wide sequence number. What it raises ends the
                 estimator, and is raised by the block (or in the nursery) that it lives in.
             size: Bytes that it will have, as for `packet_sent`.
             priority: Larger leaves first; among equals, the one that came first.
+            key: For `withdraw`: what the packet belongs to, such as a track's layer. None for
+                nothing that is ever withdrawn.
+
+        Returns:
+            True. False if the packet was dropped, since nothing can be sent before `connected`.
 
         Raises:
             TypeError, ValueError: One of them is not usable; nothing changes.
@@ -201,13 +375,64 @@ class ConnectionEstimator:
         """
         self._check_open()
         check_synchronous("send", send)
-        self._pacer.enqueue(send, size, trio.current_time(), priority=priority)
+        if not self._is_connected:
+            quantities.whole_number("size", size, 1, quantities.MAX_SIZE)
+            return False
+        self._pacer.enqueue(send, size, trio.current_time(), priority=priority, key=key)
         self._arm()
+        return True
+
+    def withdraw(self, key: Hashable) -> int:
+        """Let go of the paced packets that wait and belong to something.
+
+        When a layer is left, what waits of it would only delay the key frame of the next.
+
+        Args:
+            key: As it was given to `pace`; not None.
+
+        Returns:
+            How many they were.
+
+        Raises:
+            ValueError: `key` is None.
+            trio.ClosedResourceError: It has ended.
+        """
+        self._check_open()
+        withdrawn = len(self._pacer.withdraw(key))
+        self._withdrawn += withdrawn
+        return withdrawn
+
+    def may_repeat(self, key: Hashable, size: int) -> bool:
+        """Whether a packet that the peer asks for may be sent again; then it is taken for sent.
+
+        Each may once in a round trip and the time that the pacer's queue takes, and all of them
+        at a share of the estimate; see `RetransmissionBudget`.
+
+        Args:
+            key: Which packet: its stream and number, for one.
+            size: Bytes that would be sent.
+
+        Raises:
+            TypeError, ValueError: `size` is not a number of bytes.
+            trio.ClosedResourceError: It has ended.
+        """
+        self._check_open()
+        now = trio.current_time()
+        self._budget.set_bitrate(self._estimator.estimate, now)
+        rtt = self._estimator.rtt
+        if rtt:
+            self._budget.set_rtt(rtt + self._pacer.queue_time)
+        allowed = self._is_connected and self._budget.allow(key, size, now)
+        if allowed:
+            self._repeated += 1
+            self._repeated_bytes += size
+        return allowed
 
     def feedback_received(self, data: bytes) -> None:
         """RTCP came, decrypted: one packet or a compound. The allocator follows in this call.
 
-        It takes transport-wide feedback, REMB and receiver reports, and skips the rest.
+        It takes transport-wide feedback, REMB and receiver reports, and skips the rest. Before
+        `connected` it skips all.
 
         Args:
             data: What came in one datagram.
@@ -221,8 +446,14 @@ class ConnectionEstimator:
         self._check_open()
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(f"data must be bytes, not {data!r}")
+        if not self._is_connected:
+            return
         now = trio.current_time()
-        if self._handler.handle(bytes(data), now, self._last):
+        octets = bytes(data)
+        if self._log is not None:
+            self._log.received(now, octets)
+        if self._handler.handle(octets, now, self._last):
+            self._feedbacks += 1
             self._tell(now)
             self._probe(now)
             self._arm()
@@ -234,24 +465,75 @@ class ConnectionEstimator:
         """The estimate, bit/s."""
         return self._estimator.estimate
 
+    @property
+    def carried(self) -> int | None:
+        """What the connection was lately seen to carry without a queue, bit/s; None if unknown."""
+        return self._estimator.carried
+
+    @property
+    def queue_bytes(self) -> int:
+        """Bytes of paced packets that wait."""
+        return self._pacer.queue_bytes
+
+    @property
+    def queue_time(self) -> float:
+        """How long these need to leave at the pace, s."""
+        return self._pacer.queue_time
+
     def explain(self) -> EstimatorExplanation:
         """What the estimate rests on, and what holds it down."""
         return self._estimator.explain()
 
+    def statistics(self) -> EstimatorStatistics:
+        """Counters; may be read after the end."""
+        counts = self._estimator.counts()
+        return EstimatorStatistics(
+            sent=self._sent,
+            sent_bytes=self._sent_bytes,
+            padding=self._padding,
+            padding_bytes=self._padding_bytes,
+            acknowledged=counts.acknowledged,
+            acknowledged_bytes=counts.acknowledged_bytes,
+            lost=counts.lost,
+            repeated=self._repeated,
+            repeated_bytes=self._repeated_bytes,
+            withdrawn=self._withdrawn,
+            probes=self._probes,
+            feedbacks=self._feedbacks,
+            estimates=self._estimates,
+        )
+
     def _tell(self, now: float) -> None:
-        estimate = self._estimator.estimate
+        estimate, carried = self._estimator.estimate, self._estimator.carried
+        if carried is not None:
+            carried = int(PROOF * carried)
         self._told_at = now
-        self._pacer.set_bitrate(estimate, now)
-        self._allocator.update_bandwidth_estimation(estimate)
+        claims = self._allocator.claims
+        floor = 0.0 if claims is None else AUDIO_PACE * claims.audio
+        self._pacer.set_bitrate(estimate, now, floor=floor)
+        self._estimates += 1
+        if self._on_estimate is None:
+            self._allocator.update_bandwidth_estimation(estimate, carried=carried)
+        else:
+            self._on_estimate(estimate, carried)
+        if self._log is not None:
+            self._log.estimated(now, estimate)
 
     def _probe(self, now: float) -> None:
         """Begin a probe that is worth sending, if there is somebody to send it."""
-        if self._send_padding is None:
+        if self._send_padding is None or self._ended:
             return
-        wanted = None if self._wanted is None else self._wanted()
+        wanted = self._claimed() if self._wanted is None else self._wanted()
         probe = self._estimator.next_probe(now, wanted)
         if probe is not None:
+            self._probes += 1
+            if self._log is not None:
+                self._log.probe_given(now, wanted)
             self._pacer.start_probe(probe, now)
+
+    def _claimed(self) -> float | None:
+        claims = self._allocator.claims
+        return None if claims is None else claims.wanted
 
     # --- time --------------------------------------------------------------------------------
 
@@ -262,11 +544,17 @@ class ConnectionEstimator:
         No packet that is sent brings it forward: its feedback is not overdue before the allocator
         is to be told again.
         """
-        return min(self._estimator.wake_at, self._told_at + REPEAT, self._pacer.next_send_time)
+        if not self._is_connected:
+            return math.inf
+        send_at = self._pacer.next_send_time
+        if not self._pacer.is_probing:
+            send_at = max(send_at, self._acted_at + COARSENESS)
+        return min(self._estimator.wake_at, self._told_at + REPEAT, send_at)
 
     def _arm(self) -> None:
         """Wake the task in time. An alarm that rings too early is cheaper than moving it."""
-        self._alarm.deadline = min(self._alarm.deadline, self._due)
+        due = self._due
+        self._alarm.deadline = min(self._alarm.deadline, due)
 
     async def _run_and_close(self) -> None:
         try:
@@ -288,7 +576,7 @@ class ConnectionEstimator:
             self._gone.set()
 
     def _act(self) -> None:
-        now = trio.current_time()
+        now = self._acted_at = trio.current_time()
         try:
             self._send_due(now)
             if not self._ended and min(self._estimator.wake_at, self._told_at + REPEAT) <= now:
@@ -320,6 +608,11 @@ def _callback(name: str, callback: C | None) -> C | None:
     if callback is not None:
         check_synchronous(name, callback)
     return callback
+
+
+def _given(options: EstimatorOptions, **names: str) -> dict[str, float]:
+    """Those of the options that were given, as arguments of these names."""
+    return {name: options[option] for name, option in names.items() if option in options}  # type: ignore[literal-required]
 
 
 def open_connection_estimator(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol, Unpack
 
 from .. import quantities
 from ..engine.probing.padding import Meter, PaddingAccount
 from ..engine.receiver import Receiver
-from ..interface import ReceiverHandle
+from ..interface import Claims, ReceiverHandle
 from ..messages import AcceptDecrease, AllocatorMessage, RejectDecrease
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..tracks import Track
@@ -49,6 +49,17 @@ class Desk(Protocol):
 def has_left() -> Exception:
     """Why a registration ended that was closed."""
     return RegistrationEndedError("this registration has ended")
+
+
+def claims_of(registrations: Iterable[Registration]) -> Claims:
+    """What they want together; see `ConnectionAllocator.claims`."""
+    wanted = audio = 0
+    for registration in registrations:
+        receiver = registration.receiver
+        wanted += max(receiver.want, receiver.allocation)
+        if receiver.track.kind == "audio":
+            audio += receiver.allocation
+    return Claims(wanted, audio)
 
 
 class _EndedMeter:

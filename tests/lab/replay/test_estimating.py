@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from trio_allocator.cli.app import app
 from trio_allocator.estimation import FeedbackRecorder, Remb
-from trio_allocator.lab.linktest.feedback_log import FeedbackLog
+from trio_allocator.estimation.feedback_log import FeedbackLog
 from trio_allocator.lab.replay.estimating import read_feedback
 from trio_allocator.lab.replay.recording import RecordingError
 

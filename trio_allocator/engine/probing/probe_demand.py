@@ -32,11 +32,11 @@ def demand_for_probes(
     estimate, sharing = estimates.value, settlement.sharing
     negotiating = bool(settlement.negotiator.outstanding)
     reach = limits.most - ledger.committed
+    # What fits the estimate, and not the part of it that raises may fill, is probed for (G2).
+    free_to = limits.usable(estimates.trusted or 0)
     need = None
     if ledger.waiting and estimate is not None:
-        # What fits the estimate, and not the part of it that raises may fill, is probed for (G2).
-        trusted = estimates.trusted or 0
-        need = sharing.next_need(limits.usable(trusted) - ledger.committed, reach)
+        need = sharing.next_need(free_to - ledger.committed, reach)
     allowed = False
     changes_at = NEVER
     if need is not None and estimate is not None:
@@ -49,6 +49,14 @@ def demand_for_probes(
         stuck = sharing.next_need(0, reach) is not None
     wanted = 0 if need is None else ledger.committed + need
     demand = Demand(
-        estimate, wanted, allowed, stuck, limits.most, ledger.committed, settlement.raised_at
+        estimate=estimate,
+        wanted=wanted,
+        allowed=allowed,
+        stuck=stuck,
+        most=limits.most,
+        committed=ledger.committed,
+        free_to=free_to,
+        is_proof=estimates.carried is not None,
+        raised_at=settlement.raised_at,
     )
     return demand, changes_at

@@ -13,7 +13,7 @@ class ProbeStatus(Enum):
     PROBING = "probing"
     """Padding fills up what is sent to the target."""
     RESTING = "resting"
-    """A probe did not move the estimate; the next one waits."""
+    """A probe was fruitless, or a raise has to prove itself; the next one waits."""
     LISTENING = "listening"
     """Everything waits and nothing may be sent: it makes sure that no media flows."""
     ESCAPING = "escaping"
@@ -28,7 +28,8 @@ class ProbeEvent(Enum):
     UNWANTED = "unwanted"
     """Nobody does, or it is not."""
     TOO_SOON = "too soon"
-    """Probing is wanted and allowed, but the pause after a fruitless probe is not over."""
+    """Probing is wanted and allowed, but the pause after a fruitless probe is not over, or a raise has
+    not carried for long enough."""
     FRUITLESS = "fruitless"
     """The estimate has not moved for as long as the prober is patient."""
     STUCK = "stuck"
@@ -47,6 +48,7 @@ TRANSITIONS: dict[ProbeStatus, dict[ProbeEvent, ProbeStatus]] = {
     },
     ProbeStatus.PROBING: {
         ProbeEvent.UNWANTED: ProbeStatus.IDLE,
+        ProbeEvent.TOO_SOON: ProbeStatus.RESTING,
         ProbeEvent.FRUITLESS: ProbeStatus.RESTING,
         ProbeEvent.STUCK: ProbeStatus.LISTENING,
     },

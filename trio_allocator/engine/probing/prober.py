@@ -6,25 +6,47 @@ from attrs import frozen
 
 from ..settings import NEVER, Settings
 from .padding import Meter, Padding
+from .padding_share import GRAIN, PaddingShare
 from .probe_status import TRANSITIONS, ProbeEvent, ProbeStatus
 
 TARGET_FACTOR = 2
 """A probe never aims above this many times the estimate (P4; LiveKit and libwebrtc probe to 2 ×)."""
 
 TARGET_FLOOR = 200_000
-"""... or above this where that is more, bit/s (P4; the reference's increment)."""
+"""A probe may aim this high whatever the estimate, bit/s (P4; the reference's increment)."""
 
 TICK_BYTES = 3_750
 """A tick that owes less than this is worth waiting for: 100 ms at 300 kbit/s."""
 
 COARSEST = 10
-"""... up to this many of the shortest ticks."""
+"""Ticks are at most this many times the shortest."""
 
-MOVED = 1.01
-"""The estimate has moved when it is above its value at the start of the probe by this factor."""
+FRUITFUL = 0.5
+"""A probe is fruitful if it brought this part of what the step lacked (P4)."""
+
+FAR = 1.08
+"""A step further away than this many times what raises may fill lacks no more than that: estimates that
+ramp by 8 % a second (draft-ietf-rmcat-gcc-02) take many times the patience to come half-way to it."""
+
+ANOTHER_LINK = 1.25
+"""What was reached at more than this many times what raises may fill now, was another link."""
 
 PAUSE_GROWTH = 1.5
 """Growth of the pause after each fruitless probe (LiveKit: 1.5)."""
+
+PROOF = 1.06
+"""Where a probe is a proof, it aims this many times as high as the step (G2): what the source says was
+carried keeps a margin for headers and bursts, and so does this, with a hundredth to spare."""
+
+PROVING = 2.0
+"""A raise has to carry for so long before anything is probed, s (P4). Its key frame and a probe
+together would fill the queue, and take the raise back."""
+
+FREE_TIME = 60.0
+"""While the step stays out of reach, padding has a limit from so long after the first probe on, s."""
+
+MOST_PADDING = 0.1
+"""... this part of all that was sent in the last minute (P4)."""
 
 
 @frozen
@@ -43,6 +65,9 @@ class Demand:
         stuck: An estimate has come once, a claim waits, and nobody who waits holds anything.
         most: No target is above this, bit/s.
         committed: What is allocated, bit/s.
+        free_to: What raises may fill now, bit/s: of the estimate, what they may rely on (G2).
+        is_proof: The source of the estimates says what was carried: media and padding that got through
+            are a proof.
         raised_at: When anybody was raised by a step last, s; minus infinity before that.
     """
 
@@ -52,6 +77,8 @@ class Demand:
     stuck: bool
     most: float = NEVER
     committed: int = 0
+    free_to: int = 0
+    is_proof: bool = False
     raised_at: float = -NEVER
 
 
@@ -73,12 +100,18 @@ class Prober:
         self.escapes: int = 0
         self._settings = settings
         self._meter = meter
+        self._share = PaddingShare(meter, self.padding)
         self._now = now
-        self._moved_at = now
-        self._moved_from = 0
+        # The probe that runs, or was interrupted lately: since when, and from where it counts.
+        self._began_at = now
+        self._began_from = 0
         self._left_at = -NEVER
+        # What is known of a step that no probe has reached.
+        self._highest = 0
+        self._has_failed = False
+        self._failed_for = 0
+        self._first_at = now
         self._pause = settings.probe_pause
-        self._gave_up_at = 0
         self._rest_until = now
         self._phase_until = NEVER
         self._media = 0
@@ -93,7 +126,7 @@ class Prober:
         """When the status may change without any event."""
         match self.status:
             case ProbeStatus.PROBING:
-                return self._moved_at + self._settings.probe_patience
+                return self._began_at + self._settings.probe_patience
             case ProbeStatus.RESTING:
                 return self._rest_until
             case ProbeStatus.LISTENING | ProbeStatus.ESCAPING:
@@ -104,13 +137,15 @@ class Prober:
     def review(self, now: float, demand: Demand) -> None:
         """Take over what the books say: start, follow, give up, stop."""
         self._now = now
+        self._share.note(now)
         self._remember(demand)
+        self._rest_until = max(self._rest_until, demand.raised_at + PROVING)
         able = self.padding.able
         wanted = able and demand.wanted > 0 and demand.allowed
-        if wanted and now >= self._rest_until:
+        if wanted and self._is_rested():
             if self._enter(ProbeEvent.WANTED):
-                self._resume(now, demand.estimate or 0)
-            if now >= self._moved_at + self._settings.probe_patience:
+                self._begin(demand)
+            if now >= self._began_at + self._settings.probe_patience or self._has_spent():
                 self._give_up(demand)
         if not (wanted and now >= self._rest_until):
             if able and demand.stuck:
@@ -120,14 +155,40 @@ class Prober:
         self._escape()
         self._aim(demand)
 
-    def _resume(self, now: float, estimate: int) -> None:
+    def _is_rested(self) -> bool:
+        """Whether a probe may begin, or go on."""
+        if self._now < self._rest_until:
+            return False
+        if self.status is not ProbeStatus.PROBING and self._has_spent(MOST_PADDING / 2):
+            self._rest_until = self._now + GRAIN
+            return False
+        return True
+
+    def _has_spent(self, share: float = MOST_PADDING) -> bool:
+        """Whether there was so much padding for a step that no probe has reached."""
+        late = self._has_failed and self._now >= self._first_at + FREE_TIME
+        return late and self._share.exceeds(share)
+
+    def _begin(self, demand: Demand) -> None:
         """Begin a probe, or go on with one that was interrupted: that renews no patience."""
-        pause = now - self._left_at
-        if pause < self._settings.probe_pause and estimate <= MOVED * self._moved_from:
-            self._moved_at += pause
-        else:
-            self.started += 1
-            self._moved_at, self._moved_from = now, estimate
+        pause = self._now - self._left_at
+        if pause < self._settings.probe_pause and not self._is_fruitful(demand):
+            self._began_at += pause
+            return
+        self.started += 1
+        if not self._has_failed:
+            self._first_at = self._now
+            self._highest = 0
+        self._count_from(demand)
+
+    def _count_from(self, demand: Demand) -> None:
+        """Judge the probe from now on: by what it brings beyond what was reached before."""
+        self._began_at = self._now
+        self._began_from = max(demand.free_to, self._highest)
+
+    def _is_fruitful(self, demand: Demand) -> bool:
+        """Whether it has come nearer to the step, by at least half of what lacked."""
+        return demand.free_to >= _progress(self._began_from, demand.wanted)
 
     def _enter(self, event: ProbeEvent) -> bool:
         following = TRANSITIONS[self.status].get(event)
@@ -146,19 +207,26 @@ class Prober:
         return True
 
     def _remember(self, demand: Demand) -> None:
-        """A rise ends the memory of what failed; progress renews patience."""
-        estimate = demand.estimate or 0
-        if self._gave_up_at and estimate > MOVED * self._gave_up_at:
-            self._gave_up_at = 0
-            self._pause = self._settings.probe_pause
-            self._rest_until = self._now
-        if self.status is ProbeStatus.PROBING and estimate > MOVED * self._moved_from:
-            self._moved_at, self._moved_from = self._now, estimate
+        """Progress renews patience, and ends the memory of what failed; so does a nearer step."""
+        most = int(ANOTHER_LINK * demand.free_to)
+        self._highest = min(self._highest, most)
+        self._began_from = min(self._began_from, most)
+        if self._has_failed and demand.wanted:
+            progress = _progress(self._highest, self._failed_for)
+            if demand.free_to >= progress or demand.wanted < progress:
+                self._has_failed = False
+                self._pause = self._settings.probe_pause
+                self._rest_until = self._now
+        if self.status is ProbeStatus.PROBING:
+            if demand.wanted and self._is_fruitful(demand):
+                self._count_from(demand)
+            self._highest = max(self._highest, demand.free_to)
 
     def _give_up(self, demand: Demand) -> None:
         self._enter(ProbeEvent.FRUITLESS)
         self.fruitless += 1
-        self._gave_up_at = max(demand.estimate or 0, 1)
+        self._has_failed = True
+        self._failed_for = demand.wanted
         self._rest_until = self._now + self._pause
         self._left_at = -NEVER  # the next probe is a new one
         self._pause = min(self._pause * PAUSE_GROWTH, self._settings.probe_pause_limit)
@@ -183,7 +251,8 @@ class Prober:
             estimate = demand.estimate or 0
             increment = self._settings.probe_increment
             reach = max(int(self._settings.probe_reach * estimate), TARGET_FLOOR)
-            target = min(demand.wanted, reach) if increment is None else estimate + increment
+            wanted = demand.wanted * (PROOF if demand.is_proof else 1)
+            target = min(wanted, reach) if increment is None else estimate + increment
             highest = min(max(TARGET_FACTOR * estimate, TARGET_FLOOR), demand.most)
             self._follow(int(min(target, highest)))
         elif self.status is ProbeStatus.ESCAPING:
@@ -223,3 +292,9 @@ class Prober:
         if self.next_tick <= now:  # by rounding
             self.next_tick += self.padding.tick
         return self.padding.due(now)
+
+
+def _progress(reached: int, wanted: int) -> float:
+    """What a probe has to reach to be fruitful: half-way to the step, and more than before."""
+    goal = min(wanted, max(FAR * reached, TARGET_FLOOR))
+    return max(reached + FRUITFUL * (goal - reached), reached + 1)

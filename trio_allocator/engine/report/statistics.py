@@ -34,7 +34,7 @@ class AllocatorStatistics:
         raises_kept_back: Judgements by which a raise was not worth its risk. A raise that is
             looked at again at the next estimate is judged again, and counts again.
         probes_started: Probes begun; one that goes on after a short interruption is the same.
-        probes_fruitless: Probes that ended because the estimate did not move.
+        probes_fruitless: Probes that ended because they brought too little (P4).
         escapes: Short episodes of padding while everybody is paused (P5).
         padding_bytes: Padding put into mailboxes, bytes.
         media_bytes: What receivers reported as sent, padding apart, bytes.

@@ -53,7 +53,7 @@ class AllocatorStatus:
             policy's, such as the bar for resuming one that is paused.
         probe: What the prober does.
         probe_target: The rate that media and padding together follow; 0 while nothing is probed.
-        probes_fruitless: How many probes ended because the estimate did not move.
+        probes_fruitless: How many probes ended because they brought too little (P4).
         forced: How many times an allocation was taken without negotiation.
         breaches: How many times a promised decrease did not come.
         policy_fault: Why the user's policy was replaced; None if it was not.

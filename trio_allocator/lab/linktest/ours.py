@@ -8,10 +8,10 @@ from typing import Any
 
 import trio
 
+from ...estimation import FeedbackLog
 from ...shell.opening import open_allocator
 from ..child import open_child
 from ..relay.datagrams import clock_offset
-from .feedback_log import FeedbackLog
 from .flow import Flow
 from .frames import make_frames
 from .result import FlowRecord, Stack

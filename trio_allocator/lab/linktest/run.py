@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
 
+from ...estimation import FeedbackLog
 from ..child import open_child
 from ..relay.commands import Way
 from ..relay.datagrams import clock_offset
 from ..relay.handle import Relay
 from ..relay.process import configuration
-from .feedback_log import FeedbackLog
 from .flow import Flow
 from .libwebrtc import open_libwebrtc
 from .ours import open_ours

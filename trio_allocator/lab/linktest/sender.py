@@ -19,9 +19,9 @@ from attrs import evolve, frozen
 
 from ...estimation import (
     FeedbackError,
+    FeedbackLog,
     PaddingPacket,
     RepeatedPacket,
-    RetransmissionBudget,
     SendSideEstimator,
 )
 from ...interface import ConnectionAllocator
@@ -31,7 +31,6 @@ from ..asked import Asked
 from ..judging import Watched
 from ..relay.datagrams import LOOPBACK, open_socket, receive
 from .camera import Camera
-from .feedback_log import FeedbackLog, LoggedEstimator
 from .frames import MakeFrames, SmoothFrames
 from .rtp import (
     HEADER_SIZE,
@@ -122,12 +121,7 @@ class Sender:
         # Nothing is sent, not even padding, before there is somebody to send to.
         for camera in self._cameras:
             camera.receiver.mute()
-        self._estimator = (
-            SendSideEstimator(start_bitrate=start_bitrate)
-            if log is None
-            else LoggedEstimator(log, start_bitrate)
-        )
-        self._budget = RetransmissionBudget(start_bitrate)
+        self._estimator = SendSideEstimator(start_bitrate=start_bitrate)
         self._is_active = False
 
     def connect(self, port: int) -> None:
@@ -165,6 +159,7 @@ class Sender:
                     send_padding=self._fill,
                     wanted=self._wanted,
                     first_sequence=_FIRST_SEQUENCE,
+                    log=self._log,
                 ) as self._connection,
                 trio.open_nursery() as nursery,
             ):
@@ -247,19 +242,16 @@ class Sender:
                     header = camera.next_repeated(is_padding=True)
                     yield Outgoing(camera, Kind.PADDING, header, padding(filling.padding))
 
-    def _repeat(self, ssrc: int, sequences: Sequence[int], now: float) -> None:
+    def _repeat(self, ssrc: int, sequences: Sequence[int]) -> None:
         camera = next((camera for camera in self._cameras if camera.ssrc == ssrc), None)
         if camera is None:
             return
-        self._budget.set_bitrate(self._connection.estimate, now)
-        if rtt := self._connection.explain().rtt:
-            self._budget.set_rtt(rtt)
         for sequence in sequences:
             media = camera.sent_before(sequence)
             if media is None:
                 continue
             packet = self._repetition(camera, Kind.REPEATED, *media)
-            if self._budget.allow((ssrc, sequence), packet.size, now):
+            if self._connection.may_repeat((ssrc, sequence), packet.size):
                 self._enqueue(packet)
 
     @staticmethod
@@ -275,17 +267,12 @@ class Sender:
                 self._take(received[0])
 
     def _take(self, datagram: bytes) -> None:
-        now = trio.current_time()
         for packet in rtcp_packets(datagram):
             nack = parse_nack(packet)
             if nack is not None:
-                self._repeat(*nack, now)
-        if self._log is not None:
-            self._log.received(now, datagram)
+                self._repeat(*nack)
         with suppress(FeedbackError):
             self._connection.feedback_received(datagram)
-        if self._log is not None:
-            self._log.estimated(trio.current_time(), self._connection.estimate)
 
     async def _note_estimates(self) -> None:
         async with self._allocator.estimate.eventual_values() as estimates:

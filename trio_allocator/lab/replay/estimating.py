@@ -1,6 +1,6 @@
 """Runs a recorded log of feedback through an estimator: a recording comes out, to be replayed.
 
-What a log holds is told in `trio_allocator.lab.linktest.feedback_log`.
+What a log holds is told in `trio_allocator.estimation.feedback_log`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ...estimation import FeedbackError, FeedbackHandler, SendSideEstimator
+from ...estimation.feedback_log import NAME, VERSION
 from ..files import name_of, open_text
-from ..linktest.feedback_log import NAME, VERSION
 from ..rates import shown
 from .recording import MAX_DURATION, Recording, RecordingError, Row, Source
 

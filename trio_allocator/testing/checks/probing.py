@@ -282,6 +282,17 @@ async def aims_no_higher_than_it_may(bench: Bench) -> None:
             demand(sent <= most, "P4", f"{sent} bytes left in a second under {estimate} bit/s")
 
 
+async def lets_a_raise_prove_itself(bench: Bench) -> None:
+    """P4: for 2 s after a raise there is no padding, though somebody waits for more."""
+    async with bench.open() as allocator:
+        camera = allocator.register_track_receiver(CAMERA, LOW)
+        await _watch(allocator, [camera], STEADY)
+        camera.request_allocation(HIGH)
+        if camera.allocation > LOW:
+            seen = await _watch(allocator, [camera], 1.9)
+            _insist_on_none(seen, "P4", "within 2 s of a raise")
+
+
 async def gives_up_and_comes_back(bench: Bench) -> None:
     """P4: if nothing moves, it is patient for as long as it says, and pauses grow."""
     patience = bench.terms.probe_patience
@@ -296,7 +307,8 @@ async def gives_up_and_comes_back(bench: Bench) -> None:
     demand(length <= 1.5 * patience + 1.0, "P4", what)
     what = f"in {40 * patience} s there were these pauses between such probes: {pauses} s"
     shrinking = any(later < 0.9 * pause for pause, later in pairwise(pauses))
-    growing = pauses[1:] and not shrinking and pauses[-1] > 1.1 * pauses[0]
+    # Within the first minute: later the limit of a tenth lengthens pauses, too.
+    growing = pauses[1:] and not shrinking and pauses[:3][-1] > 1.1 * pauses[0]
     demand(growing or not seen, "P4", what)
 
 
@@ -345,6 +357,6 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "P1": (probes_for_who_waits, rests_in_overuse_and_falls, needs_a_live_estimate),
     "P2": (keeps_to_one_line, forgets_gaps_and_bursts, counts_what_was_sent, takes_unread_back),
     "P3": (shares_the_load, forgets_what_nobody_can_send),
-    "P4": (aims_no_higher_than_it_may, gives_up_and_comes_back),
+    "P4": (aims_no_higher_than_it_may, lets_a_raise_prove_itself, gives_up_and_comes_back),
     "P5": (knows_a_way_out, goes_out_only_in_need),
 }

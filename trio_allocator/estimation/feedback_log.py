@@ -1,4 +1,6 @@
-"""A log of what a sender sent and what feedback came, as `link-test --record` writes it.
+"""A log of what a sender sent and what feedback came: enough to work the estimates out again.
+
+`EstimatorOptions.log` writes it, `link-test --record` does so to a file, and `replay` reads it.
 
 It has a line of JSON for each event, in order of time, after one line that says what it is:
 
@@ -25,8 +27,6 @@ from collections.abc import Mapping
 from typing import IO
 
 from attrs import frozen
-
-from ...estimation import ProbeCluster, SendSideEstimator
 
 NAME = "trio-allocator feedback"
 VERSION = 1
@@ -59,7 +59,13 @@ class RtcpReceived:
 
 
 class FeedbackLog:
-    """Writes a log."""
+    """Writes a log.
+
+    Args:
+        file: Where to: a line of JSON for each event. Whoever opened it closes it.
+        tracks: For each track, by its id, the ladder: variant name to bit/s.
+        start_bitrate: What the estimator started with, bit/s.
+    """
 
     def __init__(
         self, file: IO[str], tracks: Mapping[str, Mapping[str, int]], start_bitrate: int
@@ -92,28 +98,3 @@ class FeedbackLog:
 
     def _write(self, line: Mapping[str, object]) -> None:
         self._file.write(json.dumps(line) + "\n")
-
-
-class LoggedEstimator(SendSideEstimator):
-    """An estimator of which a log is told what was sent, and which probes it gave.
-
-    Args:
-        log: Where to.
-        start_bitrate: The estimate before the first feedback, bit/s.
-    """
-
-    def __init__(self, log: FeedbackLog, start_bitrate: float) -> None:
-        super().__init__(start_bitrate=start_bitrate)
-        self._log = log
-
-    def packet_sent(self, sequence: int, size: int, now: float, cluster: int | None = None) -> None:
-        """See `SendSideEstimator.packet_sent`."""
-        super().packet_sent(sequence, size, now, cluster)
-        self._log.packet_sent(now, sequence, size, cluster)
-
-    def next_probe(self, now: float, wanted: float | None = None) -> ProbeCluster | None:
-        """See `SendSideEstimator.next_probe`."""
-        probe = super().next_probe(now, wanted)
-        if probe is not None:
-            self._log.probe_given(now, wanted)
-        return probe
