@@ -7,37 +7,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 
 import trio
 
 from trio_allocator import (
+    MediaSender,
+    MediaTrack,
+    OutgoingPacket,
+    PacketKind,
+    ProbingAllocator,
     SwitchReason,
     Track,
-    TrackReceiver,
     open_allocator,
-    open_connection_estimator,
+    open_media_sender,
 )
 from trio_allocator.estimation import (
     FeedbackError,
     FullIntraRequest,
     Nack,
-    PaddingPacket,
-    PaddingSource,
     PictureLoss,
-    RetransmissionBudget,
     parse_requests,
 )
 from trio_allocator.metrics import MetricsCollector
 
 from .description import Description
-from .outgoing import RTX_HEADER, MediaPacket, OutgoingTrack
+from .outgoing import MediaPacket, OutgoingTrack
 from .publication import PublishedTrack
 from .rtp import RtpPacket
 from .transport import Transport
-
-VOICE, REPAIR, MEDIA = 3, 2, 1
-"""Who leaves the pacer first."""
 
 REPORT = 1.0
 """How often a subscriber learns which moment the timestamps mean, s."""
@@ -47,50 +44,51 @@ AUDIO_PRIORITY = 10
 
 
 class AdaptiveTrack:
-    """A track on its way to one subscriber: the layer that fits, and what repairs it."""
+    """A track on its way to one subscriber: the layer that fits, from key frame to key frame.
+
+    Args:
+        sender: Of the connection.
+        source: What is published.
+        outgoing: How the subscriber gets it.
+        request_key_frame: Asks the publisher for what is waited for.
+    """
 
     def __init__(
         self,
-        connection: AdaptiveConnection,
+        sender: MediaSender[MediaPacket],
         source: PublishedTrack,
         outgoing: OutgoingTrack,
         request_key_frame: Callable[[], object],
     ) -> None:
-        self._connection = connection
-        self._outgoing = outgoing
+        is_audio = source.kind == "audio"
         self._request_key_frame = request_key_frame
-        self._filling = PaddingSource[MediaPacket](
-            has_rtx=outgoing.format.repeated is not None, header_size=outgoing.overhead
-        )
         self._is_broken = False
-        self.source = source
-        self.is_audio = source.kind == "audio"
-        self.ssrc = outgoing.format.ssrc
-        self.can_pad = not self.is_audio and outgoing.format.repeated is not None
-        track = Track(source.id, kind=source.kind, variants=source.rates)
-        self.receiver = (
-            TrackReceiver(
-                connection.allocator,
-                track,
-                request_variant=self._switch,
-                priority=AUDIO_PRIORITY,
-            )
-            if self.is_audio
-            else TrackReceiver(
-                connection.allocator,
-                track,
-                request_variant=self._switch,
-                send_padding=self.pad if self.can_pad else None,
-                active=source.alive,
-                negotiable=True,
-                pausable=True,
-            )
+        self.source: PublishedTrack = source
+        self.outgoing: OutgoingTrack = outgoing
+        self.media: MediaTrack[MediaPacket] = sender.add_track(
+            Track(source.id, kind=source.kind, variants=source.rates),
+            request_variant=self._layer_requested,
+            has_rtx=outgoing.can_repeat,
+            header_size=outgoing.overhead,
+            can_pad=outgoing.can_repeat and not is_audio,
+            pausable=not is_audio,
+            priority=AUDIO_PRIORITY if is_audio else 1,
         )
+        self.receiver = self.media.receiver
+        for name in source.layers.keys() - set(source.alive):
+            self.receiver.variant_inactive(name)
+        source.followers.append(self)
 
-    def _switch(self, variant: str | None, _reason: SwitchReason) -> None:
-        """The allocator says which layer to send next."""
-        if self.is_audio or variant is None:
-            self.receiver.variant_switched(variant)
+    def close(self) -> None:
+        """Send nothing of it any more. May be called twice."""
+        if self in self.source.followers:
+            self.source.followers.remove(self)
+            self.media.close()
+
+    def _layer_requested(self, layer: str | None, _reason: SwitchReason) -> None:
+        """The allocator says which layer to send next: from its key frame on, or nothing, now."""
+        if layer is None:
+            self.media.switched(None)
         else:
             self._request_key_frame()
 
@@ -99,22 +97,17 @@ class AdaptiveTrack:
     def take(self, layer: str, packet: RtpPacket, description: Description, now: float) -> None:
         """A packet of any layer came: send it on, if it is the layer's turn."""
         receiver = self.receiver
-        if description.starts_key_frame and layer == (receiver.queued_variant or ""):
-            self._outgoing.begin(packet, description, now)
-            self._filling.forget()
-            receiver.variant_switched(layer)
+        if description.starts_key_frame:
+            if layer == receiver.queued_variant:
+                self.outgoing.begin(packet, description, now)
+                self.media.switched(layer)
+            self._is_broken &= layer != receiver.current_variant
         if layer != receiver.current_variant:
             return
-        if description.starts_key_frame:
-            self._is_broken = False
         if not packet.payload:  # the publisher's own padding
-            self._outgoing.skip(packet)
-            return
-        media = self._outgoing.accept(packet, description, now)
-        if media is not None:
-            send = partial(self._send, media)
-            priority = VOICE if self.is_audio else MEDIA
-            self._connection.estimator.pace(send, media.size, priority=priority)
+            self.outgoing.skip(packet)
+        elif (media := self.outgoing.accept(packet, description, now)) is not None:
+            self.media.send(media, media.size, sequence=media.sequence)
 
     def layer_changed(self, layer: str, *, is_alive: bool) -> None:
         """A layer is sent (again), or is not any more."""
@@ -126,158 +119,125 @@ class AdaptiveTrack:
     @property
     def wanted(self) -> frozenset[str]:
         """The layers that it takes or waits for."""
-        receiver = self.receiver
-        layers = receiver.current_variant, receiver.queued_variant
+        layers = self.receiver.current_variant, self.receiver.queued_variant
         return frozenset(layer for layer in layers if layer is not None)
 
     @property
     def awaited(self) -> str | None:
         """The layer of which it needs a key frame."""
-        if self.is_audio:
-            return None
-        current = self.receiver.current_variant if self._is_broken else None
-        return self.receiver.queued_variant or current
-
-    # --- packets ---------------------------------------------------------------------------
-
-    def _send(self, media: MediaPacket, number: int) -> None:
-        sent = self._outgoing.build(media, number)
-        self._connection.transmit(sent, media.size, "audio" if self.is_audio else "media")
-        self.receiver.packet_sent(media.size)
-        if not self.is_audio:
-            self._filling.media_sent(media, media.size)
-
-    def _repeat(self, media: MediaPacket, number: int) -> None:
-        size = media.size + RTX_HEADER
-        self._connection.transmit(self._outgoing.build_repeated(media, number), size, "repeated")
-        self.receiver.packet_sent(size)
-
-    def lost(self, nack: Nack, budget: RetransmissionBudget) -> None:
-        """The subscriber asks for packets once more."""
-        for sequence in nack.sequences:
-            media = self._outgoing.sent_before(sequence)
-            if media is None:
-                continue
-            size = media.size + RTX_HEADER
-            key = self._outgoing.format.ssrc, sequence
-            if budget.allow(key, size, trio.current_time()):
-                send = partial(self._repeat, media)
-                self._connection.estimator.pace(send, size, priority=REPAIR)
-
-    def pad(self, due: int) -> int:
-        """Send so many bytes of padding, or of media once more; returns how many it was."""
-        total = 0
-        for packet in self._filling.packets(due):
-            number = self._connection.estimator.packet_sent(packet.size)
-            sent = (
-                self._outgoing.build_padding(packet.padding, number)
-                if isinstance(packet, PaddingPacket)
-                else self._outgoing.build_repeated(packet.packet, number)
-            )
-            self._connection.transmit(sent, packet.size, "padding")
-            total += packet.size
-        return total
+        broken = self.receiver.current_variant if self._is_broken else None
+        return self.receiver.queued_variant or broken
 
     def picture_lost(self) -> None:
         """The subscriber can not decode any more."""
         self._is_broken = True
         self._request_key_frame()
 
-    def report(self) -> None:
-        """Let the subscriber play tracks in step."""
-        report = self._outgoing.sender_report(trio.current_time())
-        if report is not None:
-            self._connection.transport.send_rtcp(report)
-
-    async def run(self) -> None:
-        """Follow the source until cancelled."""
-        self.source.followers.append(self)
-        try:
-            await self.receiver.run()
-        finally:
-            self.source.followers.remove(self)
-
 
 class AdaptiveConnection:
-    """One subscriber's connection: an allocator, an estimator, and the tracks between them.
+    """One subscriber's connection: an allocator, and a sender that the tracks share.
+
+    Args:
+        name: Of the connection among the metrics.
+        transport: Where packets go.
+        collector: Of metrics.
 
     Attributes:
-        transport: Where packets go.
-        tracks: That are sent.
+        transport: Likewise.
+        tracks: That are sent, by the SSRC of their media.
+        allocator: Divides what the connection carries; set once it runs.
+        sender: Paces, repeats, pads and charges; likewise.
         bytes: What was sent: ``media``, ``audio``, ``repeated``, ``padding``.
         counts: ``malformed`` RTCP, and requests: ``nacks``, ``picture_losses``.
     """
+
+    allocator: ProbingAllocator
+    sender: MediaSender[MediaPacket]
 
     def __init__(self, name: str, transport: Transport, collector: MetricsCollector) -> None:
         self._name = name
         self._collector = collector
         self.transport: Transport = transport
-        self.tracks: list[AdaptiveTrack] = []
+        self.tracks: dict[int, AdaptiveTrack] = {}
         self.bytes: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
+        self._by_media: dict[MediaTrack[MediaPacket], AdaptiveTrack] = {}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Live until cancelled; the transport has to be connected."""
         async with (
             open_allocator() as self.allocator,
-            open_connection_estimator(
-                self.allocator, send_padding=self._probe, wanted=self._wanted
-            ) as self.estimator,
+            open_media_sender(self.allocator, self._transmit) as self.sender,
         ):
-            self._budget = RetransmissionBudget(self.estimator.estimate)
-            self.transport.on_rtcp = self._take
-            with self._collector.connection(self.allocator, self.estimator, name=self._name):
+            estimator = self.sender.estimator
+            with self._collector.connection(self.allocator, estimator, name=self._name):
+                self.transport.on_rtcp = self._take
                 task_status.started()
                 while True:
                     await trio.sleep(REPORT)
-                    for track in self.tracks:
-                        track.report()
+                    for track in self.tracks.values():
+                        report = track.outgoing.sender_report(trio.current_time())
+                        if report is not None:
+                            self.transport.send_rtcp(report)
 
-    def transmit(self, packet: bytes, size: int, kind: str) -> None:
-        """Send a packet that has its transport-wide number already."""
-        self.transport.send_rtp(packet)
-        self.bytes[kind] += size
+    def add(
+        self,
+        source: PublishedTrack,
+        outgoing: OutgoingTrack,
+        request_key_frame: Callable[[], object],
+    ) -> AdaptiveTrack:
+        """Send a track, too."""
+        track = AdaptiveTrack(self.sender, source, outgoing, request_key_frame)
+        self.tracks[outgoing.format.ssrc] = self._by_media[track.media] = track
+        return track
 
-    def _probe(self, due: int) -> None:
-        """The estimator wants padding: any track can lend its stream."""
-        for track in self.tracks:
-            if track.can_pad:
-                track.receiver.padding_sent(track.pad(due))
-                return
+    def remove(self, track: AdaptiveTrack) -> None:
+        """Send it no more."""
+        track.close()
+        del self.tracks[track.outgoing.format.ssrc], self._by_media[track.media]
 
-    def _wanted(self) -> float:
-        """What all tracks could use together, bit/s."""
-        handles = (track.receiver.handle for track in self.tracks)
-        return sum(handle.claim for handle in handles if handle is not None)
+    def close(self) -> None:
+        """Send nothing any more."""
+        for track in list(self.tracks.values()):
+            self.remove(track)
+
+    def _transmit(self, due: OutgoingPacket[MediaPacket]) -> None:
+        """A packet's turn has come: build it with its transport-wide number, and send it."""
+        track = self._by_media[due.track]
+        outgoing = track.outgoing
+        kind = due.kind.value
+        if due.packet is None:
+            built = outgoing.build_padding(due.padding, due.number)
+        elif due.kind is PacketKind.MEDIA:
+            built = outgoing.build(due.packet, due.number)
+            kind = "audio" if track.source.kind == "audio" else kind
+        else:
+            built = outgoing.build_repeated(due.packet, due.number)
+        self.transport.send_rtp(built)
+        self.bytes[kind] += due.size
 
     def _take(self, data: bytes) -> None:
         """RTCP from the subscriber."""
-        now = trio.current_time()
         try:
-            self.estimator.feedback_received(data)
+            self.sender.feedback_received(data)
             requests = parse_requests(data)
         except FeedbackError:
             self.counts["malformed"] += 1
             return
         for request in requests:
             match request:
-                case Nack(media_ssrc=ssrc):
+                case Nack(media_ssrc=ssrc, sequences=sequences):
                     self.counts["nacks"] += 1
-                    self._budget.set_bitrate(self.estimator.estimate, now)
-                    if rtt := self.estimator.explain().rtt:
-                        self._budget.set_rtt(rtt)
-                    for track in self._of(ssrc):
-                        track.lost(request, self._budget)
+                    if (track := self.tracks.get(ssrc)) is not None:
+                        for sequence in sequences:
+                            track.media.repeat(sequence)
                 case PictureLoss(media_ssrc=ssrc):
-                    self._lost_picture(ssrc)
+                    self._picture_lost(ssrc)
                 case FullIntraRequest(ssrcs=ssrcs):
                     for ssrc in ssrcs:
-                        self._lost_picture(ssrc)
+                        self._picture_lost(ssrc)
 
-    def _lost_picture(self, ssrc: int) -> None:
+    def _picture_lost(self, ssrc: int) -> None:
         self.counts["picture_losses"] += 1
-        for track in self._of(ssrc):
+        if (track := self.tracks.get(ssrc)) is not None:
             track.picture_lost()
-
-    def _of(self, ssrc: int) -> list[AdaptiveTrack]:
-        return [track for track in self.tracks if ssrc == track.ssrc]

@@ -1,10 +1,9 @@
-"""A track as one subscriber gets it: its packets, what can be sent again, and its sender reports."""
+"""A track as one subscriber gets it: its packets, also when sent again, and its sender reports."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections import OrderedDict
 
 from attrs import frozen
 
@@ -14,12 +13,6 @@ from .codecs import Codec
 from .description import Description
 from .rewriting import StreamRewriter
 from .rtp import RtpPacket, RtpWriter
-
-HISTORY = 600
-"""Packets that can be sent again: some seconds of a camera."""
-
-RTX_HEADER = 2
-"""Bytes that a packet grows by when it is sent again (RFC 4588, section 4)."""
 
 
 @frozen
@@ -97,16 +90,17 @@ class OutgoingTrack:
             secrets.randbits(15), secrets.randbits(31), chosen.codec.clock_rate
         )
         self._repeats = secrets.randbits(15)
-        self._history: OrderedDict[int, MediaPacket] = OrderedDict()
         self._packets = self._octets = 0
+
+    @property
+    def can_repeat(self) -> bool:
+        """Whether the subscriber takes a stream of retransmissions."""
+        return self.format.repeated is not None
 
     # --- from the publisher ----------------------------------------------------------------
 
     def begin(self, packet: RtpPacket, description: Description, now: float) -> None:
-        """Another layer begins with this packet.
-
-        What was sent of the layer before stays in the history: its tail may still be asked for.
-        """
+        """Another layer begins with this packet."""
         self._rewriter.begin(packet, description, now)
 
     def skip(self, packet: RtpPacket) -> None:
@@ -114,22 +108,13 @@ class OutgoingTrack:
         self._rewriter.skip(packet.sequence)
 
     def accept(self, packet: RtpPacket, description: Description, now: float) -> MediaPacket | None:
-        """Number a packet, and keep it to be sent again; None if it is not to be sent."""
+        """Number a packet; None if it is not to be sent."""
         written = self._rewriter.rewrite(packet, description, now)
         if written is None:
             return None
         sequence, timestamp, payload = written
         size = self.overhead + len(payload)
-        accepted = MediaPacket(sequence, timestamp, payload, packet.is_marked, size)
-        if self.format.repeated is not None:
-            self._history[sequence] = accepted
-            if len(self._history) > HISTORY:
-                self._history.popitem(last=False)
-        return accepted
-
-    def sent_before(self, sequence: int) -> MediaPacket | None:
-        """A packet that the subscriber asks for again; None if it is not known any more."""
-        return self._history.get(sequence)
+        return MediaPacket(sequence, timestamp, payload, packet.is_marked, size)
 
     # --- to the subscriber -----------------------------------------------------------------
 

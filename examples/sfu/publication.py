@@ -285,6 +285,8 @@ class Publication:
     def _awaited(self) -> Iterator[int]:
         """The streams of which somebody needs a key frame."""
         for track in self.tracks.values():
+            if track.kind == "audio":
+                continue
             names = {follower.awaited for follower in track.followers}
             for layer in track.layers.values():
                 if layer.name in names and layer.ssrc is not None:

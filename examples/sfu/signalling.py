@@ -221,7 +221,7 @@ class Session:
             async for decision in decisions:
                 names = {
                     track.receiver.handle.id: self._called(track.source.id)
-                    for track in connection.tracks
+                    for track in connection.tracks.values()
                     if track.receiver.handle is not None
                 }
                 self._tell("decision", time=decision.time, words=decided(decision, names))

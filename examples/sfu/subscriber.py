@@ -92,9 +92,8 @@ class Subscriber:
         self._fingerprint = fingerprint
         self._find = find
         self._places: dict[str, _Place] = {}
-        self._running: dict[str, tuple[AdaptiveTrack, trio.CancelScope]] = {}
+        self._running: dict[str, AdaptiveTrack] = {}
         self._wishes: dict[str, TrackWishes] = {}
-        self._nursery: trio.Nursery | None = None
         self._version = 0
         self.connection: AdaptiveConnection = AdaptiveConnection(
             subscriber_id, transport, collector
@@ -195,7 +194,7 @@ class Subscriber:
             if layer is not None and layer not in layers:
                 raise ValueError(f"{track_id} has no layer {layer!r}: it has {', '.join(layers)}")
         self._wishes[track_id] = {**self._wishes.get(track_id, {}), **wishes}
-        for adaptive, _scope in self._running.values():
+        for adaptive in self._running.values():
             if adaptive.source.id == track_id:
                 self._apply(adaptive, wishes)
 
@@ -223,7 +222,10 @@ class Subscriber:
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._serve)
-            reason = await self._transport.run()
+            try:
+                reason = await self._transport.run()
+            finally:
+                self.connection.close()
             nursery.cancel_scope.cancel()
         return reason
 
@@ -231,35 +233,23 @@ class Subscriber:
         await self._transport.connected.wait()
         async with trio.open_nursery() as nursery:
             await nursery.start(self.connection.run)
-            self._nursery = nursery
-            self._reconcile()
             self.ready.set()
+            self._reconcile()
 
     def _reconcile(self) -> None:
-        """Let exactly those tracks run that have a place, once there is a connection."""
+        """Send exactly those tracks that have a place, once there is a connection."""
         self._wishes = {name: wish for name, wish in self._wishes.items() if self._find(name)}
-        if self._nursery is None:
+        if not self.ready.is_set():
             return
-        for mid, (adaptive, scope) in list(self._running.items()):
+        for mid, adaptive in list(self._running.items()):
             place = self._places.get(mid)
             if place is None or place.track is not adaptive.source:
-                scope.cancel()
+                self.connection.remove(adaptive)
                 del self._running[mid]
         for mid, place in self._places.items():
             if mid not in self._running:
                 outgoing = OutgoingTrack(place.format, self._transport.tag_size)
-                adaptive = AdaptiveTrack(
-                    self.connection, place.track, outgoing, place.publication.request_key_frame
-                )
+                ask = place.publication.request_key_frame
+                adaptive = self.connection.add(place.track, outgoing, ask)
                 self._apply(adaptive, self._wishes.get(place.track.id, {}))
-                scope = trio.CancelScope()
-                self._running[mid] = adaptive, scope
-                self._nursery.start_soon(self._follow, adaptive, scope)
-
-    async def _follow(self, adaptive: AdaptiveTrack, scope: trio.CancelScope) -> None:
-        with scope:
-            self.connection.tracks.append(adaptive)
-            try:
-                await adaptive.run()
-            finally:
-                self.connection.tracks.remove(adaptive)
+                self._running[mid] = adaptive

@@ -73,7 +73,7 @@ def state(subscriber: Subscriber, rates: Rates) -> dict[str, Any]:
     """How a subscriber's connection and tracks are, ready for JSON. Rates are bit/s."""
     connection = subscriber.connection
     explanation = connection.allocator.explain()
-    estimated = connection.estimator.explain()
+    estimated = connection.sender.estimator.explain()
     by_id = {receiver.receiver_id: receiver for receiver in explanation.receivers}
     return {
         "time": trio.current_time(),
@@ -88,7 +88,8 @@ def state(subscriber: Subscriber, rates: Rates) -> dict[str, Any]:
         "probe": explanation.status.probe.value,
         "sent": rates.take(),
         "bytes": dict(connection.bytes),
-        "tracks": [_track(track, by_id) for track in connection.tracks],
+        "statistics": connection.sender.estimator.statistics().as_dict(),
+        "tracks": [_track(track, by_id) for track in connection.tracks.values()],
     }
 
 

@@ -212,6 +212,6 @@ def _subscriber(subscriber: Subscriber) -> dict[str, Any]:
         told["allocator"] = connection.allocator.explain().as_dict()
         told["layers"] = {
             track.source.id: [track.receiver.current_variant, track.receiver.queued_variant]
-            for track in connection.tracks
+            for track in connection.tracks.values()
         }
     return told

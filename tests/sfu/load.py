@@ -12,6 +12,7 @@ import re
 import statistics
 import struct
 import time
+from contextlib import suppress
 from itertools import count
 
 import trio
@@ -120,6 +121,7 @@ class Subscriber:
         self.client = Client()
         self.latencies = []
         self.frames = []
+        self.estimates = []
 
     async def run(self, socket, publication, task_status=trio.TASK_STATUS_IGNORED):
         text = offer_of(self.client, WATCH)
@@ -135,11 +137,16 @@ class Subscriber:
             nursery.start_soon(self.report, remote, recorder)
             nursery.start_soon(self.drain, socket)
             while True:
-                self.take(await self.client.receive(), recorder, extension)
+                await trio.lowlevel.wait_readable(self.client.socket)
+                with suppress(BlockingIOError):
+                    while True:
+                        self.take(self.client.socket.recv(2_048), recorder, extension)
 
     async def drain(self, socket):
         while True:
-            await socket.receive()
+            message = await socket.receive()
+            if message["type"] == "state":
+                self.estimates.append(message["estimate"])
 
     async def report(self, remote, recorder):
         for turn in count():
@@ -196,7 +203,9 @@ async def main(arguments):
             f"({packets / used:.0f} packets in a second of it), {100 * used / elapsed:.1f} % of a core; "
             f"forwarded within {1e3 * statistics.median(latencies):.1f} ms (median), "
             f"{1e3 * latencies[int(0.95 * len(latencies))]:.1f} ms (p95); "
-            f"pictures/s {min(frames):.1f} to {max(frames):.1f}"
+            f"pictures/s {min(frames):.1f} to {max(frames):.1f}; "
+            f"estimates {min(min(one.estimates[-20:]) for one in subscribers) / 1e6:.2f} to "
+            f"{max(max(one.estimates) for one in subscribers) / 1e6:.2f} Mbit/s"
         )
         nursery.cancel_scope.cancel()
 

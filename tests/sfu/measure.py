@@ -29,6 +29,9 @@ LATE = 0.010
 LOST_PICTURES = 0.2
 """A publisher whose pictures came so much less often than they should was starved."""
 
+WIDEST = 960
+"""Pixels of the best layer."""
+
 STEPS = ((0.0, 1_000_000), (6.0, 2_500_000), (12.0, 600_000), (18.0, 1_500_000))
 """The link of the acceptance test: from when on it carries what."""
 
@@ -82,7 +85,9 @@ async def serving(*options):
     try:
         line = b""
         while not line.endswith(b"\n"):
-            line += await process.stdout.receive_some(1_000)
+            chunk = await process.stdout.receive_some(1_000)
+            assert chunk, "the server did not start"
+            line += chunk
         address = next(word for word in line.decode().split() if word.startswith("http"))
         yield int(address.rsplit(":", 1)[1].strip("/")), process.pid
     finally:
@@ -133,6 +138,7 @@ def evaluate(publisher, watcher, steps, seconds, begin, processor):
         frames=len(frames),
         switches=sum(before != after for (_, before), (_, after) in pairwise(frames)),
         longest_gap=max(gaps, default=math.inf),
+        lost_told=last["statistics"]["lost"],
         lost_really=int(last["link"]["dropped"]),
     )
     inbound = next(each for each in watcher.stats[-1][1] if each["kind"] == "video")
@@ -197,7 +203,7 @@ def section(states, rate, begin, end):
 def climb(frames, begin, end):
     """How long after a rise of the link the picture becomes larger, s; 0 if it can not."""
     before = [width for at, width in frames if at < begin][-1]
-    if before == max(width for _, width in frames):
+    if before == WIDEST:
         return 0.0
     return next((at - begin for at, width in frames if begin <= at < end and width > before), None)
 
@@ -207,7 +213,47 @@ def median(results, get):
     return statistics.median(get(result) for result in results)
 
 
+async def switch(times):
+    """How long each of so many switches takes, from the wish to the decoded picture, s."""
+    async with (
+        serving("--no-link") as (port, _pid),
+        open_page(port, "publish") as publisher,
+        open_page(port, "watch") as watcher,
+    ):
+        await watcher.watch(1)
+        took = []
+        with trio.fail_after(30):
+            await watcher.until(
+                lambda page: any(
+                    width == WIDEST for each in page.frames.values() for _, width in each
+                )
+            )
+        (frames,) = watcher.frames.values()
+        track = next(name for name in watcher.tracks.values() if name.endswith("video"))
+        assert publisher.errors == []
+        for turn in range(times):
+            pin, width = (("h", WIDEST // 2), ("f", WIDEST))[turn % 2]
+            begin = time.monotonic()
+            await watcher.socket.send(type="wish", track=track, pin=pin)
+            with trio.fail_after(10):
+                await watcher.until(
+                    lambda _, since=begin, wide=width: any(
+                        at > since and one == wide for at, one in frames[-60:]
+                    )
+                )
+            took.append(next(at for at, one in frames if at > begin and one == width) - begin)
+            await trio.sleep(3)
+        return took
+
+
 async def main(arguments):
+    if arguments.switches:
+        took = await switch(arguments.switches)
+        print(
+            f"a switch takes {1e3 * statistics.median(took):.0f} ms (median), "
+            f"{1e3 * max(took):.0f} ms at most"
+        )
+        return
     steps: tuple[tuple[float, float], ...] = STEPS
     if arguments.constant:
         steps = ((0.0, arguments.constant),)
@@ -230,5 +276,6 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=3, help="how many that are not starved; 3")
     parser.add_argument("--seconds", type=float, default=25.0, help="how long each is; 25")
     parser.add_argument("--constant", type=float, help="bit/s of a link that does not change")
+    parser.add_argument("--switches", type=int, help="measure so many switches of layers instead")
     parser.add_argument("--anyway", action="store_true", help="count starved runs, too")
     trio.run(main, parser.parse_args())

@@ -93,7 +93,7 @@ class Page:
         self.times = {}
         self.ended = None
         self._process = process
-        self._mids = {}
+        self.tracks = {}
 
     async def say(self, **message):
         await self._process.stdin.send_all(json.dumps(message).encode() + b"\n")
@@ -128,7 +128,7 @@ class Page:
                         if track["kind"] == kind
                     ]
                     tracks |= dict(zip(message["mids"][kind], there, strict=False))
-                self._mids = tracks
+                self.tracks = tracks
                 await self.socket.send(type="offer", sdp=message["offer"], tracks=tracks)
 
     async def hear_server(self):
@@ -164,8 +164,8 @@ class Page:
 
 
 @asynccontextmanager
-async def open_page(port, role, name="camera", picture="960,540,20"):
-    command = [sys.executable, "-m", "tests.sfu.wrtc_peer", role]
+async def open_page(port, role, name="camera", picture="960,540,20", prefix=()):
+    command = [*prefix, sys.executable, "-m", "tests.sfu.wrtc_peer", role]
     async with open_socket(port) as socket, trio.open_nursery() as nursery:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT, "check": False}
         pipes["env"] = {**os.environ, "PEER": picture}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
@@ -18,13 +18,13 @@ from typing import Any
 import trio
 from attrs import define, field
 
-from ...estimation import FeedbackError, FeedbackRecorder, Pacer, PaddingSource
+from ...estimation import FeedbackError, FeedbackRecorder, Pacer
 from ...interface import ConnectionAllocator
 from ...network.bottleneck import Bottleneck
 from ...network.impairments import Impairment, feedback_interval
 from ...receiver.actions import SwitchReason
 from ...receiver.track_receiver import TrackReceiver
-from ...shell.connection_estimator import ConnectionEstimator
+from ...shell.connection_estimator import COARSENESS, REPEAT, ConnectionEstimator, SendCallback
 from ...shell.opening import open_allocator
 from .cameras import KEY_FRAME
 from .clock import STEPS_PER_SECOND
@@ -57,6 +57,9 @@ IDEAL_SHARE = 0.95
 
 IDEAL_NOISE = 0.02
 """... and off by up to this share."""
+
+SMALLEST_PADDING = 60
+"""Bytes: headers, and a little."""
 
 NONE = -1
 """No variant."""
@@ -138,13 +141,27 @@ def converse(
 class _Driven(ConnectionEstimator):
     """An estimator whose time is driven: its task is never woken for a packet."""
 
+    _wake = -math.inf
+
     def _arm(self) -> None:
-        pass
+        # When there is something to do besides sending: only what comes in changes that.
+        self._wake = min(self._estimator.wake_at, self._told_at + REPEAT)
 
     @property
     def due(self) -> float:
         """When `act` is to be called, s."""
-        return self._due
+        pacer = self._pacer
+        send_at = pacer.next_send_time
+        if not pacer.is_probing:
+            send_at = max(send_at, self._acted_at + COARSENESS)
+        return min(self._wake, send_at)
+
+    def pace(
+        self, send: SendCallback, size: int, *, priority: int = 0, key: Hashable = None
+    ) -> bool:
+        """See `ConnectionEstimator.pace`; what is checked there is known here."""
+        self._pacer.enqueue(send, size, trio.current_time(), priority=priority, key=key)
+        return True
 
     def act(self) -> bool:
         """Do what is due.
@@ -152,8 +169,14 @@ class _Driven(ConnectionEstimator):
         Returns:
             Whether the allocator was told something.
         """
+        now = trio.current_time()
+        if now < self._wake:
+            self._acted_at = now
+            self._send_due(now)
+            return False
         before = self._told_at
         self._act()
+        self._arm()
         return self._told_at != before
 
 
@@ -172,8 +195,14 @@ class _IdealPacing:
     def set_bitrate(self, bitrate: int) -> None:
         self._pacer.set_bitrate(bitrate, self._clock.now)
 
-    def pace(self, send: Callable[[int], object], size: int, *, priority: int = 0) -> None:
-        self._pacer.enqueue(send, size, self._clock.now, priority=priority)
+    def pace(
+        self, send: Callable[[int], object], size: int, *, priority: int = 0, key: Hashable = None
+    ) -> bool:
+        self._pacer.enqueue(send, size, self._clock.now, priority=priority, key=key)
+        return True
+
+    def withdraw(self, key: Hashable) -> int:
+        return len(self._pacer.withdraw(key))
 
     def packet_sent(self, _size: int) -> int:
         self._sequence = (self._sequence + 1) % 2**16
@@ -201,7 +230,6 @@ class _Participant:
         self.pin: str | None = None
         self.target: str | None = None
         self.key_due = math.inf
-        self.filling: PaddingSource[None] = PaddingSource()
         self.receiver: TrackReceiver | None = None
         self.scope = trio.CancelScope()
         self.frames = 0
@@ -281,6 +309,8 @@ class _Participant:
         queued = receiver.queued_variant
         if queued is not None and self.sends(queued):
             receiver.variant_switched(queued)
+            # As `MediaTrack.switched`: what waits of the variant before would only be in the way.
+            self.run.pacing.withdraw(self)
             self.run.touched.add(self.number)
         variant = receiver.current_variant
         if variant is None or not self.sends(variant):
@@ -323,24 +353,22 @@ class _Participant:
         pace = self.run.pacing.pace
         while size > 0:
             part = min(size, LARGEST_PACKET)
-            pace(partial(self.send, part), part, priority=self.importance)
+            pace(partial(self.send, part), part, priority=self.importance, key=self)
             size -= part
 
     def send(self, size: int, sequence: int) -> None:
         self.run.transmit(sequence, size, is_padding=False)
         if self.receiver is not None:
             self.receiver.packet_sent(size)
-        if self.spec.is_counted:
-            self.filling.media_sent(None, size)
 
     def pad(self, due: int) -> int:
-        """Send padding: media again, where there is some."""
-        sent = 0
-        for packet in self.filling.packets(due):
-            sequence = self.run.pacing.packet_sent(packet.size)
-            self.run.transmit(sequence, packet.size, is_padding=True)
-            sent += packet.size
-        return sent
+        """Send padding: media again, of the size that is due, as there is always some of about that."""
+        left = due
+        while left > 0:
+            size = min(max(left, SMALLEST_PADDING), LARGEST_PACKET)
+            self.run.transmit(self.run.pacing.packet_sent(size), size, is_padding=True)
+            left -= size
+        return due - left
 
     # --- what happens to it ----------------------------------------------------------------------
 
@@ -472,9 +500,7 @@ class _Run:
                 self.pacing = _IdealPacing(clock)
                 self.at(IDEAL_EVERY, self._estimate_ideally)
             else:
-                driven = _Driven.create(
-                    self.nursery, self.allocator, send_padding=self._fill, wanted=self._wanted
-                )
+                driven = _Driven.create(self.nursery, self.allocator, send_padding=self._fill)
                 assert isinstance(driven, _Driven)
                 self.pacing = driven
                 self.at(self._interval, self._report)
@@ -604,11 +630,3 @@ class _Run:
             if one.receiver is not None and one.spec.is_counted:
                 one.receiver.padding_sent(one.pad(due))
                 return
-
-    def _wanted(self) -> float:
-        """What all that is there could use, bit/s."""
-        wanted = 0
-        for one in self.participants:
-            if one.receiver is not None and one.is_on and not one.is_muted:
-                wanted += max(one.spec.ladder.values(), default=0)
-        return 1.1 * wanted
