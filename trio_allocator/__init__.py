@@ -4,7 +4,7 @@ Open an allocator with `open_allocator`, register a receiver for each track, del
 estimates, and obey the messages: see the README.
 """
 
-from .engine.causes import Cause as Cause
+from .engine.effects import Cause as Cause
 from .engine.limits import LimitChanges as LimitChanges, Limits as Limits
 from .engine.probing.probe_status import ProbeStatus as ProbeStatus
 from .engine.report.blockers import Blocker as Blocker
@@ -19,8 +19,8 @@ from .engine.settings import (
     SettingChanges as SettingChanges,
     Settings as Settings,
 )
-from .engine.sharing.layered import LayeredPolicy as LayeredPolicy
-from .engine.sharing.policies import Claim as Claim, Policy as Policy, Shares as Shares
+from .engine.sharing.layered_policy import LayeredPolicy as LayeredPolicy
+from .engine.sharing.policy import Claim as Claim, Policy as Policy, Shares as Shares
 from .engine.sharing.registry import PolicyName as PolicyName
 from .engine.sharing.water_filling import WaterFillingPolicy as WaterFillingPolicy
 from .interface import (

@@ -31,7 +31,7 @@ from typing import Any
 
 from trio_allocator import Track
 from trio_allocator.engine.probing.padding import PaddingAccount
-from trio_allocator.engine.sharing.policies import Claim
+from trio_allocator.engine.sharing.policy import Claim
 from trio_allocator.engine.sharing.registry import chosen_policy
 from trio_allocator.lab.replay.knapsack import best_choice
 from trio_allocator.lab.simulation.run import make_engine
@@ -165,7 +165,8 @@ def decider(name: str) -> Decide:
         module, _, attribute = name.partition(":")
         return _pure(getattr(importlib.import_module(module), attribute))
     policy = chosen_policy(name)
-    return _through_engine(name) if policy is None else _pure(policy)
+    # What "layered" names is asked as a function, and "fair", the same, by way of the index.
+    return _through_engine(name) if name == "fair" else _pure(policy)
 
 
 def _pure(policy: Any) -> Decide:

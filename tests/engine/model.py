@@ -7,6 +7,7 @@ from them (steps, minimums, sums, who may be asked) is worked out again here, th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from trio_allocator.testing.levels import below, floor, lowest, minimum, need, steps, want
@@ -100,10 +101,10 @@ def check_books(engine: Any) -> None:
     assert set(engine.settlement._planned) == raised, "A1: planned raises"
     assert set(engine.settlement._pending) == lowered, "A1: pending cuts"
     held = {r.id: r.held_until for r in everyone if r.held_until is not None}
-    assert dict(engine.settlement.holds) == held, "C3: holds"
-    assert list(engine.settlement.holds.values()) == sorted(held.values()), "A1: holds"
+    assert engine.settlement.holds() == held, "C3: holds"
+    assert engine.settlement.hold_ends_at == min(held.values(), default=inf), "A1: holds"
     _check_negotiator(engine.settlement.negotiator, everyone)
-    if hasattr(engine.settlement.sharing, "_shelves"):
+    if engine.settlement.sharing.ordered:
         _check_indices(engine.settlement.sharing, everyone)
     padders = {r.id for r in everyone if r.options.can_pad}
     assert set(engine.prober.padding._ring) == padders, "C3: padding ring"
@@ -130,52 +131,51 @@ def _check_heap(heap: Any, expected: dict[int, Any]) -> None:
 
 
 def _check_indices(shares: Any, everyone: list[Any]) -> None:
-    shelves = shares._shelves
-    shelves.flush()
-    assert set(shelves._entries) == {r.id for r in everyone}, "C3: entries"
-    assert set(shelves.classes) == {r.options.priority for r in everyone}, "C3: classes"
-    assert set(shares._touched) <= set(shelves._entries), "C3: touched"
-    assert not shares._overtaken, "C3: overtaken"
-    for priority, shelf in shelves.classes.items():
+    index = shares._index
+    index.flush()
+    assert set(index._entries) == {r.id for r in everyone}, "C3: entries"
+    assert set(index.classes) == {r.options.priority for r in everyone}, "C3: classes"
+    assert set(shares._touched) <= set(index._entries), "C3: touched"
+    assert not shares._bypassed, "C3: bypassed"
+    for priority, each in index.classes.items():
         members = [r for r in everyone if r.options.priority == priority]
-        assert shelf.members == len(members), "A1: members"
-        down = {r.id: r for r in members if _cuttable(r) > 0}
-        forced = {r.id for r in down.values() if r.refusal and r.projected <= r.allocation}
-        tiers = {i: (-_tier(r), -r.projected / r.options.weight, -i) for i, r in down.items()}
-        _check_heap(shelf.asked_first, {i: key for i, key in tiers.items() if i not in forced})
-        _check_heap(shelf.forced_last, {i: key for i, key in tiers.items() if i in forced})
-        assert shelf.cuttable == sum(map(_cuttable, members)), "A1: cuttable"
-        more = [r for r in down.values() if r.projected > minimum(r)]
-        lots = sum(min(_cuttable(r), r.projected - minimum(r)) for r in more)
-        assert shelf.extra == lots, "A1: extra"
-        askable = sum(_cuttable(r) for i, r in down.items() if i not in forced)
-        assert shelf.askable == askable, "A1: askable"
+        assert each.members == len(members), "A1: members"
+        down = {r.id: r for r in members if _gives(r) > 0}
+        forced = {i: r for i, r in down.items() if r.refusal and r.projected <= r.allocation}
+        asked = {i: r for i, r in down.items() if i not in forced}
+        assert (each.askable, each.forcible) == (asked, forced), "A1: who gives"
+        for total, extra, given in (
+            (each.gives, each.gives_extra, asked),
+            (each.forced, each.forced_extra, forced),
+        ):
+            assert total == sum(map(_gives, given.values())), "A1: what they give"
+            more = [r for r in given.values() if r.projected > minimum(r)]
+            lots = sum(min(_gives(r), r.projected - minimum(r)) for r in more)
+            assert extra == lots, "A1: extra"
         up = {r.id: r for r in members if waits(r) and r.allocation <= r.projected < want(r)}
         back = {r.id: r for r in members if r.projected < r.allocation}
         back = {i: r for i, r in back.items() if r.negotiation.name != "PLEDGED"}
         lowly = {i for i, r in up.items() if r.projected < minimum(r)}
-        for line, expected in (
-            (shelf.minimums, lowly),
-            (shelf.waiting, set(up) - lowly),
-            (shelf.restorable, set(back)),
+        for queue, expected in (
+            (each.minimums, lowly),
+            (each.waiting, set(up) - lowly),
+            (each.restorable, set(back)),
         ):
-            assert set(line) == expected, "A1: a line"
-        for member in shelf.waiting:
-            turn = shelf.waiting._places[member][2]
+            assert set(queue) == expected, "A1: a queue"
+        for member in each.waiting:
+            turn = each.waiting._places[member][2]
             assert turn == up[member].waiting_since, "G8: not in turn"
         demand = sum(want(r) - r.projected for r in up.values())
         demand += sum(r.allocation - r.projected for r in back.values())
-        assert shelf.demand == demand, "A1: demand"
+        assert each.demand == demand, "A1: demand"
         turns = {i: (up[i].waiting_since, i) for i in set(up) - lowly}
-        _check_heap(shelf.seniors, turns)
-        assert shelf.favoured in {None, *turns}, "C3: favoured"
+        _check_heap(each.longest, turns)
+        assert each.reserved_for in {None, *turns}, "C3: reserved"
+        tops = {r.id: (-steps(r)[-1],) for r in members if steps(r)}
+        _check_heap(each.tops, tops)
 
 
-def _tier(r: Any) -> int:
-    return 2 * (r.projected > minimum(r)) + (r.projected > r.allocation)
-
-
-def _cuttable(r: Any) -> int:
+def _gives(r: Any) -> int:
     if not idle(r):
         return 0
     stuck = r.refusal is not None or not r.options.negotiable
@@ -242,17 +242,9 @@ def check_shares(engine: Any, witness: Witness, status: Any, event: str) -> None
         if r.negotiation.name == "ASKED":
             gone = r.allocation - r.projected <= slack
             assert not gone, f"N7: the need for the request to {r.id} has gone"
-    kept = {r.id for r in everyone if r.id in status.holds and r.held_until is None}
-    for r in everyone:
-        if r.id in kept:
-            total = sum(o.projected for o in everyone) + need(r, r.projected)
-            carried = witness.carried(engine._now)
-            assert total + engine.limits.reserve > carried, (
-                f"G9: a raise of {r.id} is kept back for too long"
-            )
     keepers = [r.options.priority for r in everyone if r.id in status.favoured]
     for r in everyone:
-        if not waits(r) or r.projected >= want(r) or slack < 0 or r.id in kept:
+        if not waits(r) or r.projected >= want(r) or slack < 0:
             continue
         priority, level = r.options.priority, r.projected
         within = level < min(minimum(r), want(r))
@@ -365,7 +357,6 @@ class Witness:
     timeout: float
     hold: float
     backoff: float
-    agreed_hold: float | None = None
     limits: Any = None
     known: int | None = None
     seen: dict[int, Seen] = field(default_factory=dict)
@@ -412,18 +403,24 @@ class Witness:
         for effect in effects:
             s = self.seen[effect.receiver_id]
             by_itself = effect.receiver_id == actor
-            match type(effect).__name__:
-                case "DecreaseAllocation":
-                    self._asked(s, effect, now, estimate)
-                case "RequestRevised":
+            match effect.act.name:
+                case "ASKED":
+                    self._asked(s, effect.message, now, estimate)
+                case "REVISED":
                     assert s.request is not None, "N2: what is revised was never asked"
-                    assert effect.request.request_id == s.request.request_id, "N2: another one"
-                    assert lowest(s.record) <= effect.request.limit, "N4: below what it can give"
-                    s.request = effect.request
-                case "RequestWithdrawn":
+                    request = effect.message
+                    assert request.request_id == s.request.request_id, "N2: another one"
+                    assert lowest(s.record) <= request.limit, "N4: below what it can give"
+                    s.request = request
+                case "WITHDRAWN":
                     s.request, s.pledged = None, False
+                case "JOINED":
+                    assert effect.after == s.held, "G1: it joined with something else"
                 case _:
-                    self._granted(engine, s, effect, now, estimate, by_itself, event, effects)
+                    assert effect.before == s.held, "G1: it held something else before"
+                    told = [e.message for e in effects if e.message is not None]
+                    message = effect.message
+                    self._granted(engine, s, message, now, estimate, by_itself, event, told)
         for s in self.seen.values():
             assert s.held == s.record.allocation, f"G1: {s.record.id} was not told"
             request = s.record.request
@@ -467,10 +464,9 @@ class Witness:
         elif reason == "LOWERED":
             assert by_itself, "G1: lowered by somebody else"
             assert level <= s.held, "G1: lowered upwards"
-            if level < s.held and s.request is not None:
-                s.hold = now + (self.hold if self.agreed_hold is None else self.agreed_hold)
-                if r.request is None or r.request.id != s.request.request_id:
-                    s.request, s.pledged = None, False
+            lowered = level < s.held and s.request is not None
+            if lowered and (r.request is None or r.request.id != s.request.request_id):
+                s.request, s.pledged = None, False
         elif event == "force" and by_itself:
             assert level < s.held, "G9: forced upwards"
             s.hold = now + self.hold
@@ -502,7 +498,7 @@ class Witness:
         served = not reasons.isdisjoint({"GRANTED", "FORCED"}) or any(
             r.projected > r.allocation for r in engine.ledger
         )
-        if not hasattr(engine.settlement.sharing, "_shelves"):
+        if not engine.settlement.sharing.ordered:
             return  # what it was needed for, a policy may think better of
         total = sum(r.allocation for r in engine.ledger)
         assert served or total + cut > (usable(engine) or 0), (
@@ -516,7 +512,7 @@ class Witness:
         granted = {e.receiver_id for e in effects if getattr(e, "reason", None)}
         served = [o for o in everyone if want(o) > o.allocation or o.id in granted]
         raised = any(getattr(e, "reason", None) and e.reason.name == "GRANTED" for e in effects)
-        if served and not hasattr(engine.settlement.sharing, "_shelves"):
+        if served and not engine.settlement.sharing.ordered:
             return  # a policy serves those who wait as it likes, out of what refusers hold as well
         if raised or sum(o.held for o in self.seen.values()) <= estimate:
             # Not overuse: it makes room for those before it, and only those after them can.

@@ -7,7 +7,6 @@ from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.settings import NEVER
-from trio_allocator.engine.sharing.layered import LayeredPolicy
 
 
 class SpiedEngine(Engine):
@@ -21,8 +20,6 @@ class SpiedEngine(Engine):
             settings.negotiation_timeout,
             settings.hold,
             settings.refusal_backoff,
-            # Where raises are judged, who gave way is not kept down.
-            agreed_hold=0.0 if isinstance(policy, LayeredPolicy) else None,
         )
         self.witness.limits = self.limits
         if initial_estimate is not None:

@@ -8,6 +8,7 @@ from types import FrameType
 
 import pytest
 
+from tests.engine.support import FAIR, EngineOfTests
 from trio_allocator import Settings, Track
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.probing.padding import PaddingAccount
@@ -37,7 +38,7 @@ def calls(act: Callable[[], object]) -> int:
 
 
 def crowd(count: int, held: int, estimate: int) -> Engine:
-    engine = Engine(Settings(), now=0.0, initial_estimate=estimate)
+    engine = EngineOfTests(Settings(), now=0.0, initial_estimate=estimate, policy=FAIR)
     for _ in range(count):
         engine.register(0.0, CAMERA, OPTIONS, held, PaddingAccount())
     return engine
@@ -58,7 +59,8 @@ def all_refusing(count: int) -> Engine:
     """Everybody rejects, and is forced to its floor; that is still too much."""
     engine = crowd(count, HIGH, HIGH * count)
     engine.update_estimate(0.1, LOW * count // 2)
-    for message in engine.drain():
+    for effect in engine.drain():
+        message = effect.message
         assert isinstance(message, DecreaseAllocation)
         receiver = engine.ledger[message.receiver_id]
         engine.answer(0.1, receiver, message.request_id, accepted=False)
@@ -143,7 +145,7 @@ def test_all_bytes_on_the_wire_count_against_the_target():
     """A retransmission, a header or somebody's own padding: the probe sends that much less."""
     due = {}
     for sent in (0, 1000, 2500):
-        engine = Engine(Settings(), now=0.0, initial_estimate=300_000)
+        engine = EngineOfTests(Settings(), now=0.0, initial_estimate=300_000)
         account = PaddingAccount()
         receiver = engine.register(0.0, CAMERA, OPTIONS, LOW, account)
         engine.request(0.0, receiver, MEDIUM)

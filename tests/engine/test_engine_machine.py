@@ -16,8 +16,8 @@ from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.settings import Settings
-from trio_allocator.engine.sharing.layered import LayeredPolicy
-from trio_allocator.engine.sharing.policies import Policy
+from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
+from trio_allocator.engine.sharing.policy import Policy
 from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 from trio_allocator.messages import GrantReason
 from trio_allocator.options import ReceiverOptions
@@ -57,8 +57,7 @@ class Party:
 
 
 class EngineMachine(RuleBasedStateMachine):
-    policy: Policy | None = None
-    agreed_hold: float | None = None
+    policy: Policy | None = FairPolicy()
     parties = Bundle("parties")
 
     @initialize(
@@ -85,7 +84,6 @@ class EngineMachine(RuleBasedStateMachine):
             self.settings.negotiation_timeout,
             self.settings.hold,
             self.settings.refusal_backoff,
-            self.agreed_hold,
         )
         if estimate is not None:
             self.witness.begin(self.now, estimate)
@@ -525,14 +523,13 @@ class EngineMachine(RuleBasedStateMachine):
                 self.leave(party=party)
             engine = self.engine
             assert (engine.ledger.committed, engine.ledger.projected) == (0, 0), "A1: not empty"
-            assert not engine.settlement.holds, "C3: holds are left"
+            assert not engine.settlement.holds(), "C3: holds are left"
 
 
 class LayeredMachine(EngineMachine):
-    """The same with the default policy: it judges raises, and who gave way is not kept down."""
+    """The same with the default policy: it is cautious after falls of the estimate."""
 
     policy = LayeredPolicy()
-    agreed_hold = 0.0
 
 
 LayeredMachine.TestCase.settings = settings(max_examples=settings().max_examples * 5 // 2)

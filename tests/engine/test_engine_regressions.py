@@ -6,13 +6,14 @@ import math
 
 import pytest
 
+from tests.engine import support
+from tests.engine.support import EngineOfTests
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
 from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.probing.padding import Meter, Padding, PaddingAccount
 from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.settings import Settings
-from trio_allocator.messages import DecreaseAllocation
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.tracks import Track
 
@@ -20,7 +21,7 @@ NOW = 100.0
 
 
 def opened(estimate=None, **settings) -> Engine:
-    return Engine(
+    return EngineOfTests(
         Settings(estimate_timeout=math.inf, **settings), now=NOW, initial_estimate=estimate
     )
 
@@ -37,8 +38,7 @@ def reconfigured(engine: Engine, receiver, now=NOW, **changes) -> None:
 
 
 def asked(engine: Engine) -> dict[int, int]:
-    effects = engine.drain()
-    return {e.receiver_id: e.limit for e in effects if isinstance(e, DecreaseAllocation)}
+    return support.asked(engine.drain())
 
 
 @pytest.mark.invariant("G3", "A6")
@@ -202,19 +202,6 @@ def test_a_lower_target_withdraws_unread_padding_beyond_two_ticks():
     assert account.unread == 200
 
 
-@pytest.mark.invariant("G9")
-def test_a_lowering_on_request_is_followed_by_a_hold_even_if_it_was_not_enough():
-    engine = opened(500)
-    receiver = joined(engine, 1000)
-    engine.request(NOW, receiver, 900)  # not enough: the request stands
-    assert receiver.request is not None
-    engine.update_estimate(NOW, 5000)
-    engine.request(NOW, receiver, 1000)
-    assert receiver.allocation == 900
-    engine.advance(NOW + 5.0)
-    assert receiver.allocation == 1000
-
-
 @pytest.mark.invariant("G5")
 def test_what_is_freed_goes_to_the_higher_class_whoever_was_to_have_it_first():
     engine = opened(3000)
@@ -268,25 +255,9 @@ def test_nothing_is_granted_while_a_single_bit_is_still_held():
     assert taker.allocation == 401
 
 
-@pytest.mark.invariant("G5", "G8")
-def test_a_minimum_that_is_held_comes_before_one_that_has_waited_less():
-    engine = opened(385)
-    joined(engine, 330, 100, priority=1)
-    first, second = joined(engine, 55, 100, pausable=True), joined(engine, 0, 100)
-    engine.request(NOW, first, 110)
-    engine.request(NOW + 1, second, 110)
-    # It displaces what the first holds, and then more than that becomes free.
-    engine.request(NOW + 2, joined(engine, 0, 100, now=NOW + 2, priority=1), 110)
-    for receiver in list(engine.ledger):
-        if receiver.request is not None:
-            limit = receiver.request.limit
-            engine.answer(NOW + 2, receiver, receiver.request.id, accepted=True, bitrate=limit)
-    assert (first.allocation, second.allocation) == (110, 0)
-
-
 @pytest.mark.invariant("A6")
 def test_when_estimates_stop_requests_are_withdrawn_before_anything_else_happens():
-    engine = Engine(Settings(estimate_timeout=2.0), now=NOW, initial_estimate=500)
+    engine = EngineOfTests(Settings(estimate_timeout=2.0), now=NOW, initial_estimate=500)
     receiver = joined(engine, 550, 100, 500)
     assert receiver.request is not None
     joined(engine, 0, now=NOW + 2.0)  # nobody has looked at the clock since

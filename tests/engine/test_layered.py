@@ -6,11 +6,10 @@ import pytest
 from attrs import evolve
 from hypothesis import given, strategies as st
 
-from trio_allocator.engine.sharing.division import Division
-from trio_allocator.engine.sharing.layered import LayeredPolicy
-from trio_allocator.engine.sharing.policies import Claim, check_shares
-from trio_allocator.engine.sharing.seats import water_level
-from trio_allocator.engine.sharing.worth import log_worth
+from trio_allocator.engine.sharing.layered_policy import LayeredPolicy
+from trio_allocator.engine.sharing.policy import Claim, check_shares
+from trio_allocator.engine.sharing.utility import log_utility
+from trio_allocator.engine.sharing.water_level import divide_by_weight
 
 POLICY = LayeredPolicy()
 LADDERS = st.sampled_from(
@@ -90,7 +89,7 @@ def test_more_is_worth_more_class_by_class_and_round_by_round(cast, capacity, mo
     cast = [c for c in cast if c.levels]
     if not cast:
         return
-    worth = log_worth(max(c.steps[-1] for c in cast))
+    worth = log_utility(max(c.steps[-1] for c in cast))
 
     def measure(answer):
         parts = []
@@ -152,14 +151,14 @@ def best_round(ladders, rank, levels, capacity, worth):
 )
 def test_from_nothing_it_is_the_best_that_keeps_turns(ladders, capacity):
     cast = [claim_for(i, ladder, 0, ladder[-1]) for i, ladder in enumerate(ladders, 1)]
-    worth = log_worth(max(ladder[-1] for ladder in ladders))
+    worth = log_utility(max(ladder[-1] for ladder in ladders))
     got = POLICY(cast, capacity).allocations
     assert tuple(got.values()) in best_that_keep_turns(ladders, capacity, worth)
 
 
-def levels(cast, capacity, **changes):
-    division = Division(None, cast, capacity, **changes)
-    return [seat.level for seat in division.seats]
+def levels(cast, capacity):
+    allocations = POLICY(cast, capacity).allocations
+    return [allocations[claim.receiver_id] for claim in cast]
 
 
 def test_in_overuse_the_highest_steps_go_first():
@@ -200,47 +199,6 @@ def test_who_was_asked_keeps_all_or_goes():
     assert levels([asked, other], 1000) == [500, 500]
 
 
-def test_what_becomes_free_is_held_for_the_favoured():
-    cast = [
-        claim_for(1, (), 0, 900),
-        claim_for(2, (), 0, 100),
-        claim_for(3, (100,), 0, 100, priority=-1),
-    ]
-    assert levels(cast, 500, favoured=[1]) == [0, 0, 0]
-    assert levels(cast, 1100, favoured=[1]) == [900, 100, 100], "what it leaves is held for nobody"
-    assert levels(cast, 500) == [0, 100, 100]
-
-
-class Strict:
-    """Allows what leaves a total of this."""
-
-    def __init__(self, most):
-        self.most = most
-        self.seen = []
-
-    def allows(self, raising):
-        self.seen.append(raising)
-        return raising.rate <= self.most
-
-
-def test_a_judge_may_refuse_and_who_asks_for_more_is_not_asked_about():
-    judge = Strict(1000)
-    cast = [claim_for(i, (150, 500, 2500), 150, 2500) for i in (1, 2, 3, 4)]
-    division = Division(None, cast, 9000, judge)
-    assert [seat.level for seat in division.seats] == [500, 150, 150, 150]
-    assert [seat.refused for seat in division.seats] == [True, True, True, True]
-    assert len(judge.seen) == 3, "of equals one refusal is enough"
-    assert division.room == 9000 - 950
-
-
-def test_what_has_to_go_in_any_case_is_not_at_stake():
-    judge = Strict(1000)
-    cast = [claim_for(1, (150, 500, 2500), 2500, 2500), claim_for(2, (150, 500), 150, 500)]
-    division = Division(None, cast, 1100, judge)
-    assert [seat.level for seat in division.seats] == [500, 500]
-    assert [raising.rate for raising in judge.seen] == [1000]
-
-
 def test_its_answers_promise_nothing_for_other_capacities():
     shares = POLICY([claim_for(1, (150, 500), 150, 500)], 300)
     assert shares.lowest > shares.highest
@@ -258,7 +216,7 @@ def test_a_worth_of_ones_own_decides():
 
 
 def test_the_default_worth_is_measured_by_the_best_step():
-    worth = log_worth(2_500_000)
+    worth = log_utility(2_500_000)
     assert [round(worth(r) / worth(2_500_000), 3) for r in (150_000, 500_000)] == [0.353, 0.61]
     assert worth(0) == 0.0
 
@@ -273,50 +231,6 @@ def test_the_default_worth_is_measured_by_the_best_step():
 )
 def test_water_stands_between_bottom_and_brim(basins, amount):
     basins = [(bottom, bottom + depth, weight) for bottom, depth, weight in basins]
-    poured = water_level(basins, amount)
+    poured = divide_by_weight(basins, amount)
     assert sum(poured) <= sum(b for b, _, _ in basins) + amount
     assert all(b <= level <= t for level, (b, t, _) in zip(poured, basins, strict=True))
-
-
-class Wary(Strict):
-    """Allows small raises besides."""
-
-    def allows(self, raising):
-        return super().allows(raising) or raising.need <= 100
-
-
-@pytest.mark.invariant("G2", "G9")
-def test_when_others_have_made_room_what_was_refused_is_judged_again():
-    cast = [
-        claim_for(1, (150, 500), 150, 500, priority=1),
-        claim_for(2, (100, 880), 880, 880),
-        claim_for(3, (100,), 0, 100),
-    ]
-    assert levels(cast, 1100, judge=Wary(900)) == [500, 100, 100]
-    assert levels(cast, 1100, judge=Wary(600)) == [150, 100, 100]
-    cast.append(claim_for(4, (100, 500), 0, 500, priority=-1))
-    assert levels(cast, 1100, judge=Wary(800), favoured=[4]) == [500, 100, 100, 100]
-    assert levels(cast, 1100, judge=Wary(600), favoured=[4]) == [150, 100, 100, 100]
-
-
-@pytest.mark.invariant("G2", "G9")
-def test_who_may_not_have_its_minimum_is_poured_nothing():
-    elastic = evolve(claim_for(1, (), 0, 500, elastic=True), minimum=60)
-    assert levels([elastic], 1000, judge=Strict(59)) == [0]
-    assert levels([elastic], 1000, judge=Strict(60)) == [500]
-
-
-class Hesitant:
-    """Refuses once."""
-
-    def __init__(self):
-        self.asked = 0
-
-    def allows(self, _raising):
-        self.asked += 1
-        return self.asked > 1
-
-
-def test_who_is_raised_after_all_is_not_refused():
-    division = Division(None, [claim_for(1, (100,), 0, 100)], 1000, Hesitant())
-    assert [(seat.level, seat.refused) for seat in division.seats] == [(100, False)]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tests.engine.test_metamorphic import CASTS, EVENTS, Member, Stage
-from trio_allocator.engine.sharing.layered import LayeredPolicy
-from trio_allocator.engine.sharing.worth import log_worth
+from trio_allocator.engine.sharing.layered_policy import LayeredPolicy
+from trio_allocator.engine.sharing.utility import log_utility
 
 ESTIMATES = st.integers(0, 9000)
 
@@ -80,7 +80,7 @@ def test_a_larger_estimate_is_worth_more_layer_by_layer(cast, start, estimate, m
     smaller, larger = LayeredStage.of(cast, start), LayeredStage.of(cast, start)
     started = smaller.shares
     assert started == larger.shares
-    worth = log_worth(max(r.steps[-1] for r in smaller.cast))
+    worth = log_utility(max(r.steps[-1] for r in smaller.cast))
     smaller.estimate(estimate)
     larger.estimate(estimate + more)
     assert larger.layers(worth, started) >= smaller.layers(worth, started), "G4"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_allocator.engine.sharing.lazy_heap import LazyHeap
+from trio_allocator.engine.lazy_heap import LazyHeap
 
 
 def heap(**keys: float) -> LazyHeap:

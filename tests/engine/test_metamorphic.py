@@ -12,10 +12,11 @@ import pytest
 from attrs import evolve
 from hypothesis import given, strategies as st
 
+from tests.engine.support import FAIR, EngineOfTests
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.settings import Settings
-from trio_allocator.engine.sharing.policies import Claim, Shares
+from trio_allocator.engine.sharing.policy import Claim, Shares
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.tracks import Track
 
@@ -65,11 +66,11 @@ class Stage:
     cast: list = field(default_factory=list)
 
     @classmethod
-    def open(cls, estimate=None, policy=None, **settings) -> Self:
+    def open(cls, estimate=None, policy=FAIR, **settings) -> Self:
         # A hold as short as can be: the next moment is past it.
         changes = {"hold": 1e-9, "overtaken_limit": 1_000_000, "estimate_timeout": math.inf}
         settled = Settings(**{**changes, **settings})
-        return cls(Engine(settled, now=100.0, initial_estimate=estimate, policy=policy))
+        return cls(EngineOfTests(settled, now=100.0, initial_estimate=estimate, policy=policy))
 
     def add(self, member: Member):
         variants = {f"v{rate}": rate for rate in member.ladder}
@@ -106,9 +107,10 @@ class Stage:
         for _ in range(200):
             outstanding = [r for r in self.cast if r.request is not None]
             if not outstanding:
-                if not self.engine.settlement.holds:
+                calm = self.engine.settlement.headroom.clear_at(self.now)
+                if not self.engine.settlement.holds() and calm <= self.now:
                     return
-                self.now += 0.001
+                self.now = max(self.now + 0.001, calm)
                 self.engine.advance(self.now)
                 continue
             record, request = outstanding[0], outstanding[0].request

@@ -147,7 +147,7 @@ def test_the_last_eight_answers_are_told_from_requests_that_lapsed(negotiator):
     for _ in range(9):
         ids.append(asked(negotiator, receiver, 0).request_id)
         negotiator.reject(NOW, receiver, 100)
-        negotiator.pardon(receiver)
+        negotiator.forget_refusal(receiver)
     assert receiver.answered == tuple(ids[-8:])
     assert negotiator.counts(receiver, ids[0]) is False
 
@@ -222,8 +222,8 @@ def test_a_refusal_lapses_when_the_estimate_is_lower_than_it_was_then(negotiator
 def test_a_pardon_leaves_nothing_behind_and_may_be_said_twice(negotiator):
     receiver = record(9)
     negotiator.refuse(NOW, receiver, RefusalKind.REJECTED, 300)
-    negotiator.pardon(receiver)
-    negotiator.pardon(receiver)
+    negotiator.forget_refusal(receiver)
+    negotiator.forget_refusal(receiver)
     assert receiver.refusal is None
     assert lapsed(negotiator, NOW + 99, 0) == []
 

@@ -10,8 +10,9 @@ from attrs import evolve
 from tests.engine.support import NOW, record
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiation import Negotiation, Refusal, RefusalKind
-from trio_allocator.engine.sharing.policies import Claim, PolicyError, Shares, check_shares
-from trio_allocator.engine.sharing.policy_shares import PolicyShares
+from trio_allocator.engine.sharing.policy import Claim, PolicyError, Shares, check_shares
+from trio_allocator.engine.sharing.policy_sharing import PolicySharing
+from trio_allocator.engine.sharing.sharing import Capacity
 
 CLAIM = Claim(
     receiver_id=1,
@@ -47,7 +48,7 @@ class Desk:
         self.choose = choose
         self.range: tuple[float, ...] = (lowest, highest)
         self.asked: list[tuple[tuple[Claim, ...], int]] = []
-        self.sharing = PolicyShares(self.ledger, self._policy)
+        self.sharing = PolicySharing(self.ledger, self._policy)
         for receiver in receivers:
             self.ledger.add(receiver)
 
@@ -57,7 +58,8 @@ class Desk:
 
     def settle(self, capacity: int, *, negotiate=True, force=True) -> list[int]:
         """Who was touched, in order."""
-        touched = self.sharing.settle(capacity, negotiate=negotiate, force=force, now=NOW)
+        asked = Capacity(capacity, capacity, negotiate, force)
+        touched = self.sharing.settle(asked, now=NOW)
         return [receiver.id for receiver in touched]
 
     @property
@@ -429,10 +431,10 @@ def test_there_is_nothing_to_probe_for(why):
 @pytest.mark.invariant("P4", "G2")
 def test_where_a_bar_keeps_somebody_back_that_is_what_to_probe_for():
     receiver = wanting(record(110, 100, 300, 500), 550)
-    sharing = PolicyShares(
+    sharing = PolicySharing(
         (desk := Desk(receiver)).ledger, lambda *_: Shares({1: 110}, bars={1: 400})
     )
-    sharing.settle(399, negotiate=True, force=True, now=NOW)
+    sharing.settle(Capacity(399, 399), now=NOW)
     assert sharing.bars() == {1: 400}
     assert [sharing.next_need(room) for room in (0, 220, 289, 290)] == [290, 290, 290, None]
     assert desk.sharing.bars() == {}
@@ -440,7 +442,7 @@ def test_where_a_bar_keeps_somebody_back_that_is_what_to_probe_for():
 
 def test_a_policy_keeps_nothing_free_for_anybody():
     desk = Desk(record(300))
-    assert desk.sharing.favoured() == {}
+    assert desk.sharing.reserved() == {}
     assert desk.sharing.wake_at == math.inf
     desk.sharing.advance(NOW)
     assert desk.asked == []
@@ -591,6 +593,6 @@ def test_a_policy_that_raises_or_leaves_somebody_out_is_said_to_have_failed():
     with pytest.raises(PolicyError) as caught:
         desk.settle(500)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
-    sharing = PolicyShares(desk.ledger, lambda _claims, _capacity: Shares({}))
+    sharing = PolicySharing(desk.ledger, lambda _claims, _capacity: Shares({}))
     with pytest.raises(PolicyError):
-        sharing.settle(500, negotiate=True, force=True, now=NOW)
+        sharing.settle(Capacity(500, 500), now=NOW)

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from trio_allocator.engine.sharing.policies import Shares
+from trio_allocator.engine.sharing.policy import Shares
 from trio_allocator.engine.sharing.registry import (
     DEFAULT_POLICY,
     POLICIES,

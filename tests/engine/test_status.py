@@ -68,8 +68,9 @@ def test_a_step_that_does_not_fit_is_waited_and_probed_for():
     engine = opened(500)
     engine.request(NOW, joined(engine, 110, 100, 300, 500), 550)
     known = {"estimate": 500, "committed": 330, "free": 170, "receivers": 1, "waiting": 1}
+    engine.advance(NOW + 2)
     assert not differs(engine, **known, probe=ProbeStatus.PROBING, probe_target=550)
-    engine.advance(NOW + 3)
+    engine.advance(NOW + 5)
     assert not differs(engine, **known, probe=ProbeStatus.RESTING, probes_fruitless=1)
 
 
@@ -133,9 +134,6 @@ def test_a_breach_is_counted_as_such_and_as_force_and_followed_by_a_hold():
         forced=1,
         breaches=1,
     )
-    engine.update_estimate(NOW + 0.1, 205)
-    status = snapshot(engine)
-    assert (status.ceiling, status.ceiling_until) == (200, NOW + 10.05)
 
 
 @pytest.mark.invariant("L3")

@@ -11,7 +11,7 @@ from hypothesis import assume, given, strategies as st
 
 from tests.engine.support import NOW, joined, opened
 from trio_allocator.engine.report.status import snapshot
-from trio_allocator.engine.sharing.policies import Claim, Shares, check_shares
+from trio_allocator.engine.sharing.policy import Claim, Shares, check_shares
 from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 
 FILL = WaterFillingPolicy()

@@ -7,8 +7,7 @@ import trio
 import trio.testing
 
 from trio_allocator import Track, TrackReceiver, open_allocator
-from trio_allocator.engine.sharing.calm import Calm
-from trio_allocator.engine.sharing.caution import Caution
+from trio_allocator.engine.headroom import Headroom
 
 CAMERA = Track("camera", variants={"low": 150_000, "medium": 500_000, "high": 2_500_000})
 SECONDS = 120
@@ -74,8 +73,7 @@ def test_much_noise_moves_each_camera_so_often_a_minute_at_most(cameras, estimat
 
 
 @pytest.mark.invariant("G9")
-def test_without_caution_and_a_price_it_would():
+def test_without_headroom_it_would():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Caution, "ceiling", lambda _self, _now, estimate: estimate)
-        patch.setattr(Calm, "allows", lambda _self, _raising: True)
+        patch.setattr(Headroom, "trusted", lambda self, _now: self._estimate)
         assert switches(2, 650_000, 0.02, 1) > 40

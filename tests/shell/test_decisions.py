@@ -171,7 +171,7 @@ async def test_what_time_had_brought_is_not_laid_to_the_event_that_came_after(
         assert told(channel)[:1] == [(Cause.TIME, camera.id, Act.GRANTED, LOW, HIGH, R.FITS)]
 
 
-async def test_what_time_had_brought_to_one_that_leaves_dies_with_it(allocator, autojump_clock):
+async def test_what_time_had_brought_to_one_that_leaves_is_told_before(allocator, autojump_clock):
     allocator.update_bandwidth_estimation(HIGH)
     camera = allocator.register_track_receiver(CAMERA)
     camera.request_allocation(HIGH)
@@ -179,7 +179,10 @@ async def test_what_time_had_brought_to_one_that_leaves_dies_with_it(allocator, 
     with allocator.decisions() as channel:
         autojump_clock.jump(20.0)
         camera.close()
-        assert told(channel) == [(Cause.LEAVING, camera.id, Act.LEFT, LOW, 0, R.CLOSED)]
+        assert told(channel) == [
+            (Cause.TIME, camera.id, Act.GRANTED, LOW, HIGH, R.FITS),
+            (Cause.LEAVING, camera.id, Act.LEFT, HIGH, 0, R.CLOSED),
+        ]
 
 
 async def test_a_slow_reader_loses_the_oldest_and_is_told_how_many(allocator):

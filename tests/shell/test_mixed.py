@@ -139,6 +139,9 @@ async def test_all_kinds_mix(policy, lever, autojump_clock):
                 assert allocator.status.usable == capacity
                 connection.check()
                 await trio.sleep(0.5)
+            while allocator.status.ceiling is not None:
+                await trio.sleep(0.5)
+                allocator.update_bandwidth_estimation(estimate)
             connection.check_order()
         held = [sender.receiver.handle.allocation for sender in connection.senders]
         assert held == [LADDER["high"], LADDER["high"], 1_250_000, 1_500_000]

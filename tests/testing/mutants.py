@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from tests.engine.test_engine_machine import EngineMachine
 from tests.shell.test_nursery_machine import NurseryMachine, open_spied_allocator
 from trio_allocator import messages
+from trio_allocator.engine.effects import DecisionReason
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
 from trio_allocator.engine.ledger import Ledger
@@ -29,9 +30,10 @@ from trio_allocator.engine.probing import prober
 from trio_allocator.engine.probing.padding import Padding
 from trio_allocator.engine.probing.prober import Prober
 from trio_allocator.engine.receiver import Receiver
+from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.settlement import Settlement
-from trio_allocator.engine.sharing import shelves
-from trio_allocator.engine.sharing.fair import FairShares
+from trio_allocator.engine.sharing import class_index, knapsack
+from trio_allocator.engine.sharing.first_fit import FirstFit
 from trio_allocator.shell.mailbox import Mailbox
 from trio_allocator.shell.registration import Registration
 
@@ -74,14 +76,7 @@ def probe_while_the_estimate_falls() -> Patch:
 
 
 def cut_the_smallest_first() -> Patch:
-    right = shelves._find_cut
-
-    def find_cut(receiver, entry):
-        right(receiver, entry)
-        tier, rate, turn = entry.cut
-        entry.cut = (tier, -rate, turn)
-
-    return shelves, "_find_cut", find_cut
+    return knapsack, "_by_density", lambda kind: (kind.worth / kind.cost, kind.members[0])
 
 
 def ten_times_the_padding() -> Patch:
@@ -120,9 +115,10 @@ def overuse_is_never_over() -> Patch:
 
 
 def a_grant_is_not_booked() -> Patch:
-    def grant(self, now, capacity):
+    def grant(self, now, capacity, trusted):
         for receiver in list(self._planned.values()):
-            self.tell(receiver, messages.GrantReason.GRANTED)
+            why = DecisionReason.FITS
+            self.tell(receiver, receiver.allocation, messages.GrantReason.GRANTED, why)
 
     return Settlement, "_grant", grant
 
@@ -138,8 +134,8 @@ def a_departure_frees_nothing() -> Patch:
 def grant_anything() -> Patch:
     right = Settlement.settle
 
-    def settle(self, now, capacity, *, negotiate):
-        right(self, now, 10**12, negotiate=negotiate)
+    def settle(self, now, capacity, trusted, *, negotiate):
+        right(self, now, 10**12, 10**12, negotiate=negotiate)
 
     return Settlement, "settle", settle
 
@@ -166,28 +162,28 @@ def a_late_answer_counts_for_the_next_request() -> Patch:
 def nobody_is_asked_at_a_steady_estimate() -> Patch:
     right = Settlement.settle
 
-    def settle(self, now, capacity, *, negotiate):
+    def settle(self, now, capacity, trusted, *, negotiate):
         falls = capacity < getattr(self, "capacity_before", 0)
         self.capacity_before = capacity
-        right(self, now, capacity, negotiate=negotiate and falls)
+        right(self, now, capacity, trusted, negotiate=negotiate and falls)
 
     return Settlement, "settle", settle
 
 
 def who_is_freed_for_depends_on_the_numbering() -> Patch:
-    right = shelves._find_line
+    right = class_index._find_queue
 
     def find_line(receiver, entry):
         right(receiver, entry)
-        if entry.senior is not None:
-            rank, need, _ = entry.place
-            entry.place = (rank, need, float(-receiver.id))
+        if entry.longest is not None:
+            rank, need, _, weight = entry.place
+            entry.place = (rank, need, float(-receiver.id), weight)
 
-    return shelves, "_find_line", find_line
+    return class_index, "_find_queue", find_line
 
 
 def a_broken_promise_is_forgiven() -> Patch:
-    return Engine, "_punish", lambda self, receiver: None
+    return Engine, "_enforce_promise", lambda self, receiver: None
 
 
 def who_registers_is_not_booked() -> Patch:
@@ -257,17 +253,17 @@ def nobody_waits_out_a_hold() -> Patch:
 
 
 def a_request_is_not_withdrawn() -> Patch:
-    return Settlement, "withdraw", lambda self, receiver: None
+    return Settlement, "withdraw", lambda self, receiver, reason: None
 
 
 def classes_do_not_count() -> Patch:
-    right = FairShares._cut
+    right = FirstFit._cut
 
-    def cut(self, capacity, *, below, with_extras_of):
-        if below is None:
-            right(self, capacity, below=below, with_extras_of=with_extras_of)
+    def cut(self, capacity, *, by_force, below=NEVER, extras_of=NEVER):
+        if below == NEVER:
+            right(self, capacity, by_force=by_force)
 
-    return FairShares, "_cut", cut
+    return FirstFit, "_cut", cut
 
 
 # --- what only the shell can get wrong -------------------------------------------------------------

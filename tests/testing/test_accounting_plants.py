@@ -5,6 +5,7 @@ import math
 import pytest
 
 from trio_allocator import open_allocator, quantities
+from trio_allocator.engine.effects import DecisionReason
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
 from trio_allocator.engine.ledger import Ledger
@@ -69,8 +70,9 @@ def rates_are_rounded_to_the_nearest(patch):
 
 
 def the_grant_says_what_was_claimed(patch):
-    def tell(_right, self, receiver, reason):
-        self.effects.append(AllocationGranted(receiver.claim, reason, receiver.id))
+    def tell(right, self, receiver, before, grant, reason):
+        right(self, receiver, before, grant, reason)
+        self.effects[-1].message = AllocationGranted(receiver.claim, grant, receiver.id)
 
     breaks(patch, Settlement, "tell", tell)
 
@@ -93,7 +95,7 @@ def books_count_half(patch):
 def grants_are_remembered_until_the_next_estimate(patch):
     """Defect 12: what was measured counts, and those who send nothing use nothing."""
 
-    def update_estimate(right, self, now, bitrate):
+    def update_estimate(right, self, now, bitrate, carried):
         self.ledger.projected = self.ledger.committed = 0
         right(self, now, bitrate)
 
@@ -112,12 +114,12 @@ def registering_is_not_added_but_leaving_is_subtracted(patch):
 
 
 def what_is_given_up_in_overuse_is_handed_on(patch):
-    def settle(right, self, now, capacity, *, negotiate):
+    def settle(right, self, now, capacity, trusted, *, negotiate):
         budget = max(capacity, self._ledger.committed)
-        if self.effects and self.effects[-1].__class__ is AllocationGranted:
+        if self.effects and isinstance(self.effects[-1].message, AllocationGranted):
             budget += 100_000
-        right(self, now, budget, negotiate=False)
-        right(self, now, capacity, negotiate=negotiate)
+        right(self, now, budget, budget, negotiate=False)
+        right(self, now, capacity, trusted, negotiate=negotiate)
 
     breaks(patch, Settlement, "settle", settle)
 
@@ -125,9 +127,9 @@ def what_is_given_up_in_overuse_is_handed_on(patch):
 def a_small_overuse_is_tolerated(patch):
     """Defect 15: nobody is asked in an overuse of less than a fifth."""
 
-    def settle(right, self, now, capacity, *, negotiate):
+    def settle(right, self, now, capacity, trusted, *, negotiate):
         tolerable = self._ledger.committed * 4 <= 5 * capacity
-        right(self, now, capacity, negotiate=negotiate and not tolerable)
+        right(self, now, capacity, trusted, negotiate=negotiate and not tolerable)
 
     breaks(patch, Settlement, "settle", settle)
 
@@ -135,7 +137,7 @@ def a_small_overuse_is_tolerated(patch):
 def silence_goes_unpunished(patch):
     def expire(right, self, now, estimate, heard_until):
         for receiver, kind in right(self, now, estimate, heard_until):
-            self.pardon(receiver)
+            self.forget_refusal(receiver)
             yield receiver, kind
 
     breaks(patch, Negotiator, "expire", expire)
@@ -147,7 +149,7 @@ def silence_goes_unpunished(patch):
 def measures_rates(patch, shortest):
     """Defect 3: what was sent since the last estimate is divided by the time since then, s."""
 
-    def update_estimate(right, self, now, bitrate):
+    def update_estimate(right, self, now, bitrate, carried):
         seen, since = last.get(id(self), (0, now - 1.0))
         last[id(self)] = self.meter.media, now
         if self.meter.media > seen:
@@ -170,7 +172,7 @@ def a_rate_of_a_microsecond_is_believed(patch):
 def no_time_means_no_use(patch):
     """Two estimates at one instant: nothing was sent in between, so everything is free."""
 
-    def update_estimate(right, self, now, bitrate):
+    def update_estimate(right, self, now, bitrate, carried):
         if self.estimates._updated == now:
             self.ledger.projected = self.ledger.committed = 0
         right(self, now, bitrate)
@@ -229,7 +231,7 @@ def a_refusal_is_remembered_against_one_that_is_not_negotiable_now(patch):
 
     right = Receiver.lowest
     patch.setattr(Receiver, "lowest", property(lambda self: lowest(right, self)))
-    breaks(patch, Settlement, "withdraw", lambda _right, _self, _receiver: None)
+    breaks(patch, Settlement, "withdraw", lambda _right, _self, _receiver, _reason: None)
 
 
 def granted_beyond_the_books(patch, cap):
@@ -240,7 +242,8 @@ def granted_beyond_the_books(patch, cap):
         room = (self.estimates.value or 0) + cap - self.ledger.committed
         if not receiver.options.negotiable and 0 < bitrate - receiver.allocation <= room:
             self.ledger.allocate(receiver, bitrate)
-            self.settlement.tell(receiver, GrantReason.GRANTED)
+            before, why = receiver.allocation - bitrate, DecisionReason.FITS
+            self.settlement.tell(receiver, before, GrantReason.GRANTED, why)
             self.settlement.refresh(self.now, receiver)
 
     breaks(patch, Engine, "_request", request)
@@ -271,15 +274,17 @@ def the_application_may_not_force_it(patch):
 
 
 def unknown_is_zero(patch):
-    def settle(right, self, now, capacity, *, negotiate):
-        right(self, now, capacity if negotiate else 0, negotiate=True)
+    def settle(right, self, now, capacity, trusted, *, negotiate):
+        most = capacity if negotiate else 0
+        right(self, now, most, most, negotiate=True)
 
     breaks(patch, Settlement, "settle", settle)
 
 
 def unknown_is_unlimited(patch):
-    def settle(right, self, now, capacity, *, negotiate):
-        right(self, now, capacity if negotiate else 10**15, negotiate=negotiate)
+    def settle(right, self, now, capacity, trusted, *, negotiate):
+        most = capacity if negotiate else 10**15
+        right(self, now, most, most, negotiate=negotiate)
 
     breaks(patch, Settlement, "settle", settle)
 

@@ -5,18 +5,19 @@ import trio
 from attrs import evolve
 
 from trio_allocator import open_allocator, open_passthrough_allocator
+from trio_allocator.engine import headroom
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
+from trio_allocator.engine.headroom import Headroom
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.settlement import Settlement
-from trio_allocator.engine.sharing import policy_shares
-from trio_allocator.engine.sharing.caution import Caution
-from trio_allocator.engine.sharing.fair import FairShares
-from trio_allocator.engine.sharing.line import Line
-from trio_allocator.engine.sharing.policies import Shares
-from trio_allocator.engine.sharing.turns import Turns
+from trio_allocator.engine.sharing import policy_sharing
+from trio_allocator.engine.sharing.first_fit import FirstFit
+from trio_allocator.engine.sharing.need_queue import NeedQueue
+from trio_allocator.engine.sharing.policy import Shares
+from trio_allocator.engine.sharing.starvation import StarvationGuard
 from trio_allocator.messages import AllocationGranted, GrantReason
 from trio_allocator.shell.mailbox import Mailbox
 from trio_allocator.testing.bench import Bench
@@ -35,9 +36,9 @@ def lowerings_are_not_confirmed(patch):
     """Who asked for less is told nothing: it knows."""
     tell = Settlement.tell
 
-    def tell_others(self, receiver, reason):
-        if reason is not GrantReason.LOWERED:
-            tell(self, receiver, reason)
+    def tell_others(self, receiver, before, grant, reason):
+        if grant is not GrantReason.LOWERED:
+            tell(self, receiver, before, grant, reason)
 
     patch.setattr(Settlement, "tell", tell_others)
 
@@ -46,8 +47,8 @@ def every_estimate_is_passed_on(patch):
     """Each estimate tells everybody what it holds, changed or not."""
     right = Engine.update_estimate
 
-    def update_estimate(self, now, bitrate):
-        right(self, now, bitrate)
+    def update_estimate(self, now, bitrate, carried=None):
+        right(self, now, bitrate, carried)
         for receiver in self.ledger:
             self.settlement.tell(receiver, GrantReason.GRANTED)
 
@@ -99,13 +100,16 @@ def force_is_carried_out_and_that_is_all(patch):
 def the_first_in_line_blocks_it(patch):
     """Nobody is served before whoever has waited longest."""
 
-    def first_fitting(self, room):
-        for group in self._ranks.values():
-            _, member, need = group.turns[0]
-            return int(member) if need <= room else None
-        return None
+    right = NeedQueue.next_round
 
-    patch.setattr(Line, "first_fitting", first_fitting)
+    def next_round(self, room):
+        if not self._places:
+            return []
+        first = min(self._places, key=lambda member: (self._places[member][::2], member))
+        fits = self._places[first][1] <= room
+        return [step for step in right(self, room) if step[0] == first] if fits else []
+
+    patch.setattr(NeedQueue, "next_round", next_round)
 
 
 def options_count_from_the_next_event(patch):
@@ -194,7 +198,7 @@ def above_a_megabit_half_is_kept_in_reserve(patch):
 
 def unchecked(patch, policy):
     """An allocator with a policy that nobody looks at."""
-    patch.setattr(policy_shares, "check_shares", lambda *_: None)
+    patch.setattr(policy_sharing, "check_shares", lambda *_: None)
     return lambda: open_allocator(policy=policy)
 
 
@@ -284,11 +288,11 @@ def a_class_is_for_ever(patch):
 
 def nobody_is_asked_for_another(patch):
     """There are decreases in overuse only; who waits has what happens to be free."""
-    right = FairShares._raise_one
+    right = FirstFit._serve_next
     patch.setattr(
-        FairShares,
-        "_raise_one",
-        lambda self, capacity, negotiate: right(self, capacity, negotiate=False),
+        FirstFit,
+        "_serve_next",
+        lambda self, classes, capacity, negotiate: right(self, classes, capacity, negotiate=False),
     )
 
 
@@ -332,13 +336,13 @@ def smaller_claims_always_pass(patch):
 
 def a_turn_is_held_for_ever(patch):
     """What becomes free is kept for whoever was passed, until it suffices."""
-    patch.setattr(FairShares, "advance", lambda self, now: None)
-    patch.setattr(FairShares, "wake_at", NEVER)
+    patch.setattr(FirstFit, "advance", lambda self, now: None)
+    patch.setattr(FirstFit, "wake_at", NEVER)
 
 
 def a_turn_is_held_again_and_again(patch):
     """Who was passed three times has what becomes free held for it at each further time."""
-    patch.setattr(Turns, "_back_off", lambda self, receiver, now: None)
+    patch.setattr(StarvationGuard, "_back_off", lambda self, receiver, now: None)
 
 
 def the_last_come_first(patch):
@@ -353,13 +357,13 @@ def the_last_come_first(patch):
 
 def high_steps_come_first(patch):
     """Who has much is given more."""
-    right = Line.put
+    right = NeedQueue.put
 
     def put(self, member, place):
-        rank, need, turn = place
-        right(self, member, (-rank, need, turn))
+        rank, need, turn, weight = place
+        right(self, member, (-rank, need, turn, weight))
 
-    patch.setattr(Line, "put", put)
+    patch.setattr(NeedQueue, "put", put)
 
 
 def minimums_are_nothing_special(patch):
@@ -378,12 +382,12 @@ def minimums_are_nothing_special(patch):
 
 def raises_are_not_held_back(patch):
     """Up and down with every estimate."""
-    return lambda: open_allocator(hold=1e-9)
+    patch.setattr(Headroom, "trusted", lambda self, now: self._estimate)
 
 
 def only_who_was_lowered_is_held(patch):
     """Its neighbour takes what it gave up, and gives it up in turn."""
-    patch.setattr(Caution, "ceiling", lambda self, now, estimate: estimate)
+    patch.setattr(headroom, "FAILURE_WEIGHT", 0.0)
 
 
 def a_hold_has_no_end(patch):
@@ -392,7 +396,8 @@ def a_hold_has_no_end(patch):
 
     def hold(self, now, receiver):
         right(self, now, receiver)
-        receiver.held_until = self.holds[receiver.id] = NEVER
+        receiver.held_until = NEVER
+        self._holds.put(receiver.id, (NEVER,))
 
     patch.setattr(Settlement, "_hold", hold)
 

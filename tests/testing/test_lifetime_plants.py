@@ -118,7 +118,7 @@ def leaving_twice_frees_twice(patch):
 
 def its_request_stays_open(patch):
     """An answer is waited for from somebody who has left."""
-    patch.setattr(Negotiator, "forget", Negotiator.pardon)
+    patch.setattr(Negotiator, "forget", Negotiator.forget_refusal)
 
 
 def its_mail_stays(patch):

@@ -6,6 +6,7 @@ import trio.testing
 
 from trio_allocator import open_allocator
 from trio_allocator.engine import negotiator as negotiator_module
+from trio_allocator.engine.effects import Act, Cause, DecisionReason, Effect
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.negotiation import (
     TRANSITIONS,
@@ -88,8 +89,8 @@ def every_estimate_brings_another_request(patch):
     """Those of before stay open, too."""
     right = Engine.update_estimate
 
-    def update_estimate(self, now, bitrate):
-        right(self, now, bitrate)
+    def update_estimate(self, now, bitrate, carried=None):
+        right(self, now, bitrate, carried)
         for receiver in self.settlement.negotiator.outstanding.values():
             if receiver.negotiation is Negotiation.ASKED:
                 receiver.last_request += 2**32
@@ -120,11 +121,11 @@ def one_is_asked_after_the_other(patch):
     """As the known implementation asks."""
     right = Settlement._plan
 
-    def plan(self, now, receiver):
+    def plan(self, now, receiver, *, over):
         if self.negotiator.outstanding and idle_and_askable(receiver):
             self.unplan(receiver)
         else:
-            right(self, now, receiver)
+            right(self, now, receiver, over=over)
 
     patch.setattr(Settlement, "_plan", plan)
 
@@ -133,9 +134,9 @@ def nothing_is_granted_while_somebody_is_asked(patch):
     """As the known implementation, which is frozen while it negotiates."""
     right = Settlement._grant
 
-    def grant(self, now, capacity):
+    def grant(self, now, capacity, trusted):
         if not self.negotiator.outstanding:
-            right(self, now, capacity)
+            right(self, now, capacity, trusted)
 
     patch.setattr(Settlement, "_grant", grant)
 
@@ -233,11 +234,11 @@ def a_raise_changes_no_refusal(patch):
     """Who said no is left alone whatever it was granted since then."""
     right = Settlement._grant
 
-    def grant(self, now, capacity):
-        pardon = self.negotiator.pardon
-        self.negotiator.pardon = lambda receiver: None
-        right(self, now, capacity)
-        self.negotiator.pardon = pardon
+    def grant(self, now, capacity, trusted):
+        forget_refusal = self.negotiator.forget_refusal
+        self.negotiator.forget_refusal = lambda receiver: None
+        right(self, now, capacity, trusted)
+        self.negotiator.forget_refusal = forget_refusal
 
     patch.setattr(Settlement, "_grant", grant)
 
@@ -246,11 +247,11 @@ def who_gave_a_step_is_left_alone(patch):
     """It counts as a refusal of the next."""
     right = Settlement.lower
 
-    def lower(self, now, receiver, bitrate):
-        asked = receiver.request is not None
-        right(self, now, receiver, bitrate)
+    def lower(self, receiver, bitrate, reason):
+        asked, deadline = receiver.request is not None, getattr(receiver.request, "deadline", 0)
+        right(self, receiver, bitrate, reason)
         if asked and receiver.request is None and receiver.refusal is None:
-            self.negotiator.refuse(now, receiver, RefusalKind.REJECTED, 0)
+            self.negotiator.refuse(deadline, receiver, RefusalKind.REJECTED, 0)
 
     patch.setattr(Settlement, "lower", lower)
 
@@ -268,8 +269,8 @@ def only_estimates_make_anybody_be_asked(patch):
             for_now.setattr(
                 Settlement,
                 "settle",
-                lambda self, now, capacity, *, negotiate: settle(
-                    self, now, capacity, negotiate=False
+                lambda self, now, capacity, trusted, *, negotiate: settle(
+                    self, now, capacity, trusted, negotiate=False
                 ),
             )
             return right(self, now, receiver, request_id, **kind)
@@ -281,8 +282,8 @@ def nobody_is_ever_forced(patch):
     """If all say no, so be it."""
     right = Settlement._plan
 
-    def plan(self, now, receiver):
-        right(self, now, receiver)
+    def plan(self, now, receiver, *, over):
+        right(self, now, receiver, over=over)
         self._pending.clear()
 
     patch.setattr(Settlement, "_plan", plan)
@@ -300,13 +301,24 @@ def everybody_is_asked(patch):
     """Some of them will say yes."""
     right = Engine.update_estimate
 
-    def update_estimate(self, now, bitrate):
-        right(self, now, bitrate)
+    def update_estimate(self, now, bitrate, carried=None):
+        right(self, now, bitrate, carried)
         settlement = self.settlement
         if self.ledger.committed > bitrate:
             for receiver in filter(idle_and_askable, self.ledger):
                 self.ledger.project(receiver, receiver.lowest)
-                settlement.effects.append(settlement.negotiator.ask(now, receiver))
+                asked = settlement.negotiator.ask(now, receiver)
+                settlement.effects.append(
+                    Effect(
+                        Act.ASKED,
+                        receiver.id,
+                        asked.allocation,
+                        asked.limit,
+                        Cause.ESTIMATE,
+                        DecisionReason.OVERUSE,
+                        asked,
+                    )
+                )
                 settlement.sharing.index(receiver)
 
     patch.setattr(Engine, "update_estimate", update_estimate)
@@ -314,7 +326,7 @@ def everybody_is_asked(patch):
 
 def requests_outlive_the_need(patch):
     """What was asked for once is taken when it is offered."""
-    patch.setattr(Settlement, "withdraw", lambda self, receiver: None)
+    patch.setattr(Settlement, "withdraw", lambda self, receiver, reason: None)
 
 
 def a_late_accept_lowers(patch):

@@ -1,4 +1,4 @@
-"""The engine: one event and ``now`` in, messages to receivers out.
+"""The engine: one event and ``now`` in, effects out.
 
 Every event takes the same way. What time alone has changed is caught up with; the event goes into
 the books; and the settlement brings everybody to what they should have: decreases are asked for
@@ -7,10 +7,10 @@ the books; and the settlement brings everybody to what they should have: decreas
 
 from __future__ import annotations
 
-from ..messages import GrantReason
 from ..options import ReceiverOptions
 from ..tracks import Track
-from .causes import Cause
+from .dips import Dips
+from .effects import Cause, DecisionReason, Effect, WakeReason
 from .estimates import Estimates
 from .ledger import Ledger
 from .limits import Limits
@@ -21,8 +21,9 @@ from .probing.probe_demand import demand_for_probes
 from .probing.prober import Prober
 from .receiver import Receiver
 from .settings import NEVER, Settings
-from .settlement import Effect, RequestWithdrawn, Settlement
-from .sharing.policies import Policy
+from .settlement import Settlement
+from .sharing.policy import Policy
+from .sharing.registry import chosen_policy
 
 
 class Engine:
@@ -34,12 +35,8 @@ class Engine:
         settings: How it behaves.
         now: When it starts, s.
         initial_estimate: An estimate known from the start, bit/s, or None.
-        policy: A user's way to share, or None for the built-in one.
+        policy: How to share; None for the default.
         limits: Of the connection.
-
-    Attributes:
-        cause: The event handled last.
-        by_time: So many of the effects due now were brought by time, before that event.
     """
 
     def __init__(
@@ -57,9 +54,8 @@ class Engine:
         self.estimates: Estimates = Estimates(settings.estimate_timeout)
         self.limits: Limits = Limits() if limits is None else limits
         self.ledger: Ledger = Ledger()
-        self.settlement: Settlement = Settlement(settings, self.ledger, policy)
-        self.cause: Cause = Cause.TIME
-        self.by_time: int = 0
+        self.settlement: Settlement = Settlement(settings, self.ledger, chosen_policy(policy))
+        self.requests: int = 0
         self.answers: int = 0
         self.breaches: int = 0
         self._now = now
@@ -67,10 +63,12 @@ class Engine:
         self._budget = 0
         self._awaiting = False
         self._steady_at = NEVER
-        self._calm_at = NEVER
+        self._dip_ends_at = NEVER
+        self._rises_at = NEVER
+        self.dips: Dips = Dips()
         if initial_estimate is not None:
             self.estimates.update(now, initial_estimate)
-            self.settlement.calm.note(now, initial_estimate)
+            self.settlement.headroom.note(now, initial_estimate, None)
 
     # --- events ------------------------------------------------------------------------------
 
@@ -87,6 +85,7 @@ class Engine:
         self._last_id += 1
         receiver = Receiver(self._last_id, track, options, bandwidth)
         self.ledger.add(receiver)
+        self.settlement.joined(receiver)
         self.settlement.refresh(now, receiver)
         if options.can_pad:
             self.prober.padding.join(receiver.id, account)
@@ -104,23 +103,24 @@ class Engine:
     def update_estimate(self, now: float, bitrate: int, carried: int | None = None) -> None:
         """The newest estimate has come, perhaps with what the connection lately carried (G2)."""
         self._begin(now, Cause.ESTIMATE)
-        self.estimates.update(now, bitrate, carried)
-        self.settlement.caution.note(now, bitrate)
-        self.settlement.calm.note(now, bitrate)
-        self._pardon(now, self.usable)
+        self.estimates.update(now, bitrate)
+        self.settlement.headroom.note(now, bitrate, carried)
+        if self._probes and carried is not None:  # an estimator, whose estimates dip and come back
+            self.dips.note(now, self.ledger.committed, self.limits.usable(bitrate))
+        self._forget_refusals(now, self.usable)
         self._settle()
 
     def limit(self, now: float, limits: Limits) -> None:
         """The connection has other limits; effective in this call."""
         self._begin(now, Cause.LIMIT)
         self.limits = limits
-        self._pardon(now, self.usable)
+        self._forget_refusals(now, self.usable)
         self._settle()
 
     def request(self, now: float, receiver: Receiver, bitrate: int) -> None:
         """A receiver wants another allocation. Judged against what it holds (G9)."""
         self._begin(now, Cause.REQUEST)
-        self.settlement.tally.requests += 1
+        self.requests += 1
         # To keep a promise is the second half of an answer, and to repeat it is nothing (G3).
         keeps_word = receiver.negotiation is Negotiation.PLEDGED
         repeats = self._awaiting and bitrate == receiver.claim
@@ -183,8 +183,8 @@ class Engine:
         """The application lowers an allocation without negotiation; the claim stays."""
         self._begin(now, Cause.FORCE)
         if bitrate < receiver.allocation:
-            self.settlement.withdraw(receiver)
-            self.settlement.force(now, receiver, bitrate, GrantReason.FORCED)
+            self.settlement.withdraw(receiver, DecisionReason.NO_NEED)
+            self.settlement.force(now, receiver, bitrate, DecisionReason.APPLICATION)
         self._settle()
 
     def advance(self, now: float, *, heard_until: float = NEVER) -> None:
@@ -201,11 +201,11 @@ class Engine:
         self._begin(now, Cause.TIME)
         expired = self.settlement.negotiator.expire(now, self.usable or 0, heard_until)
         for receiver, kind in expired:
-            self.settlement.unplan(receiver)
             if kind is RefusalKind.SILENT:
-                self.settlement.effects.append(RequestWithdrawn(receiver.id))
+                self.settlement.silent(receiver)
             else:
-                self._punish(receiver)
+                self.settlement.unplan(receiver)
+                self._enforce_promise(receiver)
         self._settle()
 
     # --- what the shell reads ----------------------------------------------------------------
@@ -221,45 +221,66 @@ class Engine:
         known = self.estimates.value
         return None if known is None else self.limits.usable(known)
 
+    @property
+    def trusted(self) -> int:
+        """How far raises may bring the allocations, bit/s; 0 while the estimate is unknown."""
+        if self.estimates.value is None:
+            return 0
+        return self.limits.usable(self.settlement.headroom.trusted(self._now))
+
     def drain(self) -> list[Effect]:
-        """Take the messages due since the last call, in order."""
+        """Take what was decided since the last call, in order."""
         effects, self.settlement.effects = self.settlement.effects, []
         return effects
 
     @property
     def wake_at(self) -> float:
-        """When `advance` is due next, unless an event comes before."""
-        return min(
-            self.settlement.wake_at,
-            self.estimates.stale_at,
-            self.prober.wake_at,
-            self._steady_at,
-            self._calm_at,
+        """When `advance` is due next, unless an event comes before, s."""
+        return min(at for at, _ in self._alarms())
+
+    @property
+    def wake_reason(self) -> WakeReason:
+        """What `advance` is due for next."""
+        at, reason = min(self._alarms(), key=lambda alarm: alarm[0])
+        return WakeReason.NOTHING if at == NEVER else reason
+
+    def _alarms(self) -> tuple[tuple[float, WakeReason], ...]:
+        settlement = self.settlement
+        return (
+            (settlement.negotiator.wake_at, WakeReason.DEADLINE),
+            (settlement.hold_ends_at, WakeReason.HOLD),
+            (settlement.sharing.wake_at, WakeReason.RESERVATION),
+            (self.estimates.stale_at, WakeReason.ESTIMATE),
+            (self.prober.wake_at, WakeReason.PROBE),
+            (self._steady_at, WakeReason.STEADY),
+            (self._rises_at, WakeReason.HEADROOM),
+            (self._dip_ends_at, WakeReason.DIP),
         )
 
     # --- one event ---------------------------------------------------------------------------
 
     def _begin(self, now: float, cause: Cause) -> None:
         """Let happen what time alone has brought, but for negotiation deadlines."""
-        self.cause = cause
         self._now = now
+        settlement = self.settlement
+        settlement.cause = Cause.TIME
         self._budget = self.ledger.committed
-        due = len(list(self.settlement.holds_over(now))) > 0 or self._calm_at <= now
-        self._pardon(now, None)
-        sharing = self.settlement.sharing
-        if sharing.wake_at <= now:
-            sharing.advance(now)
+        due = settlement.end_holds(now) or self._rises_at <= now or self._dip_ends_at <= now
+        self._forget_refusals(now, None)
+        if settlement.sharing.wake_at <= now:
+            settlement.sharing.advance(now)
             due = True
         if self.estimates.stale_at <= now:
             self.estimates.forget()
-            self.settlement.unplan_everything()
+            self.dips.forget()
+            settlement.unplan_everything()
             due = True
         if due:
             self._settle()
             self._budget = self.ledger.committed
-        self.by_time = len(self.settlement.effects)
+        settlement.cause = cause
 
-    def _pardon(self, now: float, estimate: int | None) -> None:
+    def _forget_refusals(self, now: float, estimate: int | None) -> None:
         for receiver in self.settlement.negotiator.lapsed(now, estimate):
             self.settlement.sharing.index(receiver)
 
@@ -274,36 +295,49 @@ class Engine:
         settlement = self.settlement
         self._awaiting = await_others and bool(settlement.negotiator.outstanding)
         negotiate = known is not None and not self._awaiting
-        reached = max(self._budget, self.ledger.committed)
-        settlement.calm.begin(self._now, known, reached, self.limits.reserve)
-        settlement.settle(self._now, self._capacity, negotiate=negotiate)
+        usable, trusted = self._capacity
+        raised_at = settlement.headroom.raised_at
+        settlement.settle(self._now, usable, trusted, negotiate=negotiate)
+        if settlement.headroom.raised_at != raised_at:
+            self.dips.raised(self._now)
         if self._awaiting and not settlement.negotiator.outstanding:
             self._awaiting = False  # what was outstanding was withdrawn: nobody owes an answer
-            settlement.settle(self._now, self._capacity, negotiate=True)
-        if settlement.lowered and known is not None:
-            settlement.caution.lowered(self._now, known)
-        settlement.lowered = False
-        self._calm_at = NEVER
-        if known is not None and self.ledger.waiting:
-            self._calm_at = settlement.caution.rises_at(self._now, known)
+            usable, trusted = self._capacity
+            settlement.settle(self._now, usable, trusted, negotiate=True)
+        self._await_headroom()
+        ends_at = self.dips.ends_at(self.ledger.committed, self.usable or 0)
+        self._dip_ends_at = ends_at if ends_at > self._now else NEVER
         self._review_probe()
 
     @property
-    def _capacity(self) -> int:
-        """How far the allocations may reach now, bit/s."""
-        known, limits = self.estimates.value, self.limits
+    def _capacity(self) -> tuple[int, int]:
+        """What the allocations may come to, and how far raises may bring them now, bit/s."""
+        limits = self.limits
         # What an event frees may be handed on. While the estimate is unknown (A6) that is all.
         reached = max(self._budget, self.ledger.committed)
-        if known is None:
-            return int(min(reached, limits.most))
-        trusted = self.estimates.trusted or 0
-        ceiling = min(trusted, self.settlement.caution.ceiling(self._now, known))
-        return min(limits.usable(known), max(reached, limits.usable(ceiling)))
+        if self.estimates.value is None:
+            most = int(min(reached, limits.most))
+            return most, most
+        usable = limits.usable(self.estimates.value)
+        trusted = max(self.trusted, reached if reached <= usable else 0)
+        return self.dips.kept(self._now, self.ledger.committed, usable), trusted
+
+    def _await_headroom(self) -> None:
+        """Look again when raises may fill as much as the next step needs."""
+        self._rises_at = NEVER
+        trusted, usable = self.trusted, self.usable
+        if usable is None or trusted >= usable or not self.ledger.waiting:
+            return
+        committed = self.ledger.committed
+        need = self.settlement.sharing.next_need(trusted - committed, usable - committed)
+        if need is not None:
+            total = committed + need + self.limits.reserve
+            self._rises_at = self.settlement.headroom.reaches_at(self._now, total)
 
     def _review_probe(self) -> None:
         if self._probes:
             demand, self._steady_at = demand_for_probes(
-                self._now, self.estimates, self.limits, self.ledger, self.settlement
+                self._now, self.estimates, self.limits, self.ledger, self.settlement, self.trusted
             )
             self.prober.review(self._now, demand)
 
@@ -317,16 +351,16 @@ class Engine:
         if receiver.request is None:
             self.settlement.unplan(receiver)
         if bitrate < receiver.allocation:
-            self.settlement.lower(self._now, receiver, bitrate)
+            self.settlement.lower(receiver, bitrate, DecisionReason.OWN_WISH)
         elif bitrate == receiver.allocation and waited:
-            self.settlement.tell(receiver, GrantReason.LOWERED)
+            self.settlement.confirm(receiver)
         self.settlement.refresh(self._now, receiver)
 
     def _configure(
         self, receiver: Receiver, track: Track, options: ReceiverOptions, account: PaddingAccount
     ) -> None:
         if not options.negotiable:
-            self.settlement.withdraw(receiver)
+            self.settlement.withdraw(receiver, DecisionReason.NOT_NEGOTIABLE)
         if options.can_pad != receiver.options.can_pad:
             if options.can_pad:
                 self.prober.padding.join(receiver.id, account)
@@ -338,13 +372,16 @@ class Engine:
         else:
             self.settlement.reconsider(receiver)
         if options.max_bitrate is not None and receiver.allocation > options.max_bitrate:
-            self.settlement.lower(self._now, receiver, receiver.want)
+            reason = DecisionReason.RECONFIGURED
+            self.settlement.lower(receiver, receiver.want, reason)
         self.settlement.refresh(self._now, receiver)
 
-    def _punish(self, receiver: Receiver) -> None:
+    def _enforce_promise(self, receiver: Receiver) -> None:
         """A promise was broken: one step is taken, if it is still needed (N4)."""
         self.breaches += 1
-        need = self.ledger.projected - self._capacity
+        usable, _ = self._capacity
+        need = self.ledger.projected - usable
         level = max(receiver.step_below(receiver.allocation, need), receiver.lowest)
         if need > 0 and level < receiver.allocation:
-            self.settlement.force(self._now, receiver, level, GrantReason.BREACH)
+            reason = DecisionReason.BROKEN_PROMISE
+            self.settlement.force(self._now, receiver, level, reason)

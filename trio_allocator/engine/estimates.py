@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .settings import NEVER
-from .sharing.lows import RecentLows
+from .sliding_minimum import SlidingMinimum
 
 SHORTEST_TIMEOUT = 2.0
 """Estimates are presumed live for at least this long, s (A6)."""
@@ -16,11 +16,6 @@ INTERVALS_REMEMBERED = 5
 
 LONGEST_INTERVAL = 10.0
 """One long silence must not teach it to wait for ever: intervals count up to this, s."""
-
-RAISE_SHARE = 88, 100
-"""Raises may fill this part of an estimate whose source tells what was carried, or what was carried
-(G2). The estimate of a sender that is not limited by the network lies above what was seen to fit.
-Measured on eight traces, real estimates: .95 .92 .88 .85 of it give 9.9 8.4 7.4 6.7 switches."""
 
 FALL_WINDOW = 2.0
 """The estimate falls while it is below `FALL_SHARE` of its maximum in this window, s (P1)."""
@@ -36,8 +31,6 @@ class Estimates:
 
     Attributes:
         value: The newest estimate, bit/s; None while it is unknown.
-        carried: What its source has lately seen the connection carry, bit/s; None if it does not
-            say so.
         count: How many have come.
         stopped: How often they have stopped coming.
     """
@@ -47,7 +40,6 @@ class Estimates:
         "_intervals",
         "_timeout",
         "_updated",
-        "carried",
         "count",
         "ever",
         "stopped",
@@ -56,7 +48,6 @@ class Estimates:
 
     def __init__(self, timeout: float | None) -> None:
         self.value: int | None = None
-        self.carried: int | None = None
         self.ever: bool = False
         self.count: int = 0
         self.stopped: int = 0
@@ -64,27 +55,18 @@ class Estimates:
         self._updated = -NEVER
         # Short, and a deque of Python's takes 760 bytes even when it is empty.
         self._intervals: list[float] = []
-        self._highs = RecentLows(FALL_WINDOW)  # of the estimate negated
+        self._highs = SlidingMinimum(FALL_WINDOW)  # of the estimate negated
 
-    def update(self, now: float, bitrate: int, carried: int | None = None) -> None:
-        """Take over the newest estimate, and what was lately carried, bit/s."""
+    def update(self, now: float, bitrate: int) -> None:
+        """Take over the newest estimate, bit/s."""
         if self.ever and now > self._updated:
             self._intervals.append(min(now - self._updated, LONGEST_INTERVAL))
             del self._intervals[:-INTERVALS_REMEMBERED]
         self.value = bitrate
-        self.carried = carried
         self.ever = True
         self.count += 1
         self._updated = now
         self._highs.add(now, -bitrate)
-
-    @property
-    def trusted(self) -> int | None:
-        """How far raises may fill the connection, bit/s (G2); None while that is unknown."""
-        if self.value is None or self.carried is None:
-            return self.value
-        numerator, denominator = RAISE_SHARE
-        return min(self.value, max(self.carried, self.value * numerator // denominator))
 
     @property
     def stale_at(self) -> float:

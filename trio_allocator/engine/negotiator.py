@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 
 from ..messages import DecreaseAllocation
+from .lazy_heap import LazyHeap
 from .negotiation import Negotiation, NegotiationEvent, Refusal, RefusalKind, Request
 from .receiver import ANSWERS_REMEMBERED, Receiver
 from .settings import NEVER, Settings
-from .sharing.lazy_heap import LazyHeap
 
 _STRIDE = 2**32
 """Request ids are the receiver's id plus a multiple of this: nobody can answer for another (N2)."""
@@ -138,7 +137,7 @@ class Negotiator:
 
     def expire(
         self, now: float, estimate: int, heard_until: float
-    ) -> Iterator[tuple[Receiver, RefusalKind]]:
+    ) -> list[tuple[Receiver, RefusalKind]]:
         """End the requests whose deadline has passed: silence, or a broken promise.
 
         Args:
@@ -146,13 +145,15 @@ class Negotiator:
             estimate: The newest estimate, bit/s.
             heard_until: Later deadlines are not judged yet.
         """
+        expired: list[tuple[Receiver, RefusalKind]] = []
         while self.wake_at <= min(now, heard_until):
             receiver = self._first()
             pledged = receiver.negotiation is Negotiation.PLEDGED
             self._close(receiver, NegotiationEvent.DEADLINE)
             kind = RefusalKind.BREACH if pledged else RefusalKind.SILENT
             self.refuse(now, receiver, kind, estimate)
-            yield receiver, kind
+            expired.append((receiver, kind))
+        return expired
 
     # --- refusals ----------------------------------------------------------------------------
 
@@ -163,38 +164,40 @@ class Negotiator:
         self._refused[receiver.id] = receiver
         self._by_estimate.put(receiver.id, (-estimate,))
 
-    def pardon(self, receiver: Receiver) -> None:
+    def forget_refusal(self, receiver: Receiver) -> None:
         """Forget a refusal, if there is one."""
         if receiver.refusal is not None:
             receiver.refusal = None
             del self._refused[receiver.id]
             self._by_estimate.discard(receiver.id)
 
-    def lapsed(self, now: float, estimate: int | None) -> Iterator[Receiver]:
+    def lapsed(self, now: float, estimate: int | None) -> list[Receiver]:
         """Forget the refusals that the estimate has fallen below, or that have lasted long enough.
 
         Args:
             now: The time.
             estimate: The newest estimate, bit/s; None if it is not known.
         """
+        forgiven: list[Receiver] = []
         while self._refused:
             receiver = next(iter(self._refused.values()))
             if receiver.refusal is None or receiver.refusal.until > now:
                 break
-            self.pardon(receiver)
-            yield receiver
+            self.forget_refusal(receiver)
+            forgiven.append(receiver)
         while estimate is not None and (highest := self._by_estimate.first()) is not None:
             (negated,), receiver_id = highest
             if -negated <= estimate:
                 break
             receiver = self._refused[receiver_id]
-            self.pardon(receiver)
-            yield receiver
+            self.forget_refusal(receiver)
+            forgiven.append(receiver)
+        return forgiven
 
     def forget(self, receiver: Receiver) -> None:
         """Drop all that concerns a receiver that leaves or may not be asked any more."""
         self.withdraw(receiver)
-        self.pardon(receiver)
+        self.forget_refusal(receiver)
 
 
 def _enough(receiver: Receiver, limit: int) -> int:

@@ -1,45 +1,40 @@
-"""From the books to messages: share, ask, grant, and force with nobody left to ask."""
+"""From the books to effects: share, ask, grant, and force with nobody left to ask."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
-from typing import TypeAlias
-
-from attrs import frozen
+from collections import Counter
 
 from ..messages import AllocationGranted, DecreaseAllocation, GrantReason
+from .effects import Act, Cause, DecisionReason, Effect
+from .headroom import Headroom
+from .lazy_heap import LazyHeap
 from .ledger import Ledger
 from .negotiation import Negotiation
 from .negotiator import Negotiator
 from .receiver import Receiver
 from .settings import NEVER, Settings
-from .sharing.calm import IDEAL, RAMPING, Calm
-from .sharing.caution import Caution
-from .sharing.fair import FairShares
-from .sharing.layered import LayeredPolicy
-from .sharing.layered_shares import LayeredShares
-from .sharing.policies import Policy, PolicyError, Sharing
-from .sharing.policy_shares import PolicyShares
-from .tally import CountedCalm, Tally
+from .sharing.layered_policy import FairPolicy
+from .sharing.policy import Policy, PolicyError
+from .sharing.policy_sharing import PolicySharing
+from .sharing.sharing import Capacity, Sharing
+
+MOST_ROUNDS = 16
+"""A user's policy that has not settled after so many rounds in one event never will (L3). The
+package's own need two; more are needed where requests are withdrawn one after the other."""
+
+_ACTS = {
+    GrantReason.GRANTED: Act.GRANTED,
+    GrantReason.LOWERED: Act.LOWERED,
+    GrantReason.FORCED: Act.FORCED,
+    GrantReason.BREACH: Act.FORCED,
+}
 
 
-@frozen
-class RequestWithdrawn:
-    """The decrease request in this receiver's mailbox is void, read or not."""
-
-    receiver_id: int
-
-
-@frozen
-class RequestRevised:
-    """The decrease request in this receiver's mailbox asks for something else, if it is unread."""
-
-    receiver_id: int
-    request: DecreaseAllocation
-
-
-Effect: TypeAlias = AllocationGranted | DecreaseAllocation | RequestWithdrawn | RequestRevised
+def sharing_of(policy: Policy, ledger: Ledger, settings: Settings) -> Sharing:
+    """How an allocator shares by a policy: as the policy has it, or by calling it."""
+    own = getattr(policy, "sharing", None)
+    sharing: Sharing = PolicySharing(ledger, policy) if own is None else own(ledger, settings)
+    return sharing
 
 
 class Settlement:
@@ -48,125 +43,157 @@ class Settlement:
     Args:
         settings: How it behaves.
         ledger: The books.
-        policy: A user's way to share, or None for the built-in one.
+        policy: How to share.
+
+    Attributes:
+        cause: The event that is handled, for the effects.
+        effects: What was decided, until it is drained.
+        counts: How often each was decided, by what and why.
+        policy_fault: Why the user's policy was replaced; None if it was not.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, policy: Policy | None) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, policy: Policy) -> None:
         self._settings = settings
         self._ledger = ledger
-        self.tally: Tally = Tally()
         self.negotiator: Negotiator = Negotiator(settings)
-        self.caution: Caution = Caution(settings.hold)
-        temper = IDEAL if settings.estimates == "ideal" else RAMPING
-        self.calm: Calm = CountedCalm(temper, settings.hold, self._restlessness, self.tally)
-        self.sharing: Sharing = self._sharing_by(policy)
+        self.headroom: Headroom = Headroom(cautious=getattr(policy, "cautious", True))
+        self.sharing: Sharing = sharing_of(policy, ledger, settings)
+        self.cause: Cause = Cause.TIME
         self.effects: list[Effect] = []
-        self.holds: OrderedDict[int, float] = OrderedDict()  # all last as long: ends ascend
-        self.forced: int = 0
-        self.raised_at: float = -NEVER
-        self.lowered: bool = False
+        self.counts: Counter[tuple[Act, DecisionReason]] = Counter()
+        self.held: int = 0
         self.policy_fault: PolicyError | None = None
+        self._holds: LazyHeap[tuple[float]] = LazyHeap()
         self._planned: dict[int, Receiver] = {}
         self._pending: dict[int, Receiver] = {}
 
-    @property
-    def wake_at(self) -> float:
-        """The next deadline, or end of a hold."""
-        held = next(iter(self.holds.values()), NEVER)
-        return min(held, self.negotiator.wake_at, self.sharing.wake_at)
-
-    def _sharing_by(self, policy: Policy | None) -> Sharing:
-        if policy is None:
-            return FairShares(self._ledger, self._settings)
-        if isinstance(policy, LayeredPolicy):
-            return LayeredShares(self._ledger, policy, self.calm, self._settings)
-        return PolicyShares(self._ledger, policy)
-
-    def _restlessness(self, receiver_id: int, now: float) -> float:
-        return self._ledger[receiver_id].restlessness(now)
-
     # --- everybody ---------------------------------------------------------------------------
 
-    def settle(self, now: float, capacity: int, *, negotiate: bool) -> None:
+    def settle(self, now: float, usable: int, trusted: int, *, negotiate: bool) -> None:
         """Bring everybody to what the sharing says, as far as may be done now.
 
         Args:
             now: The time, s.
-            capacity: bit/s.
+            usable: What the allocations may come to, bit/s.
+            trusted: What raises may bring them to, bit/s.
             negotiate: Whether anybody may be brought down.
         """
         if not self.negotiator.outstanding:
             # Nobody owes an answer any more. See afresh who can be asked before anyone is forced.
             for receiver in list(self._pending.values()):
                 self.unplan(receiver)
-        self._share(now, capacity, negotiate=negotiate)
+        self._share(now, usable, trusted, negotiate=negotiate)
         if not self.negotiator.outstanding:
             for receiver in list(self._pending.values()):  # nobody is left to ask (N8)
-                self.force(now, receiver, receiver.projected, GrantReason.FORCED)
-        self._grant(now, capacity)
+                self.force(now, receiver, receiver.projected, DecisionReason.NOBODY_LEFT)
+        self._grant(now, usable, trusted)
 
-    def _share(self, now: float, capacity: int, *, negotiate: bool) -> None:
+    def _share(self, now: float, usable: int, trusted: int, *, negotiate: bool) -> None:
         # Who is not asked any more may be served, or give to a higher class: so look again. It
-        # ends, for with each round something is asked of lower ranks only.
-        while self._share_once(now, capacity, negotiate=negotiate):
-            pass
+        # ends, for with each round something is asked of lower ranks only; a policy of the user's
+        # may know no ranks.
+        rounds = 0
+        while self._share_once(now, usable, trusted, negotiate=negotiate):
+            rounds += 1
+            if rounds >= MOST_ROUNDS and not self.sharing.ordered:
+                self._replace(PolicyError(f"the policy had not settled after {rounds} rounds"))
 
-    def _share_once(self, now: float, capacity: int, *, negotiate: bool) -> bool:
+    def _share_once(self, now: float, usable: int, trusted: int, *, negotiate: bool) -> bool:
         """Share, and set about it; return whether a request was withdrawn."""
         force = not self.negotiator.outstanding
+        capacity = Capacity(usable, trusted, negotiate, force)
         try:
-            touched = self.sharing.settle(capacity, negotiate=negotiate, force=force, now=now)
+            touched = self.sharing.settle(capacity, now=now)
         except PolicyError as error:
-            self.policy_fault = error
-            self.sharing = FairShares(self._ledger, self._settings)
-            for receiver in self._ledger:
-                self.sharing.index(receiver)
-            touched = self.sharing.settle(capacity, negotiate=negotiate, force=force, now=now)
+            self._replace(error)
+            touched = self.sharing.settle(capacity, now=now)
+        over = self._ledger.committed > usable
         withdrawn = False
-        for receiver in list(touched):
+        for receiver in touched:
             if receiver.request is not None and receiver.projected >= receiver.allocation:
                 withdrawn = True
-            self._plan(now, receiver)
+            self._plan(now, receiver, over=over)
         return withdrawn
 
-    def _plan(self, now: float, receiver: Receiver) -> None:
+    def _replace(self, error: PolicyError) -> None:
+        """A user's policy failed: a simple one takes over, and it is reported (L3)."""
+        self.policy_fault = error
+        self.sharing = sharing_of(FairPolicy(), self._ledger, self._settings)
+        for receiver in self._ledger:
+            self.sharing.index(receiver)
+
+    def _plan(self, now: float, receiver: Receiver, *, over: bool) -> None:
         """Set about what a projection says."""
         self._planned.pop(receiver.id, None)
         self._pending.pop(receiver.id, None)
         if receiver.projected < receiver.allocation:
             if receiver.refusal is None:
-                self.effects.append(self.negotiator.ask(now, receiver))
+                request = self.negotiator.ask(now, receiver)
+                reason = DecisionReason.OVERUSE if over else DecisionReason.MAKE_ROOM
+                self._emit(Act.ASKED, receiver, request.limit, reason, request)
+                if over:
+                    self.headroom.lowered(now)
                 self.sharing.index(receiver)
             else:
                 self._pending[receiver.id] = receiver
         else:
-            self.withdraw(receiver)
+            self.withdraw(receiver, DecisionReason.NO_NEED)
             if receiver.projected > receiver.allocation:
                 self._planned[receiver.id] = receiver
 
-    def _grant(self, now: float, capacity: int) -> None:
+    def _grant(self, now: float, usable: int, trusted: int) -> None:
         """Grant the planned raises that the books are free for."""
+        if not self._planned:
+            return
+        ledger = self._ledger
+        most = min(usable, max(trusted, ledger.projected))
         for receiver in sorted(self._planned.values(), key=_turn):  # whatever the history (G5)
-            if self._ledger.committed + receiver.projected - receiver.allocation > capacity:
+            if ledger.committed + receiver.projected - receiver.allocation > most:
                 continue
             del self._planned[receiver.id]
             if receiver.rank(receiver.projected) > receiver.rank(receiver.allocation):
-                receiver.raised(now)
-                self.raised_at = now
-            self._ledger.allocate(receiver, receiver.projected)
-            self._ledger.mark_waiting(receiver, None)
+                self.headroom.raised(now)
+            before = receiver.allocation
+            ledger.allocate(receiver, receiver.projected)
+            ledger.mark_waiting(receiver, None)
             receiver.overtaken = 0
-            self.negotiator.pardon(receiver)
-            self.caution.raised(now)
-            self.tell(receiver, GrantReason.GRANTED)
+            self.negotiator.forget_refusal(receiver)
+            self.tell(receiver, before, GrantReason.GRANTED, DecisionReason.FITS)
             self.refresh(now, receiver)
 
-    # --- one receiver ------------------------------------------------------------------------
+    # --- effects -----------------------------------------------------------------------------
 
-    def tell(self, receiver: Receiver, reason: GrantReason) -> None:
+    def _emit(
+        self,
+        act: Act,
+        receiver: Receiver,
+        after: int,
+        reason: DecisionReason,
+        message: AllocationGranted | DecreaseAllocation | None = None,
+        *,
+        before: int | None = None,
+    ) -> None:
+        held = receiver.allocation if before is None else before
+        self.effects.append(Effect(act, receiver.id, held, after, self.cause, reason, message))
+        self.counts[act, reason] += 1
+
+    def tell(
+        self, receiver: Receiver, before: int, grant: GrantReason, reason: DecisionReason
+    ) -> None:
         """Let a receiver know what it holds."""
-        self.effects.append(AllocationGranted(receiver.allocation, reason, receiver.id))
-        self.tally.grants[reason] += 1
+        after = receiver.allocation
+        message = AllocationGranted(after, grant, receiver.id)
+        self._emit(_ACTS[grant], receiver, after, reason, message, before=before)
+
+    def joined(self, receiver: Receiver) -> None:
+        """A receiver was entered into the books."""
+        self._emit(Act.JOINED, receiver, receiver.allocation, DecisionReason.REGISTERED, before=0)
+
+    def confirm(self, receiver: Receiver) -> None:
+        """Tell a receiver that it holds what it did: its raise is cancelled."""
+        self.tell(receiver, receiver.allocation, GrantReason.LOWERED, DecisionReason.OWN_WISH)
+
+    # --- one receiver ------------------------------------------------------------------------
 
     def refresh(self, now: float, receiver: Receiver) -> None:
         """Bring what depends on claim, allocation and negotiation up to date."""
@@ -187,18 +214,23 @@ class Settlement:
     def unplan_everything(self) -> None:
         """Withdraw every request, plan nothing: the estimate is no longer known (A6)."""
         for receiver in list(self.negotiator.outstanding.values()):
-            self.withdraw(receiver)
+            self.withdraw(receiver, DecisionReason.NO_ESTIMATE)
         for receiver in [*self._planned.values(), *self._pending.values()]:
             self.unplan(receiver)
 
-    def withdraw(self, receiver: Receiver) -> None:
+    def withdraw(self, receiver: Receiver, reason: DecisionReason) -> None:
         """Take back the outstanding request of a receiver, if there is one."""
         if receiver.request is not None:
             self.negotiator.withdraw(receiver)
-            self.effects.append(RequestWithdrawn(receiver.id))
+            self._emit(Act.WITHDRAWN, receiver, receiver.allocation, reason)
             if receiver.projected < receiver.allocation:
                 self.unplan(receiver)
             self.sharing.index(receiver)
+
+    def silent(self, receiver: Receiver) -> None:
+        """A receiver did not answer in time: its request is void."""
+        self.unplan(receiver)
+        self._emit(Act.WITHDRAWN, receiver, receiver.allocation, DecisionReason.SILENCE)
 
     def reconsider(self, receiver: Receiver) -> None:
         """A receiver under request has another ladder or other options."""
@@ -207,39 +239,38 @@ class Settlement:
         before = request.limit
         self.negotiator.reconsider(receiver)
         if request.limit >= receiver.allocation:
-            self.withdraw(receiver)
+            self.withdraw(receiver, DecisionReason.NO_NEED)
         elif request.limit != before:
             self._ledger.project(receiver, request.limit)
-            revised = DecreaseAllocation(
-                receiver.allocation, request.limit, request.id, receiver.id
-            )
-            self.effects.append(RequestRevised(receiver.id, revised))
+            asked = DecreaseAllocation(receiver.allocation, request.limit, request.id, receiver.id)
+            self._emit(Act.REVISED, receiver, request.limit, DecisionReason.RECONFIGURED, asked)
+            self.sharing.index(receiver)
 
-    def lower(self, now: float, receiver: Receiver, bitrate: int) -> None:
+    def lower(self, receiver: Receiver, bitrate: int, reason: DecisionReason) -> None:
         """Book a receiver's own lowering; it may be what an outstanding request asked for."""
         request = receiver.request
         asked = receiver.negotiation is Negotiation.ASKED
+        before = receiver.allocation
         self._ledger.allocate(receiver, bitrate)
         if request is not None:
-            # Where raises are judged, who gives way is not punished for it.
-            if isinstance(self.sharing, LayeredShares):
-                self.lowered = True
-            else:
-                self._hold(now, receiver)
+            if reason is DecisionReason.OWN_WISH:
+                reason = DecisionReason.KEPT_WORD
             if self.negotiator.lowered(receiver):
                 if asked:
-                    self.effects.append(RequestWithdrawn(receiver.id))
+                    given = DecisionReason.GIVEN
+                    self._emit(Act.WITHDRAWN, receiver, before, given, before=before)
             else:
                 self._ledger.project(receiver, min(bitrate, request.limit))
-        self.tell(receiver, GrantReason.LOWERED)
+        self.tell(receiver, before, GrantReason.LOWERED, reason)
 
-    def force(self, now: float, receiver: Receiver, bitrate: int, reason: GrantReason) -> None:
+    def force(self, now: float, receiver: Receiver, bitrate: int, reason: DecisionReason) -> None:
         """Take what is above `bitrate`; the claim stays, and waits out a hold (G9)."""
         self.unplan(receiver)
+        before = receiver.allocation
         self._ledger.allocate(receiver, bitrate)
-        self.forced += 1
         self._hold(now, receiver)
-        self.tell(receiver, reason)
+        broken = reason is DecisionReason.BROKEN_PROMISE
+        self.tell(receiver, before, GrantReason.BREACH if broken else GrantReason.FORCED, reason)
         self.refresh(now, receiver)
 
     def forget(self, receiver: Receiver) -> None:
@@ -249,35 +280,56 @@ class Settlement:
         self._planned.pop(receiver.id, None)
         self._pending.pop(receiver.id, None)
         self.sharing.drop(receiver)
+        self._emit(Act.LEFT, receiver, 0, DecisionReason.CLOSED)
+
+    def count(self, act: Act, reason: DecisionReason | None = None) -> int:
+        """How often something was decided."""
+        return sum(
+            number
+            for (what, why), number in self.counts.items()
+            if what is act and reason in {None, why}
+        )
 
     # --- holds -------------------------------------------------------------------------------
 
     def _hold(self, now: float, receiver: Receiver) -> None:
-        self._drop_hold(receiver)
         receiver.held_until = now + self._settings.hold
-        self.lowered = True
-        self.holds[receiver.id] = receiver.held_until
-        self.tally.held += 1
+        self._holds.put(receiver.id, (receiver.held_until,))
+        self.held += 1
 
     def _drop_hold(self, receiver: Receiver) -> None:
         if receiver.held_until is not None:
-            del self.holds[receiver.id]
+            self._holds.discard(receiver.id)
             receiver.held_until = None
 
-    def holds_over(self, now: float) -> Iterator[Receiver]:
-        """End the holds that have lasted their time."""
-        while self.holds:
-            receiver_id, until = next(iter(self.holds.items()))
-            if until > now:
-                break
-            receiver = self._ledger[receiver_id]
+    @property
+    def hold_ends_at(self) -> float:
+        """When the next hold ends, s."""
+        first = self._holds.first()
+        return NEVER if first is None else first[0][0]
+
+    def holds(self) -> dict[int, float]:
+        """Receiver id to the end of its hold."""
+        return {number: until for number in self._holds if (until := self._end_of(number))}
+
+    def _end_of(self, number: int) -> float | None:
+        return self._ledger[number].held_until
+
+    def end_holds(self, now: float) -> bool:
+        """End the holds that have lasted their time; return whether there were any."""
+        ended = False
+        while self.hold_ends_at <= now:
+            first = self._holds.first()
+            assert first is not None
+            receiver = self._ledger[first[1]]
             self._drop_hold(receiver)
             self.sharing.index(receiver)
-            yield receiver
+            ended = True
+        return ended
 
 
 def _turn(receiver: Receiver) -> tuple[float, ...]:
-    """In which order raises are carried out: as the built-in sharing serves them."""
+    """In which order raises are carried out: as they are served."""
     assert receiver.waiting_since is not None
     more = receiver.allocation >= receiver.minimum
     rank = receiver.rank(receiver.allocation)

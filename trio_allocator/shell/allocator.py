@@ -8,20 +8,20 @@ from typing import Concatenate, ParamSpec, TypeVar, Unpack
 import trio
 
 from .. import quantities
+from ..engine.effects import Act
 from ..engine.engine import Engine
 from ..engine.limits import LimitChanges, Limits
 from ..engine.negotiator import AnswerError
 from ..engine.probing.padding import PaddingAccount
 from ..engine.settings import SettingChanges
-from ..engine.settlement import RequestRevised, RequestWithdrawn
-from ..engine.sharing.policies import Policy
+from ..engine.sharing.policy import Policy
 from ..engine.sharing.registry import PolicyName
 from ..interface import Claims, ConnectionAllocator, ReceiverHandle
 from ..messages import AllocationGranted
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..tracks import Track
 from .checks import Opening, check_opening, check_registration
-from .decisions import Herald
+from .decisions import DecisionLog
 from .explaining import Explaining
 from .mailbox import Mailbox, RegistrationEndedError
 from .registration import Registration, claims_of, has_left
@@ -41,7 +41,7 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._herald = Herald(engine)
+        self._decision_log = DecisionLog(engine)
         self._registrations: dict[int, Registration] = {}
         self._estimate: WatchedValue[int | None] = WatchedValue(engine.estimates.value)
         self._deciding = False
@@ -132,7 +132,7 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
             registration.end(self._ending)
         self._registrations.clear()
         self._estimate.end()
-        self._herald.end(None if self._failure is None else self._ending)
+        self._decision_log.end(None if self._failure is None else self._ending)
         self._time.stop()
 
     @property
@@ -314,21 +314,21 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
     def _hand_out(self) -> None:
         registrations = self._registrations
         effects = self._engine.drain()
-        if self._herald.listeners:
-            self._herald.tell(effects)
+        if self._decision_log.listeners:
+            self._decision_log.tell(effects)
         for effect in effects:
             registration = registrations.get(effect.receiver_id)
             if registration is None:
                 continue  # it leaves in this very call: its messages die with it (L2)
-            mailbox = registration.mailbox
-            if isinstance(effect, AllocationGranted):
-                mailbox.put_grant(effect)
-            elif isinstance(effect, RequestWithdrawn):
+            mailbox, message = registration.mailbox, effect.message
+            if isinstance(message, AllocationGranted):
+                mailbox.put_grant(message)
+            elif effect.act is Act.WITHDRAWN:
                 mailbox.withdraw_request()
-            elif isinstance(effect, RequestRevised):
-                mailbox.revise_request(effect.request)
-            else:
-                mailbox.put_request(effect)
+            elif message is not None and effect.act is Act.REVISED:
+                mailbox.revise_request(message)
+            elif message is not None:
+                mailbox.put_request(message)
         self._time.arm()
 
     # --- what time calls -----------------------------------------------------------------

@@ -9,7 +9,7 @@ from ..engine.engine import Engine
 from ..engine.report.explanation import Explanation, explain
 from ..engine.report.statistics import AllocatorStatistics, statistics
 from ..engine.report.status import AllocatorStatus, snapshot
-from .decisions import DecisionChannel, Herald
+from .decisions import DecisionChannel, DecisionLog
 
 DECISIONS_KEPT = 1_000
 """So many decisions wait unread before the oldest is dropped, unless the listener says otherwise:
@@ -20,7 +20,7 @@ class Explaining(ABC):
     """The part of an allocator that answers questions; it costs nothing until somebody asks."""
 
     _engine: Engine
-    _herald: Herald
+    _decision_log: DecisionLog
 
     @abstractmethod
     def _check_open(self) -> None:
@@ -62,4 +62,4 @@ class Explaining(ABC):
             trio.ClosedResourceError: The allocator has ended.
         """
         self._check_open()
-        return self._herald.open(quantities.whole_number("capacity", capacity, 1, 1_000_000))
+        return self._decision_log.open(quantities.whole_number("capacity", capacity, 1, 1_000_000))

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Unpack
 
 from ..engine.settings import SettingChanges
-from ..engine.sharing.policies import Policy
+from ..engine.sharing.policy import Policy
 from ..engine.sharing.registry import PolicyName
 from .allocator import ProbingAllocator
 from .checks import check_opening

@@ -10,12 +10,13 @@ from ..settlement import Settlement
 from .prober import Demand
 
 
-def demand_for_probes(
+def demand_for_probes(  # noqa: PLR0917 - what there is to look at
     now: float,
     estimates: Estimates,
     limits: Limits,
     ledger: Ledger,
     settlement: Settlement,
+    trusted: int,
 ) -> tuple[Demand, float]:
     """See what a probe would be good for.
 
@@ -25,6 +26,7 @@ def demand_for_probes(
         limits: Of the connection: no probe aims at what they do not allow.
         ledger: The books.
         settlement: Knows who waits for what, and who owes an answer.
+        trusted: How far raises may bring the allocations, bit/s.
 
     Returns:
         The demand, and when it may change by time alone, s.
@@ -33,10 +35,9 @@ def demand_for_probes(
     negotiating = bool(settlement.negotiator.outstanding)
     reach = limits.most - ledger.committed
     # What fits the estimate, and not the part of it that raises may fill, is probed for (G2).
-    free_to = limits.usable(estimates.trusted or 0)
     need = None
     if ledger.waiting and estimate is not None:
-        need = sharing.next_need(free_to - ledger.committed, reach)
+        need = sharing.next_need(trusted - ledger.committed, reach)
     allowed = False
     changes_at = NEVER
     if need is not None and estimate is not None:
@@ -55,8 +56,8 @@ def demand_for_probes(
         stuck=stuck,
         most=limits.most,
         committed=ledger.committed,
-        free_to=free_to,
-        is_proof=estimates.carried is not None,
-        raised_at=settlement.raised_at,
+        free_to=trusted,
+        is_proof=settlement.headroom.carried is not None,
+        raised_at=settlement.headroom.raised_at,
     )
     return demand, changes_at

@@ -28,9 +28,8 @@ from attrs import evolve, frozen
 from ..engine import Engine
 from ..negotiation import Negotiation
 from ..receiver import Receiver
-from ..sharing.backlog import Backlog
-from ..sharing.fair import FairShares
-from ..sharing.layered_shares import LayeredShares
+from ..settings import NEVER
+from ..sharing.demand_ahead import DemandAhead
 
 
 class Blocker(StrEnum):
@@ -93,13 +92,11 @@ class BlockerFinder:
         self._estimate = engine.estimates.value
         self._usable = engine.usable
         self._owing = settlement.negotiator.outstanding
-        self._caution = settlement.caution
-        self._calm = settlement.calm if isinstance(sharing, LayeredShares) else None
-        self._ordered = isinstance(sharing, (FairShares, LayeredShares))
-        self._backlog = Backlog(engine.ledger, ordered=self._ordered)
-        self._favoured = sharing.favoured()
-        room = max(0, (self._usable or 0) - engine.ledger.projected)
-        self._kept_back = sharing.kept_back(engine.now, room)
+        self._headroom = settlement.headroom
+        self._trusted = engine.trusted
+        self._ordered = sharing.ordered
+        self._backlog = DemandAhead(engine.ledger, ordered=self._ordered)
+        self._reserved = sharing.reserved()
 
     def find(self, receiver: Receiver) -> Blockage:
         """What blocks a receiver."""
@@ -110,7 +107,7 @@ class BlockerFinder:
         # A policy of which nothing is known may keep a bar for it, somewhere up to its claim (G2).
         sure = next_step if self._ordered else max(next_step, receiver.claim)
         needed = committed + self._backlog.before(receiver) + sure - level
-        enough = needed + self._limits.reserve
+        enough = self._headroom.enough(needed + self._limits.reserve)
         blockers = list(_own_limits(receiver, next_step))
         free_to_rise = not blockers and self._estimate is not None
         blocking: set[int] = set()
@@ -121,57 +118,57 @@ class BlockerFinder:
         higher: set[int] = set()
         holds: dict[int, float] = {}
         if not planned:  # else it is within what there is, and what is trusted
-            outer, higher = self._outer(receiver, needed)
-            holds = self._holds(receiver, needed if Blocker.RESERVE in outer else enough)
+            outer, higher = self._outer(receiver, needed, enough)
+            holds = self._holds(receiver, needed)
         if planned or receiver.negotiation is not Negotiation.IDLE:
             blockers.append(Blocker.NEGOTIATION)
             blocking.update(self._owing if planned else {receiver.id: receiver})
         elif free_to_rise and not outer and not holds:
-            # It would fit, nobody's turn is before it, and yet: it was judged.
-            holds[receiver.id] = self._now
+            holds[receiver.id] = self._now  # a policy of the user's kept it back
         if holds:
             blockers.append(Blocker.HOLD)
             blocking.update(holds.keys() - {receiver.id})
         blockers += outer
         blocking |= higher
         held_until = max(holds.values()) if holds else None
-        if held_until is not None and self._calm is not None and self._usable is not None:
-            # When that is over it may be judged, but for so long only.
-            held_until = max(held_until, self._calm.clear_at(min(needed, self._usable)))
         return Blockage(next_step, enough, tuple(blockers), tuple(sorted(blocking)), held_until)
 
-    def _holds(self, receiver: Receiver, enough: int) -> dict[int, float]:
+    def _holds(self, receiver: Receiver, needed: int) -> dict[int, float]:
         """For whom it is held back (mostly itself), and until when at the latest."""
-        estimate = self._estimate
         ends: list[tuple[int, float]] = []
         if receiver.held_until is not None:
             ends.append((receiver.id, receiver.held_until))
-        if receiver.id in self._kept_back:
-            ends.append((receiver.id, self._kept_back[receiver.id]))
-        if estimate is not None and self._caution.ceiling(self._now, estimate) < enough <= estimate:
-            ends.append((receiver.id, self._caution.until))
+        if self._usable is not None and self._trusted < needed <= self._usable:
+            until = self._headroom.reaches_at(self._now, needed + self._limits.reserve)
+            if until < NEVER:
+                ends.append((receiver.id, until))
         above_minimum = receiver.allocation >= receiver.minimum
-        for other, until in self._favoured.items():
+        for other, until in self._reserved.items():
             ahead = self._ledger[other].options.priority - receiver.options.priority
             if other != receiver.id and (ahead > 0 or (ahead == 0 and above_minimum)):
                 ends.append((other, until))
         return {who: max(end for other, end in ends if other == who) for who, _ in ends}
 
-    def _outer(self, receiver: Receiver, needed: int) -> tuple[list[Blocker], set[int]]:
+    def _outer(
+        self, receiver: Receiver, needed: int, enough: int
+    ) -> tuple[list[Blocker], set[int]]:
         """What of the connection is in the way of so much in all, and whose higher priority."""
         limits, estimate = self._limits, self._estimate
-        if self._usable is not None and needed <= self._usable:
+        borne = estimate is not None and enough <= estimate
+        if self._usable is not None and needed <= self._usable and borne:
             return [], set()
         higher = self._higher(receiver, needed)
         if higher:
             return [Blocker.PRIORITY], higher
-        enough = needed + limits.reserve
-        short = estimate is not None and enough > estimate
-        if short and needed <= evolve(limits, reserve=0).usable(estimate or 0):
+        short = estimate is not None and not borne
+        if short and self._headroom.enough(needed) <= evolve(limits, reserve=0).usable(
+            estimate or 0
+        ):
             return [Blocker.RESERVE], set()
         found = [Blocker.CONNECTION_CAP] if needed > limits.most else []
         if short:
-            found.append(Blocker.RESERVE if needed <= (estimate or 0) else Blocker.NETWORK)
+            without_reserve = self._headroom.enough(needed)
+            found.append(Blocker.RESERVE if without_reserve <= (estimate or 0) else Blocker.NETWORK)
         return found, set()
 
     def _higher(self, receiver: Receiver, needed: int) -> set[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import asdict, frozen
 
-from ...messages import GrantReason
+from ..effects import Act, DecisionReason
 from ..engine import Engine
 from ..negotiation import RefusalKind
 
@@ -30,9 +30,9 @@ class AllocatorStatistics:
         decreases_silent: Decrease requests that nobody answered in time.
         decreases_breached: Decrease requests accepted, and the promise was not kept.
         decreases_withdrawn: Decrease requests taken back, as the need for them had gone.
-        holds: Times that a receiver's raises were put on hold after a lowering (G9).
-        raises_kept_back: Judgements by which a raise was not worth its risk. A raise that is
-            looked at again at the next estimate is judged again, and counts again.
+        holds: Times that a receiver's raises were put on hold after it was forced (G9).
+        raises_taken_back: Raises after which somebody had to be lowered within seconds, as the
+            estimate did not bear them (G10).
         probes_started: Probes begun; one that goes on after a short interruption is the same.
         probes_fruitless: Probes that ended because they brought too little (P4).
         escapes: Short episodes of padding while everybody is paused (P5).
@@ -57,7 +57,7 @@ class AllocatorStatistics:
     decreases_breached: int
     decreases_withdrawn: int
     holds: int
-    raises_kept_back: int
+    raises_taken_back: int
     probes_started: int
     probes_fruitless: int
     escapes: int
@@ -72,26 +72,27 @@ class AllocatorStatistics:
 
 def statistics(engine: Engine) -> AllocatorStatistics:
     """Read an engine's counters; costs the same for any number of receivers."""
-    tally = engine.settlement.tally
+    settlement = engine.settlement
+    broken = settlement.count(Act.FORCED, DecisionReason.BROKEN_PROMISE)
     negotiator = engine.settlement.negotiator
     return AllocatorStatistics(
         estimates=engine.estimates.count,
         estimates_stopped=engine.estimates.stopped,
         registrations=engine.ledger.entered,
         departures=engine.ledger.entered - len(engine.ledger),
-        requests=tally.requests,
-        granted=tally.grants[GrantReason.GRANTED],
-        lowered=tally.grants[GrantReason.LOWERED],
-        forced=tally.grants[GrantReason.FORCED],
-        breaches_punished=tally.grants[GrantReason.BREACH],
+        requests=engine.requests,
+        granted=settlement.count(Act.GRANTED),
+        lowered=settlement.count(Act.LOWERED),
+        forced=settlement.count(Act.FORCED) - broken,
+        breaches_punished=broken,
         decreases_asked=negotiator.asked,
         decreases_accepted=negotiator.accepted,
         decreases_rejected=negotiator.refusals[RefusalKind.REJECTED],
         decreases_silent=negotiator.refusals[RefusalKind.SILENT],
         decreases_breached=negotiator.refusals[RefusalKind.BREACH],
         decreases_withdrawn=negotiator.withdrawn,
-        holds=tally.held,
-        raises_kept_back=tally.kept_back,
+        holds=settlement.held,
+        raises_taken_back=settlement.headroom.failed,
         probes_started=engine.prober.started,
         probes_fruitless=engine.prober.fruitless,
         escapes=engine.prober.escapes,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from ..effects import Act
 from ..engine import Engine
 from ..probing.probe_status import ProbeStatus
 from ..receiver import Receiver
@@ -16,7 +17,7 @@ class Allowance:
     """A reason why more is allocated than is usable (A2).
 
     Attributes:
-        name: ``"decrease under way"``, ``"not negotiable"`` or ``"minimum"``.
+        name: ``"dip"``, ``"decrease under way"``, ``"not negotiable"`` or ``"minimum"``.
         bitrate: How much of the excess it stands for, bit/s.
     """
 
@@ -42,12 +43,12 @@ class AllocatorStatus:
         waiting: How many of them wait for more than they hold.
         asked: How many have a decrease request outstanding, or owe a promised decrease.
         refusing: How many refused, and are not asked again for now.
-        holds: Receiver id to the end of its hold: its raises wait until then, or for an estimate
-            that makes them worth their risk.
-        ceiling: How far the sum may grow for now: the lowest recent estimate, for a while after a
-            decrease that the allocator caused, so that noise does not flap. None while the
-            estimate itself says it.
-        ceiling_until: When that has ended at the latest; None likewise.
+        holds: Receiver id to the end of its hold: its raises wait until then.
+        ceiling: How far raises may bring the sum for now, where that is less than is usable: after
+            the estimate fell, or a raise had to be taken back, or as no more was seen to be carried;
+            see `Headroom`. None while the estimate itself says it.
+        ceiling_until: When falls and raises that were taken back are forgotten, if none come; None
+            likewise.
         favoured: Receiver id to the end of the hold on what becomes free for it.
         bars: Receiver id to the level, bit/s, that must fit before it is raised: a hold of the
             policy's, such as the bar for resuming one that is paused.
@@ -89,17 +90,15 @@ def snapshot(engine: Engine) -> AllocatorStatus:
     usable = engine.usable
     committed = engine.ledger.committed
     excess = 0 if usable is None else max(0, committed - usable)
+    dip = 0 if usable is None else engine.dips.kept(engine.now, committed, usable) - usable
     under_way = sum(max(0, r.allocation - _expected(r, engine)) for r in engine.ledger)
     fixed = sum(r.allocation for r in engine.ledger if not r.options.negotiable)
     free = 0 if usable is None else max(0, usable - committed)
-    room = 0 if usable is None else max(0, usable - engine.ledger.projected)
     settlement = engine.settlement
+    headroom = settlement.headroom
     fault = settlement.policy_fault
     limits, estimate = engine.limits, engine.estimates.value
-    ceiling = None
-    if estimate is not None:
-        ceiling = limits.usable(settlement.caution.ceiling(engine.now, estimate))
-        ceiling = None if ceiling == usable else ceiling
+    ceiling = None if usable is None or engine.trusted >= usable else engine.trusted
     return AllocatorStatus(
         estimate=estimate,
         max_bitrate=limits.max_bitrate,
@@ -107,21 +106,21 @@ def snapshot(engine: Engine) -> AllocatorStatus:
         usable=usable,
         committed=committed,
         free=free,
-        allowances=tuple(_allowances(excess, under_way, fixed)),
-        unrelieved=max(0, excess - under_way),
+        allowances=tuple(_allowances(excess, dip, under_way, fixed)),
+        unrelieved=max(0, excess - dip - under_way),
         receivers=len(engine.ledger),
         waiting=engine.ledger.waiting,
         asked=len(settlement.negotiator.outstanding),
         refusing=sum(receiver.refusal is not None for receiver in engine.ledger),
-        holds={**settlement.sharing.kept_back(engine.now, room), **settlement.holds},
+        holds=settlement.holds(),
         ceiling=ceiling,
-        ceiling_until=None if ceiling is None else settlement.caution.until,
-        favoured=settlement.sharing.favoured(),
+        ceiling_until=None if ceiling is None else headroom.clear_at(engine.now),
+        favoured=settlement.sharing.reserved(),
         bars=settlement.sharing.bars(),
         probe=engine.prober.status,
         probe_target=engine.prober.target,
         probes_fruitless=engine.prober.fruitless,
-        forced=settlement.forced,
+        forced=settlement.count(Act.FORCED),
         breaches=engine.breaches,
         policy_fault=None if fault is None else str(fault),
     )
@@ -133,9 +132,14 @@ def _expected(receiver: Receiver, engine: Engine) -> int:
     return min(receiver.projected, receiver.lowest) if unfinished else receiver.projected
 
 
-def _allowances(excess: int, under_way: int, fixed: int) -> Iterator[Allowance]:
-    """Explain an excess: what is being negotiated first, minimums for the rest."""
-    named = (("decrease under way", under_way), ("not negotiable", fixed), ("minimum", excess))
+def _allowances(excess: int, dip: int, under_way: int, fixed: int) -> Iterator[Allowance]:
+    """Explain an excess: a dip, what is being negotiated, and minimums for the rest."""
+    named = (
+        ("dip", dip),
+        ("decrease under way", under_way),
+        ("not negotiable", fixed),
+        ("minimum", excess),
+    )
     for name, size in named:
         part = min(excess, size)
         excess -= part

@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from .layered import LayeredPolicy
-from .policies import Policy
+from .layered_policy import FairPolicy, LayeredPolicy
+from .policy import Policy
 from .water_filling import WaterFillingPolicy
 
 PolicyName: TypeAlias = Literal["layered", "water-filling", "fair"]
 """A way to share that comes with the package."""
 
-POLICIES: Mapping[PolicyName, Policy | None] = {
+POLICIES: Mapping[PolicyName, Policy] = {
     "layered": LayeredPolicy(),
     "water-filling": WaterFillingPolicy(),
-    "fair": None,
+    "fair": FairPolicy(),
 }
-"""By name. The fair sharing is built into the engine, which calls it None."""
+"""By name."""
 
 DEFAULT_POLICY: PolicyName = "layered"
 
 
-def chosen_policy(policy: object) -> Policy | None:
+def chosen_policy(policy: object) -> Policy:
     """Check what somebody chose for a way to share.
 
     Args:
         policy: A name of `POLICIES`, a policy of the user's, or None for the default.
 
     Returns:
-        What the engine takes.
+        The policy.
 
     Raises:
         TypeError: It is neither.

@@ -6,7 +6,7 @@ proportion to their weights, until they have what they want or nothing is left. 
 filling: Bertsekas and Gallager, *Data Networks*, section 6.5.2. Shares above minimums by weight,
 and the bar for resuming: libwebrtc's BitrateAllocator.)
 
-A receiver with a ladder takes a step when the water reaches it and there is room for all of it;
+A receiver with a ladder takes a step when the water reaches it and there is budget for all of it;
 where there is not, it stays where it is (what is left only shrinks, so the step never fits later),
 and the others share what it leaves.
 
@@ -21,9 +21,9 @@ from math import gcd, lcm
 from typing import Literal, TypeAlias
 
 from ... import quantities
-from .basin import Basin, Vessel
-from .policies import Claim, Shares
-from .room import Room
+from .budget import Budget
+from .policy import Claim, Shares
+from .water_level import Share, WaterLevel
 
 RESUME_SHARE = 0.1
 """A paused receiver is resumed where a tenth more than its minimum fits (libwebrtc) ..."""
@@ -75,20 +75,20 @@ class WaterFillingPolicy:
         """See `Policy`."""
         levels = {claim.receiver_id: claim.lowest for claim in claims}
         bars: Levels = {}
-        room = Room(capacity, kept=sum(levels.values()))
+        budget = Budget(capacity, kept=sum(levels.values()))
         for priority in sorted({claim.priority for claim in claims}, reverse=True):
             members = [claim for claim in claims if claim.priority == priority]
-            self._fill_minimums(members, levels, bars, room)
-            self._fill(members, levels, room)
-        return Shares(levels, room.lowest, room.highest, bars)
+            self._fill_minimums(members, levels, bars, budget)
+            self._fill(members, levels, budget)
+        return Shares(levels, budget.lowest, budget.highest, bars)
 
     def _fill_minimums(
-        self, members: Sequence[Claim], levels: Levels, bars: Levels, room: Room
+        self, members: Sequence[Claim], levels: Levels, bars: Levels, budget: Budget
     ) -> None:
         for level, claim in _minimums(members):
             bar = max(level, self._bar(claim))
             beside = 0 if claim.planned else bar - level
-            if room.take(level - levels[claim.receiver_id], beside=beside):
+            if budget.take(level - levels[claim.receiver_id], beside=beside):
                 levels[claim.receiver_id] = level
             elif bar > level:
                 bars[claim.receiver_id] = bar
@@ -102,25 +102,25 @@ class WaterFillingPolicy:
         more = max(minimum * numerator // denominator, self._resume_least)
         return min(minimum + more, claim.wanted)
 
-    def _fill(self, members: Sequence[Claim], levels: Levels, room: Room) -> None:
+    def _fill(self, members: Sequence[Claim], levels: Levels, budget: Budget) -> None:
         """Share what is left among those that have their minimum."""
         sharing = [claim for claim in members if levels[claim.receiver_id] >= _minimum(claim)]
-        vessels = [
-            Vessel(claim, levels[claim.receiver_id], self._origin(claim), weight, price)
+        sharers = [
+            Share(claim, levels[claim.receiver_id], self._origin(claim), weight, price)
             for claim, (weight, price) in zip(sharing, _prices(sharing), strict=True)
         ]
-        basin = Basin(vessels)
-        reached = {vessel.claim.receiver_id: vessel.brim for vessel in vessels}
+        level = WaterLevel(sharers)
+        reached = {sharer.claim.receiver_id: sharer.cap for sharer in sharers}
         steps: Levels = {}
-        turns = sorted((vessel.turn(step), step) for vessel in vessels for step in vessel.steps)
+        turns = sorted((sharer.turn(step), step) for sharer in sharers for step in sharer.steps)
         for (height, _, _, receiver_id), step in turns:
-            taken = basin.taken(height - 1)
-            if taken > max(room.free, 0):
+            taken = level.taken(height - 1)
+            if taken > max(budget.free, 0):
                 break  # the water does not rise so high
-            if room.take(step - reached[receiver_id], beside=taken):
+            if budget.take(step - reached[receiver_id], beside=taken):
                 reached[receiver_id] = steps[receiver_id] = step
-        basin.fill(room)
-        levels.update((vessel.claim.receiver_id, vessel.level) for vessel in vessels)
+        level.fill(budget)
+        levels.update((sharer.claim.receiver_id, sharer.level) for sharer in sharers)
         levels.update(steps)
 
     def _origin(self, claim: Claim) -> int:

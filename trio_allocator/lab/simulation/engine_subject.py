@@ -9,10 +9,10 @@ from __future__ import annotations
 import heapq
 import math
 
+from ...engine.effects import Act
 from ...engine.engine import Engine
 from ...engine.probing.padding import PaddingAccount
 from ...engine.receiver import Receiver
-from ...engine.settlement import RequestRevised, RequestWithdrawn
 from ...messages import (
     AllocationGranted,
     DecreaseAllocation,
@@ -155,19 +155,19 @@ class EngineSubject:
     def _hand_out(self) -> None:
         for effect in self.engine.drain():
             receiver_id = effect.receiver_id
-            match effect:
-                case AllocationGranted(allocation, reason):
+            match effect.act, effect.message:
+                case _, AllocationGranted(allocation, reason):
                     self.forced += reason in _FORCED
                     if receiver_id in self._index:
                         self._grants[receiver_id] = allocation
-                case RequestWithdrawn():
+                case Act.WITHDRAWN, _:
                     self._requests.pop(receiver_id, None)
-                case RequestRevised(_, request):
+                case Act.REVISED, DecreaseAllocation() as request:
                     if receiver_id in self._requests:
                         self._requests[receiver_id] = request
-                case DecreaseAllocation():
+                case _, DecreaseAllocation() as request:
                     self.asked += 1
-                    self._requests[receiver_id] = effect
+                    self._requests[receiver_id] = request
 
     def _answer(self, camera: int, request: DecreaseAllocation) -> None:
         selector, receiver, now = self._selectors[camera], self._receivers[camera], self._world.now

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from trio_allocator.engine.sharing.lows import RecentLows
+from trio_allocator.engine.sliding_minimum import SlidingMinimum
 
 
-def noted(*rates: tuple[float, int], window: float = 1.0) -> RecentLows:
-    lows = RecentLows(window)
+def noted(*rates: tuple[float, int], window: float = 1.0) -> SlidingMinimum:
+    lows = SlidingMinimum(window)
     for when, rate in rates:
         lows.add(when, rate)
     return lows
@@ -45,18 +45,10 @@ def test_adding_forgets_what_has_passed():
 
 @pytest.mark.invariant("C3")
 def test_while_rates_rise_often_the_lowest_is_remembered_for_a_tenth_too_long_at_most():
-    lows = RecentLows(1.0)
+    lows = SlidingMinimum(1.0)
     for step in range(200):  # every 1/32 s, a number that floats hold
         now = step / 32
         lows.add(now, step)
         _, lowest = next(iter(lows))
         assert max(0, step - 32 - 4) <= lowest <= max(0, step - 31)
         assert len(lows) <= 12
-
-
-def test_nothing_is_left_once_it_is_cleared():
-    lows = noted((0.0, 4))
-    lows.clear()
-    assert list(lows) == []
-    lows.add(0.2, 5)
-    assert list(lows) == [(0.2, 5)]

@@ -74,7 +74,12 @@ def _kinds(costs: Sequence[int], worths: Sequence[float], room: int) -> list[_Ki
         if kind is None:
             kind = found[key] = _Kind(*key)
         kind.members.append(position)
-    return sorted(found.values(), key=lambda kind: (-kind.worth / kind.cost, kind.members[0]))
+    return sorted(found.values(), key=_by_density)
+
+
+def _by_density(kind: _Kind) -> tuple[float, int]:
+    """The greatest utility for each bit first; of equals, what was named first."""
+    return (-kind.worth / kind.cost, kind.members[0])
 
 
 def _greedy(kinds: Sequence[_Kind], room: int) -> list[int]:

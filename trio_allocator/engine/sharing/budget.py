@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..settings import NEVER
 
 
-class Room:
+class Budget:
     """What is left to share.
 
     Every decision on it compares a need with what is left, and so with the capacity. The closest
@@ -31,12 +31,12 @@ class Room:
 
     @property
     def lowest(self) -> float:
-        """See `Room`."""
+        """See `Budget`."""
         return self.capacity - self._spare
 
     @property
     def highest(self) -> float:
-        """See `Room`."""
+        """See `Budget`."""
         return self.capacity + self._missing - 1
 
     def take(self, need: int, *, beside: int = 0) -> bool:

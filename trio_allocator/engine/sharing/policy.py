@@ -7,13 +7,12 @@ is replaced by the built-in sharing, and the allocator's status says so (L3).
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Protocol
 
 from attrs import field, frozen
 
-from ..receiver import Receiver
 from ..settings import NEVER
 
 
@@ -105,52 +104,6 @@ class Policy(Protocol):
 
 class PolicyError(Exception):
     """A policy raised, or its answer breaks an invariant."""
-
-
-class Sharing(Protocol):
-    """What the engine needs of a way to share: it keeps the projections of a ledger."""
-
-    def index(self, receiver: Receiver) -> None:
-        """A receiver is new, or anything of it changed."""
-        ...
-
-    def drop(self, receiver: Receiver) -> None:
-        """A receiver is gone."""
-        ...
-
-    def settle(
-        self, capacity: int, *, negotiate: bool, force: bool, now: float
-    ) -> Iterable[Receiver]:
-        """Bring the projections up to date; return the receivers whose projection changed."""
-        ...
-
-    def next_need(self, room: int, most: float = NEVER) -> int | None:
-        """The smallest increment waited for that `room` does not hold, and `most` does, bit/s.
-
-        Who can use any part of what it waits for counts with all that `most` holds of it.
-        """
-        ...
-
-    def favoured(self) -> dict[int, float]:
-        """For whom what becomes free is held, and until when."""
-        ...
-
-    def kept_back(self, now: float, free: int) -> dict[int, float]:
-        """Whose raise would fit and is not worth its risk yet, and until when at the latest."""
-        ...
-
-    def bars(self) -> dict[int, int]:
-        """Who is raised only where this level fits, bit/s."""
-        ...
-
-    @property
-    def wake_at(self) -> float:
-        """When `advance` is due."""
-        ...
-
-    def advance(self, now: float) -> None:
-        """Time has passed."""
-        ...
 
 
 def check_shares(claims: Sequence[Claim], capacity: int, shares: Shares) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..ledger import Ledger
 from ..negotiation import Negotiation
 from ..receiver import Receiver
 from ..settings import NEVER
-from .policies import Claim, Policy, PolicyError, Shares, check_shares, unserved
+from .policy import Claim, Policy, PolicyError, Shares, check_shares, unserved
+from .sharing import Capacity
 
 
-class PolicyShares:
+class PolicySharing:
     """Keeps the projections of a ledger at the answers of a user's policy.
 
     Args:
@@ -23,6 +25,7 @@ class PolicyShares:
         self._ledger = ledger
         self._policy = policy
         self._dirty = True
+        self._needs: list[tuple[int, bool]] | None = None
         self._mode = (True, True)
         self._lowest = NEVER
         self._highest = -NEVER
@@ -31,20 +34,22 @@ class PolicyShares:
         self._lasting = False
         self._bars: Mapping[int, int] = {}
 
+    ordered = False
+
     def index(self, receiver: Receiver) -> None:  # noqa: ARG002 - all claims are asked again
         """The claims have changed: ask again."""
         self._dirty = True
+        self._needs = None
 
     def drop(self, receiver: Receiver) -> None:  # noqa: ARG002
         """The claims have changed: ask again."""
         self._dirty = True
+        self._needs = None
 
     def settle(
         self,
-        capacity: int,
+        capacity: Capacity,
         *,
-        negotiate: bool,
-        force: bool,
         now: float,  # noqa: ARG002 - a policy knows no time
     ) -> Iterable[Receiver]:
         """Ask the policy, unless its last answer still holds.
@@ -52,25 +57,28 @@ class PolicyShares:
         Raises:
             PolicyError: It raised, or its answer breaks an invariant. Nothing was changed.
         """
-        if not self._dirty and (negotiate, force) == self._mode and self._holds_out(capacity):
+        mode = (capacity.negotiate, capacity.force)
+        most = capacity.for_raises(self._ledger.projected)
+        if not self._dirty and mode == self._mode and self._holds_out(most):
             return []
-        claims = self._claims(negotiate, pinned=True)
-        shares = self._ask(claims, capacity)
+        claims = self._claims(capacity.negotiate, pinned=True)
+        shares = self._ask(claims, most)
         self._total = sum(shares.allocations.values())
-        over = self._total > capacity
+        over = self._total > most
         asking = any(shares.allocations[c.receiver_id] < c.allocation for c in claims)
         refusers = any(r.refusal is not None and r.allocation > r.lowest for r in self._ledger)
-        if over and (asking or not force):
+        if over and (asking or not capacity.force):
             pass  # while anybody is left to ask, nobody is forced (N8)
-        elif negotiate and refusers:
-            claims = self._claims(negotiate, pinned=False)
-            if over or _refusers_needed(claims, capacity, shares):
-                shares = self._ask(claims, capacity)
+        elif capacity.negotiate and refusers:
+            claims = self._claims(capacity.negotiate, pinned=False)
+            if over or _refusers_needed(claims, most, shares):
+                shares = self._ask(claims, most)
                 self._total = sum(shares.allocations.values())
         self._lowest, self._highest, self._bars = shares.lowest, shares.highest, shares.bars
-        self._capacity = capacity
-        self._lasting = not refusers and self._total <= capacity
-        self._dirty, self._mode = False, (negotiate, force)
+        self._capacity = most
+        self._lasting = not refusers and self._total <= most
+        self._dirty, self._mode = False, mode
+        self._needs = None
         touched = [
             receiver
             for receiver in self._ledger
@@ -113,23 +121,26 @@ class PolicyShares:
 
     def next_need(self, room: int, most: float = NEVER) -> int | None:
         """See `Sharing.next_need`."""
-        needs = (self._need(receiver, most) for receiver in self._ledger if _waits(receiver))
-        return min((need for need in needs if max(room, 0) < need <= most), default=None)
+        if self._needs is None:  # looked up once for each answer, not for each estimate (C2)
+            waiting = (receiver for receiver in self._ledger if _waits(receiver))
+            self._needs = sorted(map(self._need, waiting))
+        least = max(room, 0)
+        fixed = self._needs[bisect_right(self._needs, (least, True)) :]
+        need = next((need for need, divisible in fixed if not divisible and need <= most), None)
+        if any(divisible for _, divisible in fixed) and most > least:
+            largest = int(min(next(need for need, divisible in fixed if divisible), most))
+            need = largest if need is None else min(need, largest)
+        return need
 
-    def _need(self, receiver: Receiver, most: float) -> int:
-        """What is worth probing for, for one that waits, bit/s."""
+    def _need(self, receiver: Receiver) -> tuple[int, bool]:
+        """What is worth probing for, for one that waits, bit/s; and whether any part of it is."""
         level = receiver.projected
         following = max(receiver.step_above(level), self._bars.get(receiver.id, 0))
-        if receiver.options.elastic and not receiver.steps and level >= receiver.minimum:
-            return int(min(following - level, most))
-        return following - level
+        elastic = receiver.options.elastic and not receiver.steps and level >= receiver.minimum
+        return following - level, elastic
 
-    def favoured(self) -> dict[int, float]:
+    def reserved(self) -> dict[int, float]:
         """Nobody: the order is the policy's own affair."""
-        return {}
-
-    def kept_back(self, now: float, free: int) -> dict[int, float]:  # noqa: ARG002
-        """Nobody: what a policy gives is granted."""
         return {}
 
     def bars(self) -> dict[int, int]:

@@ -19,7 +19,7 @@ MINIMUMS = -1
 """The round before that of the lowest steps."""
 
 
-class Backlog:
+class DemandAhead:
     """What everybody waits for, by class and round.
 
     Args:

@@ -1,14 +1,15 @@
-"""The lows of a rate over a sliding window, in bounded memory."""
+"""The minimum of a rate over a sliding window, in bounded memory."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 _BUCKET = 0.1
 """Lows are kept for every tenth of a second: bounded memory whatever the rate of reports, s."""
 
 
-class RecentLows:
+class SlidingMinimum:
     """Which rates were the lowest of what came after them; the lowest of all comes first.
 
     A low may be remembered for a bucket too long, never too short. For highs, add what is negated.
@@ -47,6 +48,13 @@ class RecentLows:
         while self._lows and self._lows[0][1] + self._window <= now:
             del self._lows[0]
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._lows.clear()
+    def lowest(self, now: float, within: float) -> int | None:
+        """The lowest rate of so many seconds before a time, bit/s; None if there was none."""
+        for _, until, rate in self._lows:
+            if until + within > now:
+                return rate
+        return None
+
+    def above_at(self, rate: int) -> float:
+        """When a rate below this one was seen last, s; minus infinity if there was none."""
+        return max((until for _, until, low in self._lows if low < rate), default=-math.inf)

@@ -5,8 +5,8 @@ from itertools import combinations
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_allocator.engine.sharing import packing
-from trio_allocator.engine.sharing.packing import best_subset
+from trio_allocator.engine.sharing import knapsack
+from trio_allocator.engine.sharing.knapsack import best_subset
 
 COSTS = st.sampled_from([1, 3, 10, 35, 100]) | st.integers(1, 200)
 THINGS = st.lists(st.tuples(COSTS, st.sampled_from([0.0, 0.5, 1.0, 2.0]) | st.floats(0, 5)))
@@ -51,7 +51,7 @@ def test_greedy_alone_would_be_fooled():
 
 
 def test_with_many_kinds_what_is_far_from_the_break_is_not_searched(monkeypatch):
-    monkeypatch.setattr(packing, "CORE", 4)
+    monkeypatch.setattr(knapsack, "CORE", 4)
     costs = list(range(10, 40))
     worths = [float(cost) + 5 / cost for cost in costs]
     chosen = best_subset(costs, worths, 400)
@@ -60,12 +60,12 @@ def test_with_many_kinds_what_is_far_from_the_break_is_not_searched(monkeypatch)
 
 
 def test_what_is_better_around_the_break_may_cost_more_behind_it(monkeypatch):
-    monkeypatch.setattr(packing, "CORE", 2)
+    monkeypatch.setattr(knapsack, "CORE", 2)
     costs, worths = [12, 11, 12, 6, 2, 8], [11.0, 9.0, 2.0, 3.0, 9.0, 7.0]
     chosen = best_subset(costs, worths, 12)
     assert sum(worths[i] for i in chosen) == 16.0  # 4 and 5; the core alone would prefer less
 
 
 def test_a_search_without_effort_is_the_greedy_choice(monkeypatch):
-    monkeypatch.setattr(packing, "EFFORT", 0)
+    monkeypatch.setattr(knapsack, "EFFORT", 0)
     assert best_subset([6, 5, 5], [6.6, 5.0, 5.0], 10) == [0]

@@ -8,18 +8,18 @@ to whole bit/s.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heapreplace
 
-from .policies import Claim
-from .room import Room
+from .budget import Budget
+from .policy import Claim
 
 Turn = tuple[int, bool, float, int]
 """The order in which all is served: by the height that it reaches; of equals, what is held before
 what is new, then the longest waiting, then the earliest registration."""
 
 
-class Vessel:
+class Share:
     """One receiver.
 
     Args:
@@ -30,11 +30,11 @@ class Vessel:
         price: How far one bit/s raises its water; weight times price is the same for all.
 
     Attributes:
-        brim: Up to here any part is of use to it, bit/s.
+        cap: Up to here any part is of use to it, bit/s.
         steps: What is of use above that, ascending, bit/s.
     """
 
-    __slots__ = ("brim", "claim", "level", "origin", "price", "steps", "weight")
+    __slots__ = ("cap", "claim", "level", "origin", "price", "steps", "weight")
 
     def __init__(self, claim: Claim, level: int, origin: int, weight: int, price: int) -> None:
         self.claim: Claim = claim
@@ -43,11 +43,11 @@ class Vessel:
         self.weight: int = weight
         self.price: int = price
         if claim.levels:
-            self.brim: int = level
+            self.cap: int = level
         else:  # what is not elastic is divisible on the way down only
             divisible = claim.wanted if claim.elastic else claim.allocation
-            self.brim = max(level, divisible)
-        above = {step for step in (*claim.levels, claim.wanted) if self.brim < step <= claim.wanted}
+            self.cap = max(level, divisible)
+        above = {step for step in (*claim.levels, claim.wanted) if self.cap < step <= claim.wanted}
         self.steps: tuple[int, ...] = tuple(sorted(above))
 
     def height(self, level: int) -> int:
@@ -55,8 +55,8 @@ class Vessel:
         return (level - self.origin) * self.price
 
     def level_at(self, height: int) -> int:
-        """What it has, up to the brim, when the water stands so high, bit/s."""
-        return min(self.brim, max(self.level, self.origin + height // self.price))
+        """What it has, up to the cap, when the water stands so high, bit/s."""
+        return min(self.cap, max(self.level, self.origin + height // self.price))
 
     def turn(self, level: int) -> Turn:
         """When it is to come to a level."""
@@ -66,22 +66,22 @@ class Vessel:
         return (self.height(level), new, since or 0.0, claim.receiver_id)
 
 
-class Basin:
-    """The vessels that have room below the brim: together they take any part of what there is.
+class WaterLevel:
+    """The shares that have room below the cap: together they take any part of what there is.
 
     Args:
-        vessels: Among which to look for them.
+        shares: Among which to look for them.
     """
 
-    def __init__(self, vessels: Iterable[Vessel]) -> None:
-        self._vessels = [vessel for vessel in vessels if vessel.level < vessel.brim]
-        self._volume = sum(vessel.brim - vessel.level for vessel in self._vessels)
-        bends = [(v.height(v.level), v.price, v.weight, v.origin - v.level) for v in self._vessels]
-        bends += [(v.height(v.brim), v.price, -v.weight, v.brim - v.origin) for v in self._vessels]
+    def __init__(self, shares: Iterable[Share]) -> None:
+        self._shares = [share for share in shares if share.level < share.cap]
+        self._volume = sum(share.cap - share.level for share in self._shares)
+        bends = [(v.height(v.level), v.price, v.weight, v.origin - v.level) for v in self._shares]
+        bends += [(v.height(v.cap), v.price, -v.weight, v.cap - v.origin) for v in self._shares]
         self._bends = sorted(bends)
-        """Heights at which a vessel begins to fill, or is full."""
+        """Heights at which a share begins to fill, or is full."""
         self._passed = 0
-        self._filling: Counter[int] = Counter()  # how many vessels of each price
+        self._filling: Counter[int] = Counter()  # how many shares of each price
         self._fixed = 0
 
     def taken(self, height: int) -> int:
@@ -94,23 +94,23 @@ class Basin:
         filling = self._filling.items()
         return self._fixed + sum(number * (height // price) for price, number in filling)
 
-    def fill(self, room: Room) -> None:
+    def fill(self, budget: Budget) -> None:
         """Let them have all that there is, or all that they can use."""
-        left = room.pour(self._volume)
+        left = budget.pour(self._volume)
         if left == self._volume:
-            for vessel in self._vessels:
-                vessel.level = vessel.brim
+            for share in self._shares:
+                share.level = share.cap
             return
         height = self._height_of(left)
-        for vessel in self._vessels:
-            before, vessel.level = vessel.level, vessel.level_at(height)
-            left -= vessel.level - before
+        for share in self._shares:
+            before, share.level = share.level, share.level_at(height)
+            left -= share.level - before
         self._hand_out(left)
 
     def _height_of(self, room: int) -> int:
         """The height, rounded down, that this much brings the water to; it fills not all."""
         height, width = 0, 0
-        left = room * self._vessels[0].weight * self._vessels[0].price
+        left = room * self._shares[0].weight * self._shares[0].price
         for bend, _, weight, _ in self._bends:
             if (bend - height) * width > left:
                 return height + left // width
@@ -120,15 +120,43 @@ class Basin:
         raise AssertionError("it would fill all of them")
 
     def _hand_out(self, bits: int) -> None:
-        """Give what was rounded away, bit by bit: fewer than there are vessels."""
-        open_ = [vessel for vessel in self._vessels if vessel.level < vessel.brim]
-        queue = [(vessel.turn(vessel.level + 1), index) for index, vessel in enumerate(open_)]
+        """Give what was rounded away, bit by bit: fewer than there are shares."""
+        open_ = [share for share in self._shares if share.level < share.cap]
+        queue = [(share.turn(share.level + 1), index) for index, share in enumerate(open_)]
         heapify(queue)
         for _ in range(bits):
             _, index = queue[0]
-            vessel = open_[index]
-            vessel.level += 1
-            if vessel.level < vessel.brim:
-                heapreplace(queue, (vessel.turn(vessel.level + 1), index))
+            share = open_[index]
+            share.level += 1
+            if share.level < share.cap:
+                heapreplace(queue, (share.turn(share.level + 1), index))
             else:
                 heappop(queue)
+
+
+def divide_by_weight(ranges: Sequence[tuple[int, int, float]], amount: int) -> list[int]:
+    """Divide so that all have the same rate per weight, each within its range.
+
+    Args:
+        ranges: The least and the most that each may have, bit/s, and its weight.
+        amount: What there is above what all have at least, bit/s.
+
+    Returns:
+        The levels, bit/s; together they take no more than the amount.
+    """
+    low, high = 0.0, max(most / weight for _, most, weight in ranges)
+    levels = [least for least, _, _ in ranges]
+    budget = amount + sum(levels)
+    for _ in range(64):
+        middle = (low + high) / 2
+        trial = [max(b, min(t, int(middle * w))) for b, t, w in ranges]
+        if sum(trial) <= budget:
+            low, levels = middle, trial
+        else:
+            high = middle
+    left = budget - sum(levels)  # by rounding
+    for position, (_, most, _) in enumerate(ranges):
+        more = min(left, most - levels[position])
+        levels[position] += more
+        left -= more
+    return levels

@@ -1,0 +1,311 @@
+"""The index: for each priority class, who can be brought down, and who waits for what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sortedcontainers import SortedDict
+
+from ..lazy_heap import LazyHeap
+from ..negotiation import Negotiation
+from ..receiver import Receiver
+from ..settings import NEVER
+from .need_queue import NeedQueue, Place
+
+
+class PriorityClass:
+    """One priority class. Rates are bit/s.
+
+    Attributes:
+        priority: The class.
+        members: How many receivers are in it.
+        askable: Who can be brought down by asking, or by dropping a plan.
+        forcible: Who refused, and can be brought down only by force.
+        gives: How far down the askable go together.
+        gives_extra: The part of that above their minimums.
+        forced: How far down the forcible go together.
+        forced_extra: The part of that above their minimums.
+        minimums: Who waits for a minimum.
+        restorable: Who may keep what was to be taken.
+        waiting: Who waits for more than a minimum.
+        demand: What all three of them would take.
+        longest: Those in `waiting`, longest waiting first.
+        elastic: Those of them who can use any part of what they wait for, least missing first.
+        tops: The highest step of each ladder, highest first.
+        reserved_for: For whom what becomes free is reserved, if for anybody.
+        reserved_until: Until when.
+    """
+
+    __slots__ = (
+        "askable",
+        "demand",
+        "elastic",
+        "forced",
+        "forced_extra",
+        "forcible",
+        "gives",
+        "gives_extra",
+        "longest",
+        "members",
+        "minimums",
+        "priority",
+        "reserved_for",
+        "reserved_until",
+        "restorable",
+        "tops",
+        "waiting",
+    )
+
+    def __init__(self, priority: int) -> None:
+        self.priority: int = priority
+        self.members: int = 0
+        self.askable: dict[int, Receiver] = {}
+        self.forcible: dict[int, Receiver] = {}
+        self.gives: int = 0
+        self.gives_extra: int = 0
+        self.forced: int = 0
+        self.forced_extra: int = 0
+        self.demand: int = 0
+        self.minimums: NeedQueue = NeedQueue()
+        self.restorable: NeedQueue = NeedQueue()
+        self.waiting: NeedQueue = NeedQueue()
+        self.longest: LazyHeap[tuple[float, int]] = LazyHeap()
+        self.elastic: LazyHeap[tuple[float]] = LazyHeap()
+        self.tops: LazyHeap[tuple[float]] = LazyHeap()
+        self.reserved_for: int | None = None
+        self.reserved_until: float = NEVER
+
+    def release(self) -> None:
+        """Reserve what becomes free for nobody."""
+        self.reserved_for = None
+        self.reserved_until = NEVER
+
+    @property
+    def best_step(self) -> int:
+        """The highest step of any ladder of the class; 0 without ladders."""
+        first = self.tops.first()
+        return 0 if first is None else -int(first[0][0])
+
+
+class _Entry:
+    """Where a receiver stands in the indices, so that it can be taken out again."""
+
+    __slots__ = (
+        "demand",
+        "elastic",
+        "extra",
+        "forced",
+        "gives",
+        "longest",
+        "place",
+        "priority_class",
+        "queue",
+    )
+
+    def __init__(self, priority_class: PriorityClass) -> None:
+        self.priority_class = priority_class
+        self.gives = 0
+        self.extra = 0
+        self.forced = False
+        self.demand = 0
+        self.queue: NeedQueue | None = None
+        self.place: Place = (0.0, 0, 0.0, 0.0)
+        self.longest: tuple[float, int] | None = None
+        self.elastic = False
+
+
+class ClassIndex:
+    """All classes, kept up to date.
+
+    What changed is only noted by `note`, and put in its place when somebody looks (`flush`):
+    one event may touch a receiver several times.
+    """
+
+    __slots__ = ("_entries", "_noted", "classes")
+
+    def __init__(self) -> None:
+        self.classes: SortedDict[int, PriorityClass] = SortedDict()
+        self._entries: dict[int, _Entry] = {}
+        self._noted: dict[int, Receiver] = {}
+
+    def note(self, receiver: Receiver) -> None:
+        """A receiver is new, or anything of it changed."""
+        self._noted[receiver.id] = receiver
+
+    def flush(self) -> None:
+        """Put everything in its place."""
+        if self._noted:
+            noted, self._noted = self._noted, {}
+            for receiver in noted.values():
+                self.place(receiver)
+
+    def drop(self, receiver: Receiver) -> None:
+        """Forget a receiver, if it is known."""
+        self._noted.pop(receiver.id, None)
+        entry = self._entries.pop(receiver.id, None)
+        if entry is not None:
+            self._take_out(receiver.id, entry)
+            entry.priority_class.tops.discard(receiver.id)
+            self._leave(receiver.id, entry.priority_class)
+
+    def class_of(self, receiver_id: int) -> PriorityClass:
+        """The class that a receiver stands in."""
+        return self._entries[receiver_id].priority_class
+
+    def waits_for_more(self, receiver_id: int) -> bool:
+        """Whether a receiver waits for more than a minimum."""
+        entry = self._entries.get(receiver_id)
+        return entry is not None and entry.longest is not None
+
+    def needs_above(self, room: int, most: float) -> Iterator[int]:
+        """Increments waited for that `room` does not hold, and `most` does, bit/s.
+
+        The smallest of each class are among them. Who can use any part of what it waits for counts
+        with all of it, or as much as `most` holds: a bit is no step worth probing for.
+        """
+        for each in self.classes.values():
+            for queue in (each.minimums, each.waiting):
+                need = queue.smallest_need_above(room)
+                if need is not None and need <= most:
+                    yield need
+            first = each.elastic.first()
+            if first is not None and min(first[0][0], most) > room:
+                yield int(min(first[0][0], most))
+
+    # --- placing -----------------------------------------------------------------------------
+
+    def place(self, receiver: Receiver) -> None:
+        """Put a receiver in its place."""
+        priority = receiver.options.priority
+        each: PriorityClass | None = self.classes.get(priority)
+        if each is None:
+            each = self.classes[priority] = PriorityClass(priority)
+        entry = _Entry(each)
+        _find_what_it_gives(receiver, entry)
+        _find_queue(receiver, entry)
+        number = receiver.id
+        old = self._entries.get(number)
+        self._entries[number] = entry
+        if old is None or old.priority_class is not each:
+            each.members += 1
+        if old is not None:
+            self._take_out(number, old, entry)
+            if old.priority_class is not each:
+                old.priority_class.tops.discard(number)
+                self._leave(number, old.priority_class)
+            elif each.reserved_for == number and entry.longest is None:
+                each.release()
+        if receiver.steps:
+            each.tops.put(number, (-receiver.steps[-1],))
+        elif old is not None:
+            each.tops.discard(number)
+        if entry.gives:
+            if entry.forced:
+                each.forcible[number] = receiver
+                each.forced += entry.gives
+                each.forced_extra += entry.extra
+            else:
+                each.askable[number] = receiver
+                each.gives += entry.gives
+                each.gives_extra += entry.extra
+        if entry.queue is not None:
+            entry.queue.put(number, entry.place)
+            each.demand += entry.demand
+        if entry.longest is not None:
+            each.longest.put(number, entry.longest)
+        if entry.elastic:
+            each.elastic.put(number, (entry.demand,))
+
+    @staticmethod
+    def _take_out(number: int, old: _Entry, new: _Entry | None = None) -> None:
+        """Undo an entry, but for what the new one overwrites anyway."""
+        each = old.priority_class
+        same = new is not None and new.priority_class is each
+        if old.gives:
+            if old.forced:
+                del each.forcible[number]
+                each.forced -= old.gives
+                each.forced_extra -= old.extra
+            else:
+                del each.askable[number]
+                each.gives -= old.gives
+                each.gives_extra -= old.extra
+        if old.queue is not None:
+            each.demand -= old.demand
+            if new is None or new.queue is not old.queue:
+                old.queue.discard(number)
+        if old.longest is not None and not (same and new is not None and new.longest is not None):
+            each.longest.discard(number)
+        if old.elastic and not (same and new is not None and new.elastic):
+            each.elastic.discard(number)
+
+    def _leave(self, number: int, each: PriorityClass) -> None:
+        """One is no more in a class."""
+        each.members -= 1
+        if each.reserved_for == number:
+            each.release()
+        if each.members == 0:
+            del self.classes[each.priority]
+
+
+def _find_what_it_gives(receiver: Receiver, entry: _Entry) -> None:
+    """How far a receiver can be brought down, and whether only by force."""
+    if receiver.negotiation is not Negotiation.IDLE:
+        return
+    level, lowest = receiver.projected, receiver.lowest
+    planned = level > receiver.allocation
+    refused = receiver.refusal is not None
+    if planned and refused:
+        lowest = receiver.allocation  # the plan can be dropped, what is held stays
+    if level <= lowest:
+        return
+    if level > receiver.minimum:
+        entry.extra = level - max(lowest, receiver.minimum)
+    entry.gives = level - lowest
+    entry.forced = refused and not planned
+
+
+def _find_queue(receiver: Receiver, entry: _Entry) -> None:
+    """Where a receiver stands among those that wait."""
+    level, each = receiver.projected, entry.priority_class
+    if level < receiver.allocation:
+        if receiver.negotiation is Negotiation.PLEDGED:
+            return
+        target = restored(receiver, receiver.allocation - level)
+        whole = receiver.steps or receiver.request is not None or level < receiver.minimum
+        need = target - level if whole else 1
+        weight = receiver.options.weight
+        # Minimums first; among them, too, the lowest rate per weight.
+        rank = target / weight if target > receiver.minimum else -weight / target
+        entry.queue, entry.place = each.restorable, (rank, need, 0.0, weight)
+        entry.demand = receiver.allocation - level
+        return
+    since = receiver.waiting_since
+    if since is None or level >= receiver.want or receiver.held_until is not None:
+        return
+    if receiver.negotiation is not Negotiation.IDLE:
+        return
+    need = receiver.step_above(level) - level
+    weight = receiver.options.weight
+    entry.demand = receiver.want - level
+    if level < receiver.minimum:
+        entry.queue, entry.place = each.minimums, (0.0, need, since, weight)
+        return
+    if receiver.options.elastic and not receiver.steps:
+        need, entry.elastic = 1, True
+    entry.queue = each.waiting
+    entry.place = (float(receiver.rank(level)), need, since, weight)
+    entry.longest = (since, receiver.id)
+
+
+def restored(receiver: Receiver, room: int) -> int:
+    """The next level back up towards what is held: all of it once asked, else a step."""
+    level, held = receiver.projected, receiver.allocation
+    if receiver.request is not None:
+        return held
+    if level < receiver.minimum:
+        return min(receiver.minimum, held)
+    if not receiver.steps:
+        return min(held, level + room)
+    rank = receiver.rank(level)
+    return min(receiver.steps[rank], held) if rank < len(receiver.steps) else held

@@ -1,0 +1,71 @@
+"""Nobody waits for ever: what becomes free is reserved for one that was bypassed too often (G8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..ledger import Ledger
+from ..receiver import Receiver
+from ..settings import NEVER, Settings
+from .class_index import ClassIndex
+
+
+class StarvationGuard:
+    """Counts how often each was bypassed, and keeps the reservations that come of it.
+
+    Args:
+        ledger: The books; only turns of those who back off are written.
+        settings: Limits of bypassing.
+        index: Where everybody stands.
+    """
+
+    __slots__ = ("_index", "_ledger", "_settings")
+
+    def __init__(self, ledger: Ledger, settings: Settings, index: ClassIndex) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._index = index
+
+    def bypassed(self, receivers: Iterable[int], capacity: int, now: float) -> None:
+        """These were bypassed in one event; three times, and what gets free is reserved."""
+        self._index.flush()
+        for receiver_id in sorted(receivers):
+            if not self._index.waits_for_more(receiver_id):
+                continue
+            receiver = self._ledger[receiver_id]
+            each = self._index.class_of(receiver_id)
+            receiver.overtaken += 1
+            if receiver.overtaken < self._settings.overtaken_limit or each.reserved_for is not None:
+                continue
+            if receiver.step_above(receiver.projected) > capacity:
+                self._back_off(receiver, now)
+                continue
+            each.reserved_for = receiver_id
+            each.reserved_until = now + self._settings.overtaken_hold
+
+    def _back_off(self, receiver: Receiver, now: float) -> None:
+        """It goes to the end of the queue."""
+        receiver.overtaken = 0
+        self._ledger.mark_waiting(receiver, now)
+        self._index.place(receiver)
+
+    def reserved(self) -> dict[int, float]:
+        """For whom what becomes free is reserved, and until when."""
+        return {
+            each.reserved_for: each.reserved_until
+            for each in self._index.classes.values()
+            if each.reserved_for is not None
+        }
+
+    @property
+    def wake_at(self) -> float:
+        """When the next of these reservations ends."""
+        return min((each.reserved_until for each in self._index.classes.values()), default=NEVER)
+
+    def advance(self, now: float) -> None:
+        """End the reservations that are over: who had one goes to the end of the queue."""
+        for each in list(self._index.classes.values()):
+            if each.reserved_for is not None and each.reserved_until <= now:
+                receiver = self._ledger[each.reserved_for]
+                each.release()
+                self._back_off(receiver, now)
