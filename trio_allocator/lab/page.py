@@ -28,6 +28,7 @@ p.muted, td.muted, figcaption, .key { color: var(--muted); }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--faint);
   font-variant-numeric: tabular-nums; white-space: nowrap; }
+th { white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child, td.words { text-align: left; } td.words { white-space: normal; }
 th { font-weight: 600; } tr.first td { border-top: 2px solid var(--faint); }
 .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
