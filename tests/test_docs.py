@@ -13,8 +13,9 @@ block is run:
       from trio_allocator import Track
       -->
 
-- What it prints is compared with a ``text`` block below it that has ``<!-- printed -->`` before it.
 - ``<!-- continued -->`` before a block lets it go on from the block before, names and all.
+- ``<!-- prints -->`` before a block of ``text`` says what the block before prints: all of it, with
+  ``...`` for what differs from run to run, or is left out.
 """
 
 import ast
@@ -56,8 +57,9 @@ _BLOCK = re.compile(
     r"^(?P<indent>[ ]*)```(?P<language>python|pycon)\n(?P<code>.*?)^(?P=indent)```$",
     re.DOTALL | re.MULTILINE,
 )
-_PRINTED = re.compile(
-    r"\s*<!-- printed -->\s*^```text\n(?P<output>.*?)^```$", re.DOTALL | re.MULTILINE
+_PRINTS = re.compile(
+    r"^<!-- prints -->\s*\n(?P<indent>[ ]*)```text\n(?P<text>.*?)^(?P=indent)```$",
+    re.DOTALL | re.MULTILINE,
 )
 _BEFORE = re.compile(r"<!-- before:\n(.*?)-->", re.DOTALL)
 
@@ -70,7 +72,13 @@ class Block:
     line: int
     code: str
     language: str
-    printed: str | None = None
+    continues: "Block | None" = None
+    output: str | None = None
+
+    @property
+    def printed(self) -> str:
+        """What it prints, and those before that it continues."""
+        return (self.continues.printed if self.continues else "") + (self.output or "")
 
     def __str__(self):
         return f"{self.page.relative_to(ROOT)}:{self.line}"
@@ -82,12 +90,16 @@ def blocks(page, text):
     for match in _BLOCK.finditer(text):
         code = inspect.cleandoc("\n" + match["code"]) + "\n"
         before = "".join(_BEFORE.findall(match["comments"]))
-        if "<!-- continued -->" in match["comments"]:
-            before = found[-1].code + before
+        continues = found[-1] if "<!-- continued -->" in match["comments"] else None
+        if continues is not None:
+            before = continues.code + before
         line = text.count("\n", 0, match.start("code"))
-        printed = _PRINTED.match(text, match.end())
-        output = None if printed is None else printed["output"]
-        found.append(Block(page, line, before + code, match["language"], output))
+        found.append(Block(page, line, before + code, match["language"], continues))
+    for match in _PRINTS.finditer(text):
+        line = text.count("\n", 0, match.start())
+        printing = [block for block in found if block.line < line][-1]
+        assert printing.output is None, f"{printing} prints two things"
+        printing.output = inspect.cleandoc("\n" + match["text"]) + "\n"
     return found
 
 
@@ -153,11 +165,33 @@ def run_test(test):
         test(*fixtures)
 
 
+def check_output(block, printed):
+    """Whether a block printed what its page says."""
+    checker = doctest.OutputChecker()
+    if block.output is not None:
+        same = checker.check_output(block.printed, printed, doctest.ELLIPSIS)
+        assert same, f"{block} prints\n{printed}\nand its page says\n{block.printed}"
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_the_code_of_the_documentation_runs(block, monkeypatch, capsys):
     run_block(block, monkeypatch)
-    if block.printed is not None:
-        assert capsys.readouterr().out == block.printed
+    check_output(block, capsys.readouterr().out)
+
+
+def test_a_page_that_says_it_prints_something_is_held_to_it():
+    """A promise of output stands in a block of its own, where it is compared."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in re.finditer(r"^.*\b[Pp]rints\b.*$", text, re.MULTILINE):
+            after = text[match.end() :].lstrip()
+            told = match[0].strip()
+            fences = re.findall(r"^[ ]*```\{?(\w+)", text[: match.start()], re.MULTILINE)
+            # Of a command, or of no code on this page.
+            exempt = told.startswith("`") or "command" in told or fences[-1:] != ["python"]
+            assert exempt or after.startswith("<!-- prints -->") or told == "<!-- prints -->", (
+                f"{page.name}: {told}"
+            )
 
 
 @pytest.mark.parametrize(
@@ -228,6 +262,21 @@ def test_a_broken_block_is_noticed(text, error, monkeypatch):
 def test_a_wrong_answer_in_a_dialogue_is_noticed(monkeypatch):
     with pytest.raises(pytest.fail.Exception, match="Expected"):
         run_block(only_block("```pycon\n>>> 1 + 1\n3\n```"), monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("page", "right"), [("1\n2", True), ("1\n...", True), ("2", False), ("1\n", False)]
+)
+def test_what_a_block_prints_is_compared(page, right, monkeypatch, capsys):
+    text = f"```python\nprint(1)\nprint(2)\n```\n\n<!-- prints -->\n```text\n{page}\n```"
+    block = only_block(text)
+    run_block(block, monkeypatch)
+    printed = capsys.readouterr().out
+    if right:
+        check_output(block, printed)
+    else:
+        with pytest.raises(AssertionError, match="its page says"):
+            check_output(block, printed)
 
 
 def test_a_block_gets_its_context_and_may_continue_another(monkeypatch):

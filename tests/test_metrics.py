@@ -21,6 +21,7 @@ from trio_allocator import (
     AllocatorStatistics,
     ProbingAllocator,
     Track,
+    TrackReceiver,
     open_allocator,
     open_connection_estimator,
 )
@@ -347,3 +348,23 @@ def test_another_run_is_refused_while_one_is_shown():
     first.__exit__(None, None, None)
     with pytest.raises(RuntimeError, match="must be called from async context"):
         collector.connection(None).__enter__()
+
+
+async def test_the_switches_of_receivers_are_counted_and_stay_counted(autojump_clock):
+    scrape = Scrape()
+    one = "connection=default"
+    async with open_allocator(initial_estimate=1_000_000) as allocator:
+        with scrape.collector.connection(allocator) as shown:
+            for _ in range(3):
+                async with trio.open_nursery() as nursery:
+                    receiver = TrackReceiver(allocator, CAMERA, request_variant=lambda *_: None)
+                    shown.add(receiver)
+                    await nursery.start(receiver.run)
+                    receiver.variant_switched(receiver.queued_variant)
+                    receiver.variant_switched(receiver.current_variant)
+                    before = scrape.samples()
+                    nursery.cancel_scope.cancel()
+            assert of(before, "switches_total", one) == 3
+            assert of(scrape.samples(), "switches_total", one) == 3
+            shown.add(TrackReceiver(allocator, CAMERA, request_variant=lambda *_: None))
+            assert len(shown.receivers) == 1

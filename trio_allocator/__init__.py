@@ -49,6 +49,7 @@ from .options import (
     ReceiverOptions as ReceiverOptions,
 )
 from .receiver import (
+    ReceiverStatistics as ReceiverStatistics,
     RequestVariant as RequestVariant,
     SelectorAction as SelectorAction,
     SwitchReason as SwitchReason,

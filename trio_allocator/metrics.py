@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from . import quantities
 from .engine.report.explanation import Explanation, ReceiverExplanation
 from .engine.report.statistics import AllocatorStatistics
+from .receiver import ReceiverStatistics, TrackReceiver
 from .shell.connection_estimator import ConnectionEstimator
 
 T = TypeVar("T")
@@ -88,16 +89,42 @@ class _Reading:
 
 
 @dataclass(eq=False)
-class _Watched:
-    """One connection while it is watched."""
+class WatchedConnection:
+    """One connection while it is shown.
+
+    Attributes:
+        name: The one that it is shown by.
+        allocator: Its allocator.
+        estimator: Its estimator, if it is shown.
+        receivers: Those whose switches are counted.
+        left: What those counted whose life is over.
+    """
 
     name: str
     allocator: ExplainingAllocator
     estimator: ConnectionEstimator | None
+    receivers: list[TrackReceiver] = field(default_factory=list)
+    left: Counter[str] = field(default_factory=Counter)
+
+    def add(self, receiver: TrackReceiver) -> None:
+        """Count what a receiver of this connection does."""
+        self._let_go()
+        self.receivers.append(receiver)
 
     def count(self) -> Counter[str]:
         """All counters by the name of their metric, without its ending."""
-        return Counter(self.allocator.statistics().as_dict())
+        self._let_go()
+        counters = Counter(self.allocator.statistics().as_dict())
+        for receiver in self.receivers:
+            counters.update(receiver.statistics().as_dict())
+        counters.update(self.left)
+        return counters
+
+    def _let_go(self) -> None:
+        """Those whose life is over are kept as numbers only."""
+        for receiver in [one for one in self.receivers if one.ended]:
+            self.receivers.remove(receiver)
+            self.left.update(receiver.statistics().as_dict())
 
 
 class MetricsCollector(Collector):
@@ -134,7 +161,7 @@ class MetricsCollector(Collector):
     def __init__(self, *, max_names: int = 100, max_tracks: int = 100) -> None:
         self._max_names = quantities.whole_number("max_names", max_names, 1, 10_000)
         self._max_tracks = quantities.whole_number("max_tracks", max_tracks, 0, 10_000)
-        self._watched: list[_Watched] = []
+        self._watched: list[WatchedConnection] = []
         self._token: trio.lowlevel.TrioToken | None = None
         # Name to what its ended connections counted. The order is that of the last end.
         self._ended: dict[str, Counter[str]] = {}
@@ -145,13 +172,17 @@ class MetricsCollector(Collector):
         estimator: ConnectionEstimator | None = None,
         *,
         name: str = "default",
-    ) -> AbstractContextManager[None]:
+    ) -> AbstractContextManager[WatchedConnection]:
         """Show a connection for as long as the block lasts.
 
         Args:
             allocator: Its allocator.
             estimator: Its estimator; None if something else makes the estimates.
             name: The value of the label ``connection``. Connections of one name are added up.
+
+        Returns:
+            A context manager; `WatchedConnection.add` of what it gives counts the switches of a
+            `TrackReceiver`, too.
 
         Raises:
             TypeError: `name` is not a string.
@@ -165,15 +196,15 @@ class MetricsCollector(Collector):
     @contextmanager
     def _show(
         self, allocator: ExplainingAllocator, estimator: ConnectionEstimator | None, name: str
-    ) -> Iterator[None]:
+    ) -> Iterator[WatchedConnection]:
         token = trio.lowlevel.current_trio_token()
         if self._watched and token is not self._token:
             raise RuntimeError("all connections of a MetricsCollector must be of one Trio run")
         self._token = token
-        watched = _Watched(self._shown(name), allocator, estimator)
+        watched = WatchedConnection(self._shown(name), allocator, estimator)
         self._watched.append(watched)
         try:
-            yield
+            yield watched
         finally:
             self._watched.remove(watched)
             counted = self._ended.pop(watched.name, Counter()) + watched.count()
@@ -219,7 +250,7 @@ class MetricsCollector(Collector):
             self._read_one(watched, readings[watched.name])
         return readings
 
-    def _read_one(self, watched: _Watched, reading: _Reading) -> None:
+    def _read_one(self, watched: WatchedConnection, reading: _Reading) -> None:
         reading.counters.update(watched.count())
         try:
             explanation = watched.allocator.explain()
@@ -326,5 +357,8 @@ def _described(statistics: type, prefix: str = "") -> Iterator[tuple[str, str]]:
         yield prefix + attribute.name, text
 
 
-_COUNTERS: dict[str, str] = dict(_described(AllocatorStatistics))
+_COUNTERS: dict[str, str] = {
+    **dict(_described(AllocatorStatistics)),
+    **dict(_described(ReceiverStatistics)),
+}
 """Counters of a connection: name to text."""

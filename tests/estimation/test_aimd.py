@@ -580,6 +580,25 @@ def test_a_full_queue_from_which_packets_get_lost_is_no_part_of_the_way(control)
     assert control.rate < before
 
 
+def test_nor_is_one_that_grows_instead(control):
+    draining = Draining(control)
+    draining.settle(0.1)
+    draining.send(0.4, 0.1)
+    draining.settle(0.1)
+    before = control.rate
+    assert draining.send(0.3, 0.13, recent=700_000)
+    assert control.phase is Phase.DRAINING
+    assert control.rate < before
+
+
+def test_a_queue_is_compared_with_what_it_shrank_to(control):
+    draining = Draining(control)
+    draining.settle(0.1)
+    draining.send(0.4, 0.05)
+    draining.send(0.1, 0.0601, recent=700_000)
+    assert control.rate == pytest.approx(700_000 * 0.905, rel=0.01)
+
+
 def test_then_twice_as_much_is_tolerated(fast):
     end = outgrown(fast)
     step(fast, end + 0.1, standing=0.0295)

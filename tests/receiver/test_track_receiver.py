@@ -759,3 +759,18 @@ async def test_it_can_pad_if_it_was_given_the_means(kind, given):
         handle = await nursery.start(receiver.run)
         assert handle.options.can_pad is given
         nursery.cancel_scope.cancel()
+
+
+async def test_it_counts_its_switches_pauses_stalls_and_what_it_asks_for_again(app, autojump_clock):
+    app.handle.grant(MEDIUM)
+    await trio.sleep(2.5)
+    app.confirm()
+    app.handle.grant(0)
+    await trio.testing.wait_all_tasks_blocked()
+    counted = app.receiver.statistics().as_dict()
+    assert counted == {"switches": 1, "pauses": 1, "stalls": 1, "key_frames_repeated": 1}
+    assert not app.receiver.ended
+    app.handle.close()
+    app.receiver.packet_sent(1)
+    assert app.receiver.ended
+    assert app.receiver.statistics().as_dict() == counted

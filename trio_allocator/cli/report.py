@@ -61,15 +61,15 @@ def as_json(results: Sequence[Replayed]) -> dict[str, object]:
     ``share_over_estimate``   share of time in which the chosen layers weighed more (0 to 1)
     ``utilisation``           used share of what could have been used (0 to 1)
     ``quality``               utility over that of the best choice at each event
+    ``taken_back``            changes that a source undid within 1 s
+    ``withheld``              share of time in which a layer fit with a fifth to spare, and was
+                              not chosen
+    ``withheld_p50``          for how long each time, s: the median
+    ``withheld_p95``          and the 95th percentile
+    ``wait_p50``              from the start and from rises of the estimate to 0.9 of the best, s
+    ``wait_p95``              and the 95th percentile
     ``utility``               the rule for what a layer is worth: ``frames`` or ``log``
     ``padding_bytes``         padding that the allocator asked for
-    ``taken_back``            changes that were undone within 1 s
-    ``withheld``              share of the time in which a step fitted with a fifth to spare and was
-                              not given
-    ``withheld_p50``          for how long each time, s: the median
-    ``withheld_p95``          and what 95 of 100 are not above
-    ``to_best_p50``           from the start or a rise until nearly the best choice, s: the median
-    ``to_best_p95``           and what 95 of 100 are not above
     ``tracks``                for each source, by name: ``changes``, ``reversals``, ``fixed``,
                               ``mean_bps``, ``utility``, and ``layers``: share of time in each
     ========================  ==================================================================
@@ -91,14 +91,14 @@ def _as_json(result: Replayed) -> dict[str, object]:
         "share_over_estimate": round(result.figures.share_over_estimate, 6),
         "utilisation": round(result.figures.utilisation, 6),
         "quality": round(result.figures.quality, 6),
-        "utility": result.figures.rule.value,
-        "padding_bytes": result.padding,
         "taken_back": result.figures.taken_back,
         "withheld": round(result.figures.withheld, 6),
-        "withheld_p50": _rounded(result.figures.withheld_p50),
-        "withheld_p95": _rounded(result.figures.withheld_p95),
-        "to_best_p50": _rounded(result.figures.to_best_p50),
-        "to_best_p95": _rounded(result.figures.to_best_p95),
+        **{
+            name: None if value is None else round(value, 6)
+            for name, value in result.figures.spreads.items()
+        },
+        "utility": result.figures.rule.value,
+        "padding_bytes": result.padding,
         "tracks": {
             part.source.name: {
                 "fixed": part.source.is_fixed,
@@ -114,14 +114,6 @@ def _as_json(result: Replayed) -> dict[str, object]:
             for part in result.figures.sources
         },
     }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 6)
-
-
-def _seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f} s"
 
 
 def print_summaries(console: Console, results: Sequence[Replayed]) -> None:
@@ -265,16 +257,18 @@ def _how_well(figures: Figures, padding: int) -> Table:
     table.add_row("over the estimate", f"{figures.share_over_estimate:.1%}", "of the time")
     table.add_row("changes", str(figures.changes), f"of layer, at {figures.decisions} moments")
     table.add_row("reversals", str(figures.reversals), "turned back within 10 s")
-    table.add_row("taken back", str(figures.taken_back), "undone within 1 s")
+    table.add_row("taken back", str(figures.taken_back), "turned back within 1 s: none is right")
+    held = figures.spreads["withheld_p95"]
+    for_long = f", for up to {held:.1f} s mostly" if held is not None else ""
     table.add_row(
         "withheld",
         f"{figures.withheld:.1%}",
-        f"of the time a step fits with a fifth to spare; p95 {_seconds(figures.withheld_p95)}",
+        f"of the time a layer fit with a fifth to spare{for_long}",
     )
-    table.add_row(
-        "to the best",
-        _seconds(figures.to_best_p50),
-        f"from the start or a rise until nearly the best choice; p95 {_seconds(figures.to_best_p95)}",
-    )
+    wait, longest = figures.spreads["wait_p50"], figures.spreads["wait_p95"]
+    if wait is not None and longest is not None:
+        table.add_row(
+            "to the best", f"{wait:.1f} s", f"median after a rise; 95th percentile {longest:.1f} s"
+        )
     table.add_row("padding", format_rate(rate), "on average, to probe for more")
     return table

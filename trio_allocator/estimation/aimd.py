@@ -345,9 +345,11 @@ class RateControl:
             least = LEAST_SHRUNK * mark.standing
         else:
             return True
-        if mark.standing - seen.standing >= least:
+        shrunk = mark.standing - seen.standing
+        if shrunk >= least:
             self._is_ours = True
             self._mark = _Mark(seen.sent_at, seen.told, seen.standing)
+            self._queue = seen.standing
             return True
         if seen.standing <= self._limit:
             return self._drained()
@@ -355,8 +357,8 @@ class RateControl:
             self._margin = SECOND_MARGIN
             self._lower(now, seen, self._link)
             return True
-        if seen.is_losing:
-            # It is as long as it can become, whatever is sent.
+        if seen.is_losing or -shrunk >= least:
+            # It grows, or is as long as it can become.
             return self._lower_again(now, seen)
         return self._settle()
 

@@ -6,4 +6,5 @@ from .actions import (
     SwitchReason as SwitchReason,
 )
 from .selector import VariantSelector as VariantSelector
+from .statistics import ReceiverStatistics as ReceiverStatistics
 from .track_receiver import TrackReceiver as TrackReceiver

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import ParamSpec, TypeAlias, TypeVar, Unpack
 
 import trio
+from attrs import evolve
 
 from .. import quantities
 from ..interface import ConnectionAllocator, ReceiverHandle
@@ -17,6 +18,7 @@ from .actions import RequestVariant, SelectorAction, SwitchReason
 from .callbacks import check_completed, check_synchronous
 from .conversation import Conversation
 from .selector import VariantSelector
+from .statistics import ReceiverStatistics
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,6 +29,13 @@ VariantCallback: TypeAlias = Callable[[str | None, SwitchReason], object]
 PaddingCallback: TypeAlias = Callable[[int], int | None]
 """Called with the bytes of padding due. Returns how many were sent, everything above UDP counted;
 None if another task will send them and report each packet by `TrackReceiver.padding_sent`."""
+
+
+_COUNTED = {
+    SwitchReason.LOW_BANDWIDTH: "pauses",
+    SwitchReason.STALLED: "stalls",
+    SwitchReason.REPEATED: "key_frames_repeated",
+}
 
 
 class _Line:
@@ -105,6 +114,7 @@ class TrackReceiver:
         "_bandwidth",
         "_bare",
         "_conversation",
+        "_counts",
         "_line",
         "_options",
         "_quiet",
@@ -144,6 +154,7 @@ class TrackReceiver:
         self._bandwidth = None if bandwidth is None else quantities.bitrate("bandwidth", bandwidth)
         self._request_variant = request_variant
         self._started = False
+        self._counts = ReceiverStatistics()
         self._quiet = False
         self._timer: trio.CancelScope | None = None
 
@@ -166,6 +177,15 @@ class TrackReceiver:
     def queued_variant(self) -> str | None:
         """The variant that was asked for and has not come yet."""
         return self._selector.queued
+
+    @property
+    def ended(self) -> bool:
+        """Whether its life is over: `run` was called, and nothing comes of it any more."""
+        return self._started and self._line is None
+
+    def statistics(self) -> ReceiverStatistics:
+        """Counters for metrics. May be read after its end, too."""
+        return self._counts
 
     async def run(
         self, *, task_status: trio.TaskStatus[ReceiverHandle] = trio.TASK_STATUS_IGNORED
@@ -261,7 +281,11 @@ class TrackReceiver:
 
     def variant_switched(self, variant: str | None) -> None:
         """This variant flows from now on (None: nothing does), asked for or not."""
-        self._perform(self._selector.variant_switched(variant, self._now()))
+        before = self._selector.current
+        actions = self._selector.variant_switched(variant, self._now())
+        if variant not in (None, before) and self._line is not None:
+            self._count("switches")
+        self._perform(actions)
 
     def variant_active(self, variant: str) -> None:
         """The source sends this variant (again)."""
@@ -337,8 +361,15 @@ class TrackReceiver:
             self._set_timer()
 
     def _switch(self, request: RequestVariant) -> None:
-        if self._line is not None:
-            check_completed(self._request_variant(request.variant, request.reason))
+        if self._line is None:
+            return
+        counter = _COUNTED.get(request.reason)
+        if counter is not None and (request.variant is None) == (counter == "pauses"):
+            self._count(counter)
+        check_completed(self._request_variant(request.variant, request.reason))
+
+    def _count(self, name: str) -> None:
+        self._counts = evolve(self._counts, **{name: getattr(self._counts, name) + 1})
 
     def _set_timer(self) -> None:
         self._quiet = self._selector.rates.quiet

@@ -106,6 +106,8 @@ def _paragraph(group: list[InvariantError]) -> str:
     if len(group) == 1:
         return f"\n- {first}{situation}"
     ids = ", ".join(dict.fromkeys(violation.invariant for violation in group))
+    if ids == first.invariant:
+        return f"\n- {first} ({len(group)} checks){situation}"
     return f"\n- {ids} ({len(group)} checks): {first.complaint}{situation}"
 
 

@@ -131,26 +131,42 @@ def test_in_real_time_nothing_is_quite_simultaneous():
     assert measure(run, History((1, 1), changes)).decisions == 2
 
 
-def test_what_is_withheld_and_taken_back_is_judged_as_in_every_measurement():
-    # Nothing for 2 s though the lowest fits; then the lowest; a better one for half a second.
-    history = History(
-        (None,),
-        (Change(2.0, 0, None, 0), Change(5.0, 0, 0, 1), Change(5.5, 0, 1, 0)),
-    )
-    figures = measure(steady(230), history)
-    assert figures.taken_back == 1
-    assert figures.withheld == pytest.approx(0.2, abs=0.02)
-    assert figures.withheld_p95 == pytest.approx(2.0, abs=0.1)
-    assert figures.to_best_p50 == pytest.approx(5.0)
-    # A step that fits, but not with a fifth to spare, is not withheld.
-    assert measure(steady(210), History((0,), ())).withheld == 0
+# --- how soon what fits is chosen -------------------------------------------------------------------
 
 
-def test_how_long_it_takes_to_the_best_counts_from_each_rise():
+def test_what_is_undone_within_a_second_was_taken_back():
+    changes = (Change(2.0, 0, 0, 1), Change(2.5, 0, 1, 0), Change(5.0, 0, 0, 1))
+    assert measure(steady(250), History((0,), changes)).taken_back == 1
+    later = (Change(2.0, 0, 0, 1), Change(3.5, 0, 1, 0))
+    assert measure(steady(250), History((0,), later)).taken_back == 0
+
+
+def test_a_layer_that_fits_with_a_fifth_to_spare_is_withheld():
+    run = measure(steady(250), History((0,), (Change(4.0, 0, 0, 1),)))
+    assert run.withheld == pytest.approx(0.4)
+    assert run.spreads["withheld_p50"] == pytest.approx(4.0)
+    # 200 and a fifth are 240: at 230 there is not that much to spare.
+    tight = measure(steady(230), History((0,), ()))
+    assert (tight.withheld, tight.spreads["withheld_p95"]) == (0, None)
     rates = ((100, 200),)
-    rows = [(float(t), 110 if t < 10 else 250, rates) for t in range(21)]
-    figures = measure(recording(*rows), History((0,), (Change(13.0, 0, 0, 1),)))
-    assert (figures.to_best_p50, figures.to_best_p95) == (1.5, pytest.approx(2.85))
-    # Who never gets there is given all the time there was.
-    never = measure(recording(*rows), History((0,), ()))
-    assert never.to_best_p95 == pytest.approx(9.5)
+    twice = recording((0.0, 250, rates), (2.0, 100, rates), (4.0, 250, rates), (5.0, 250, rates))
+    assert measure(twice, History((0,), ())).spreads["withheld_p95"] == pytest.approx(1.95)
+
+
+def test_nothing_is_withheld_that_is_not_sent():
+    rates = ((100, 0),)
+    silent = recording((0.0, 900, rates), (10.0, 900, rates))
+    assert measure(silent, History((0,), ())).withheld == 0
+    fixed = recording((0.0, 900, ((50,),)), (10.0, 900, ((50,),)), sources=(MIC,))
+    assert measure(fixed, History((0,), ())).withheld == 0
+    assert measure(steady(250), History((None,), ())).withheld == 1
+
+
+def test_the_wait_for_the_best_begins_at_the_start_and_at_a_rise():
+    rates = ((100, 200),)
+    rows = [(float(t), 110 if t < 10 else 250, rates) for t in range(31)]
+    rising = recording(*rows)
+    run = measure(rising, History((None,), (Change(1.0, 0, None, 0), Change(13.0, 0, 0, 1))))
+    # One second from the start, three from the rise.
+    assert run.spreads["wait_p50"] == pytest.approx(2.0)
+    assert run.spreads["wait_p95"] == pytest.approx(2.9)

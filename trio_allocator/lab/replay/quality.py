@@ -23,11 +23,11 @@ the row in force; of rows with equal times the last counts. The run ends at the 
   that also keeps still reaches 1. Somebody who over-commits can pass it: read it beside
   **share_over_estimate**. What a layer is worth: `trio_allocator.lab.replay.utility`.
 
-* **taken_back**: changes of choice that were undone within 1 s: none is right.
-* **withheld**: share of the time in which a step fits the estimate with a fifth to spare and is not
-  given, and for how long each time (median, and what 95 of 100 are not above).
-* **to_best**: from the start, and from each rise of the estimate by half within 5 s, until the
-  choice is worth 0.9 of the best possible one (median, and what 95 of 100 are not above).
+* **taken_back**: changes that the same source undoes within 1 s: none is right.
+* **withheld**: share of the time in which some source's next layer fits with a fifth to spare, and
+  is not chosen; and, as median and 95th percentile, for how long each time, s.
+* **wait**: from the start, and from each rise of the estimate to 1.5 × the mean of the 5 s before,
+  until the utility is 0.9 of the best possible one, s: median and 95th percentile.
 
 A source of a single layer, such as audio, is fixed: carried whole, always. It counts in
 share_over_estimate and utilisation, and it is in nobody's choice.
@@ -37,13 +37,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from attrs import define, field, frozen
 
-from ..judging import NEARLY_BEST, NONE, Watched, spread, taken_back, withheld
+from ..judging import SPARE, TAKEN_BACK, spread, times_to_best
 from .knapsack import best_choice
 from .recording import Recording, Row, Source
 from .utility import UtilityRule, layer_utilities, resolve_rule
@@ -51,13 +50,14 @@ from .utility import UtilityRule, layer_utilities, resolve_rule
 REVERSAL_WINDOW = 10.0
 """Who turns round within this time flaps, s (the peers' are counted alike)."""
 
-MOST_LOOKS = 20_000
-"""How often it is looked whether a step is withheld, in the whole recording."""
-
 RISE = 1.5
-"""The estimate has risen if it is so many times the least"""
+"""An estimate has risen at so many times the mean of those within"""
+
 RISE_WINDOW = 5.0
-"""... of the last seconds, s."""
+"""... this time before, s."""
+
+MOST_ROWS = 1_000
+"""No more rows than that are looked back at."""
 
 _MOMENT = 0.01
 
@@ -154,7 +154,7 @@ class SourceFigures:
 
 @frozen
 class Figures:
-    """The figures of a run; the module says what each means."""
+    """The figures of a run; the module says what each means. Distributions are in `spreads`."""
 
     duration: float
     rule: UtilityRule
@@ -164,13 +164,10 @@ class Figures:
     share_over_estimate: float
     utilisation: float
     quality: float
-    sources: tuple[SourceFigures, ...]
     taken_back: int
     withheld: float
-    withheld_p50: float | None
-    withheld_p95: float | None
-    to_best_p50: float | None
-    to_best_p95: float | None
+    spreads: Mapping[str, float | int | None]
+    sources: tuple[SourceFigures, ...]
 
 
 @define
@@ -207,8 +204,8 @@ def count_moments(changes: Sequence[Change]) -> int:
     return count
 
 
-def count_reversals(changes: Sequence[Change]) -> dict[int, int]:
-    """How often each source turned round within `REVERSAL_WINDOW`, by index of the source."""
+def count_reversals(changes: Sequence[Change], window: float = REVERSAL_WINDOW) -> dict[int, int]:
+    """How often each source turned round within a time, by index of the source."""
     last: dict[int, Change] = {}
     count: dict[int, int] = {}
     for change in changes:
@@ -216,7 +213,7 @@ def count_reversals(changes: Sequence[Change]) -> dict[int, int]:
         if (
             before is not None
             and before.is_up != change.is_up
-            and change.time - before.time <= REVERSAL_WINDOW
+            and change.time - before.time <= window
         ):
             count[change.source] = count.get(change.source, 0) + 1
         last[change.source] = change
@@ -240,8 +237,8 @@ def measure(
     utilities = tuple(layer_utilities(rule, source) for source in recording.sources)
     tallies = [_Tally(layers=[0.0] * len(source.layers)) for source in recording.sources]
     optimum = _Optimum(recording.sources, utilities)
+    follow = _Following(recording)
     total = over = used = usable = achieved = possible = 0.0
-    worth: list[tuple[float, float, float]] = []
     for interval in intervals(recording, history):
         length, estimate = interval.length, interval.row.estimate
         weights = interval.weights()
@@ -252,7 +249,7 @@ def measure(
         used += length * min(sum(weights), could)
         best = optimum.utility(interval.row)
         possible += length * best
-        worth.append((interval.start, best, _worth(interval, recording.sources, utilities)))
+        follow.take(interval, best, _worth(interval, recording.sources, utilities))
         for index, (choice, weight) in enumerate(zip(interval.choices, weights, strict=True)):
             if choice is None:
                 continue
@@ -267,13 +264,8 @@ def measure(
         if not source.is_fixed
     )
     reversals = count_reversals(history.changes)
-    watched = _watched(recording, history)
-    outside = float(sum(s.mean_rates[0] for s in recording.sources if s.is_fixed))
-    estimates = [(row.time, float(row.estimate)) for row in recording.rows]
-    # Of hours, a look each few seconds is enough.
-    step = max(0.1, recording.duration / MOST_LOOKS)
-    share, kept = withheld(watched, estimates, 0.0, recording.duration, outside=outside, step=step)
-    waits = _times_to_best(recording, worth)
+    undone = count_reversals(history.changes, TAKEN_BACK)
+    held, spreads = follow.figures()
     return Figures(
         duration=total,
         rule=rule,
@@ -284,6 +276,9 @@ def measure(
         # Where nothing could be had, nothing was missed.
         utilisation=used / usable if usable else 1.0,
         quality=achieved / possible if possible else 1.0,
+        taken_back=sum(undone.values()),
+        withheld=held / total,
+        spreads=spreads,
         sources=tuple(
             SourceFigures(
                 source=source,
@@ -295,71 +290,82 @@ def measure(
             )
             for index, (source, tally) in enumerate(zip(recording.sources, tallies, strict=True))
         ),
-        taken_back=sum(map(taken_back, watched)),
-        withheld=share,
-        **spread("withheld", kept),
-        **spread("to_best", waits),
     )
-
-
-def _watched(recording: Recording, history: History) -> list[Watched]:
-    """What each source that is chosen of was given, as every measurement has it."""
-    found = []
-    for index, source in enumerate(recording.sources):
-        if source.is_fixed:
-            continue
-        choices = [(0.0, history.start[index])]
-        choices += [(one.time, one.after) for one in history.changes if one.source == index]
-        levels = tuple((time, NONE if layer is None else layer) for time, layer in choices)
-        shown: list[tuple[float, tuple[int, ...]]] = []
-        for row in recording.rows:
-            sent = tuple(layer for layer, rate in enumerate(row.rates[index]) if rate)
-            if not shown or shown[-1][1] != sent:
-                shown.append((row.time, sent))
-        found.append(Watched(source.mean_rates, levels, levels, shown))
-    return found
 
 
 def _worth(
     interval: Interval, sources: Sequence[Source], utilities: Sequence[Sequence[float]]
 ) -> float:
-    """What the choices of an interval are worth, of sources that are chosen of."""
+    """What the choices show."""
     return sum(
         worth[choice]
         for source, worth, choice, weight in zip(
             sources, utilities, interval.choices, interval.weights(), strict=True
         )
-        if choice is not None and weight and not source.is_fixed
+        if not source.is_fixed and choice is not None and weight
     )
 
 
-def _times_to_best(
-    recording: Recording, worth: Sequence[tuple[float, float, float]]
-) -> list[float]:
-    starts = [0.0]
-    recent: deque[tuple[float, int]] = deque()
-    for row in recording.rows:
-        while recent and recent[0][0] < row.time - RISE_WINDOW:
-            recent.popleft()
-        if recent and row.estimate >= RISE * min(estimate for _time, estimate in recent):
-            starts.append(row.time)
-            recent.clear()
-        recent.append((row.time, row.estimate))
-    waits = []
-    times = [time for time, _best, _mine in worth]
-    for begin, until in pairwise([*starts, recording.duration]):
-        first = bisect_right(times, begin) - 1
-        reached = next(
-            (
-                max(time, begin)
-                for time, best, mine in worth[max(first, 0) :]
-                if time < until and mine >= NEARLY_BEST * best
-            ),
-            until,
-        )
-        if until > begin:
-            waits.append(reached - begin)
-    return waits
+class _Following:
+    """How soon what fits is chosen."""
+
+    STEP = 0.1
+    """s: waits are counted in such steps."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._sources = recording.sources
+        self._rows = recording.rows
+        self._held: list[float] = []
+        self._held_until = -math.inf
+        self._best: list[float] = []
+        self._mine: list[float] = []
+        self._end = 0.0
+
+    def take(self, interval: Interval, best: float, mine: float) -> None:
+        """Take in the next interval."""
+        room = interval.row.estimate / SPARE - sum(interval.weights())
+        if any(
+            extra <= room
+            for source, choice, rates in zip(
+                self._sources, interval.choices, interval.row.rates, strict=True
+            )
+            if not source.is_fixed and (extra := _next_step(choice, rates)) is not None
+        ):
+            if interval.start == self._held_until:
+                self._held[-1] += interval.length
+            else:
+                self._held.append(interval.length)
+            self._held_until = interval.end
+        self._end = interval.end
+        while len(self._best) * self.STEP < interval.end:
+            self._best.append(best)
+            self._mine.append(mine)
+
+    def figures(self) -> tuple[float, dict[str, float | int | None]]:
+        """For how long something was withheld, s; and the distributions."""
+        waits = times_to_best([0.0, *self._rises()], self._best, self._mine, self.STEP, self._end)
+        return sum(self._held), {**spread("withheld", self._held), **spread("wait", waits)}
+
+    def _rises(self) -> Iterator[float]:
+        quiet_until = RISE_WINDOW
+        for number, row in enumerate(self._rows):
+            if row.time < quiet_until:
+                continue
+            before = [
+                other.estimate
+                for other in self._rows[max(number - MOST_ROWS, 0) : number]
+                if other.time >= row.time - RISE_WINDOW
+            ]
+            if before and row.estimate >= RISE * sum(before) / len(before):
+                yield row.time
+                quiet_until = row.time + RISE_WINDOW
+
+
+def _next_step(choice: int | None, rates: Sequence[int]) -> int | None:
+    """What the next layer that is sent just now costs more, bit/s; None if there is none."""
+    now = 0 if choice is None else rates[choice]
+    above = [rate for rate in rates[height_of(choice) :] if rate]
+    return above[0] - now if above else None
 
 
 class _Optimum:
