@@ -116,6 +116,17 @@ class AdaptiveTrack:
         else:
             self.receiver.variant_inactive(layer)
 
+    def ladder_changed(self) -> None:
+        """Layers take more than before, or less."""
+        rates = self.source.rates
+        current, handle = self.receiver.current_variant, self.receiver.handle
+        if handle is not None and current is not None:
+            # What flows is measured by its receiver, which knows better than the publisher.
+            rates[current] = handle.track.variants.get(current, rates[current])
+        self.receiver.set_variants(rates)
+        for name in self.source.layers.keys() - set(self.source.alive):
+            self.receiver.variant_inactive(name)
+
     @property
     def wanted(self) -> frozenset[str]:
         """The layers that it takes or waits for."""
@@ -173,12 +184,18 @@ class AdaptiveConnection:
             with self._collector.connection(self.allocator, estimator, name=self._name):
                 self.transport.on_rtcp = self._take
                 task_status.started()
-                while True:
-                    await trio.sleep(REPORT)
-                    for track in self.tracks.values():
-                        report = track.outgoing.sender_report(trio.current_time())
-                        if report is not None:
-                            self.transport.send_rtcp(report)
+                try:
+                    await self._report()
+                finally:
+                    self._close()  # before the sender ends: publications go on
+
+    async def _report(self) -> None:
+        while True:
+            await trio.sleep(REPORT)
+            for track in self.tracks.values():
+                report = track.outgoing.sender_report(trio.current_time())
+                if report is not None:
+                    self.transport.send_rtcp(report)
 
     def add(
         self,
@@ -196,8 +213,9 @@ class AdaptiveConnection:
         track.close()
         del self.tracks[track.outgoing.format.ssrc], self._by_media[track.media]
 
-    def close(self) -> None:
-        """Send nothing any more."""
+    def _close(self) -> None:
+        """Send nothing any more, and listen to nobody."""
+        self.transport.on_rtcp = _ignore
         for track in list(self.tracks.values()):
             self.remove(track)
 
@@ -241,3 +259,7 @@ class AdaptiveConnection:
         self.counts["picture_losses"] += 1
         if (track := self.tracks.get(ssrc)) is not None:
             track.picture_lost()
+
+
+def _ignore(_rtcp: bytes) -> None:
+    """The connection has ended."""

@@ -54,6 +54,12 @@ MOST_RATE = 20_000_000
 MOST_DECLARED = 10_000_000
 """bit/s that a layer may claim to take."""
 
+WIRE = 1.05
+"""What a publisher says of its layers is the encoder's; on the wire there are headers, too."""
+
+NOTABLE = 0.05
+"""A layer that gets so much dearer or cheaper has another rung on the ladder."""
+
 
 class Follower(Protocol):
     """A subscriber's side of a track."""
@@ -64,6 +70,10 @@ class Follower(Protocol):
 
     def layer_changed(self, layer: str, *, is_alive: bool) -> None:
         """A layer is sent (again), or is not any more."""
+        ...
+
+    def ladder_changed(self) -> None:
+        """Layers take more than before, or less."""
         ...
 
     @property
@@ -262,9 +272,17 @@ class Publication:
             self.counts["malformed"] += 1
             return
         layers = list(track.layers.values())
+        is_changed = False
         for told in allocation.layers:
-            if told.stream < len(layers) and 0 < told.bitrate <= MOST_DECLARED:
-                layers[told.stream].bitrate = told.bitrate
+            if told.stream >= len(layers) or not 0 < told.bitrate <= MOST_DECLARED:
+                continue
+            layer, bitrate = layers[told.stream], round(WIRE * told.bitrate)
+            if abs(bitrate - layer.bitrate) > NOTABLE * layer.bitrate:
+                layer.bitrate = bitrate
+                is_changed = True
+        if is_changed:
+            for follower in track.followers:
+                follower.ladder_changed()
 
     # --- what is wanted --------------------------------------------------------------------
 
@@ -371,7 +389,7 @@ def published_track(
     guessed = 50_000 if is_audio else 150_000
     layers: dict[str, Layer] = {}
     for name in names:
-        layers[name] = Layer(name, rates.get(name, guessed))
+        layers[name] = Layer(name, round(WIRE * rates.get(name, guessed)))
         guessed *= 3
     return PublishedTrack(
         id=f"{publication_id}/{section.kind}",

@@ -222,10 +222,7 @@ class Subscriber:
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._serve)
-            try:
-                reason = await self._transport.run()
-            finally:
-                self.connection.close()
+            reason = await self._transport.run()
             nursery.cancel_scope.cancel()
         return reason
 
@@ -240,7 +237,7 @@ class Subscriber:
         """Send exactly those tracks that have a place, once there is a connection."""
         self._wishes = {name: wish for name, wish in self._wishes.items() if self._find(name)}
         if not self.ready.is_set():
-            return
+            return  # there is nothing to send over yet
         for mid, adaptive in list(self._running.items()):
             place = self._places.get(mid)
             if place is None or place.track is not adaptive.source:

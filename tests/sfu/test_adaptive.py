@@ -225,6 +225,17 @@ async def test_a_layer_that_dies_is_left(autojump_clock, nursery):
     nursery.cancel_scope.cancel()
 
 
+async def test_the_ladder_follows_the_publisher_but_for_what_flows(autojump_clock, nursery):
+    stage = await opened(nursery)
+    await trio.sleep(6)
+    measured = stage.track.receiver.handle.track.variants["h"]
+    stage.source.layers["q"].bitrate, stage.source.layers["h"].bitrate = 50_000, 900_000
+    stage.track.ladder_changed()
+    assert stage.track.receiver.track.variants == {"q": 50_000, "h": measured}
+    assert stage.track.receiver.current_variant == "h"
+    nursery.cancel_scope.cancel()
+
+
 async def test_what_is_removed_is_not_sent_any_more(autojump_clock, nursery):
     stage = await opened(nursery)
     await trio.sleep(3)
@@ -235,5 +246,29 @@ async def test_what_is_removed_is_not_sent_any_more(autojump_clock, nursery):
     assert len(stage.peer.packets) == sent
     assert not stage.source.followers
     assert not stage.connection.allocator.explain().receivers
-    stage.connection.close()
     nursery.cancel_scope.cancel()
+
+
+async def test_whoever_leaves_does_not_disturb_the_publisher(autojump_clock, nursery):
+    stage = Stage()
+    sent = []
+
+    async def forward_until_the_end():
+        try:
+            await trio.sleep_forever()
+        finally:
+            # What comes after the connection was cancelled, and before all of it has ended.
+            with trio.CancelScope(shield=True):
+                for _ in range(5):
+                    await trio.lowlevel.checkpoint()
+                    stage.camera.send("q", DELTA)
+                    stage.camera.send("h", DELTA)
+                    sent.append(len(stage.source.followers))
+
+    async with trio.open_nursery() as inner:
+        await stage.open(inner)
+        inner.start_soon(forward_until_the_end)
+        await trio.sleep(3)
+        inner.cancel_scope.cancel()
+    assert sent[-1] == 0
+    stage.peer.on_rtcp(PictureLoss(1, 7).build())

@@ -64,6 +64,10 @@ class Watcher:
         self.awaited = awaited
         self.taken = []
         self.changes = []
+        self.ladders = 0
+
+    def ladder_changed(self):
+        self.ladders += 1
 
     def take(self, layer, packet, description, now):
         self.taken.append((layer, packet.sequence, description.starts_key_frame))
@@ -275,15 +279,23 @@ async def test_a_key_frame_of_what_never_came_is_not_asked_for(autojump_clock, s
 
 
 async def test_a_publisher_says_what_its_layers_take(autojump_clock, stage):
-    told = VideoLayersAllocation(
-        0, (LayerAllocation(0, 0, (99_000,)), LayerAllocation(2, 0, (500_000, 900_000)))
-    )
+    watcher = Watcher()
+    stage.video.followers.append(watcher)
     number = stage.video.extensions[LAYERS]
-    stage.send("q", KEY, [(number, told.build())])
-    assert stage.video.rates == {"q": 99_000, "h": 400_000, "f": 900_000}
+
+    def tell(*rates):
+        told = [LayerAllocation(2 * index, 0, rate) for index, rate in enumerate(rates)]
+        stage.send("q", KEY, [(number, VideoLayersAllocation(0, tuple(told)).build())])
+
+    tell((100_000,), (500_000, 900_000))
+    assert stage.video.rates == {"q": 105_000, "h": 420_000, "f": 945_000}, "headers are counted"
+    assert watcher.ladders == 1
+    tell((101_000,), (500_000, 910_000))
+    assert stage.video.rates == {"q": 105_000, "h": 420_000, "f": 945_000}, "not notable"
+    assert watcher.ladders == 1
     stage.send("q", KEY, [(number, b"\x01")])
     assert stage.publication.counts["malformed"] == 1
-    assert stage.video.rates == {"q": 99_000, "h": 400_000, "f": 900_000}
+    assert stage.video.rates == {"q": 105_000, "h": 420_000, "f": 945_000}
 
 
 async def test_the_rate_of_a_layer_is_measured(autojump_clock, stage, nursery):

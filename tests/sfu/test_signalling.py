@@ -52,7 +52,7 @@ async def test_a_camera_is_published_and_everybody_is_told():
             assert (told["id"], told["name"], told["kind"]) == (answer["id"], "Ada", "camera")
             assert [track["kind"] for track in told["tracks"]] == ["video", "audio"]
             (publication,) = room.publications.values()
-            assert publication.tracks[told["tracks"][0]["id"]].rates["q"] == 1_000
+            assert publication.tracks[told["tracks"][0]["id"]].rates["q"] == 1_050, "with headers"
             await socket.send(type="publish", **publish())
             assert "already" in (await said(socket, "error"))["message"]
         assert (await said(watcher, "room"))["publications"] == []

