@@ -235,8 +235,19 @@ def test_what_raises_may_rely_on_is_what_counts_not_the_estimate(bench):
 
 @pytest.mark.invariant("P4")
 def test_where_a_probe_is_a_proof_it_aims_a_little_above_the_step(bench):
-    bench.after(0, evolve(WANTED, wanted=1_000_000, is_proof=True))
+    bench.after(0, evolve(WANTED, wanted=1_000_000, carried=1_000_000))
     assert bench.prober.target == 1_060_000
+
+
+@pytest.mark.invariant("P4")
+def test_where_a_probe_is_a_proof_it_creeps_ahead_of_what_was_carried(bench):
+    proven = evolve(WANTED, carried=800_000)
+    bench.after(0, proven)
+    assert bench.prober.target == 920_000
+    bench.after(0.5, evolve(proven, carried=900_000))
+    assert bench.prober.target == 1_035_000
+    bench.after(1, evolve(proven, carried=0))
+    assert bench.prober.target == 200_000
 
 
 @pytest.mark.invariant("P4")
@@ -288,6 +299,20 @@ def test_what_was_reached_on_a_better_link_is_forgotten(bench):
 def test_an_estimate_of_nothing_that_stays_ends_the_probe(bench):
     bench.after(0, rising(0))
     assert bench.after(3, rising(0)) is ProbeStatus.RESTING
+
+
+@pytest.mark.invariant("P4")
+def test_an_estimate_that_falls_ends_the_probe_which_has_met_the_end_of_the_link(bench):
+    bench.after(0, WANTED)
+    fallen = evolve(rising(940_000), allowed=False, fell=True)
+    bench.after(0.5, fallen)
+    assert (bench.prober.fruitless, bench.prober.target) == (1, 0)
+    assert bench.after(1, rising(1_000_000)) is ProbeStatus.RESTING
+    assert bench.due == 2.5
+    bench.after(2.5, WANTED)
+    bench.after(3, fallen)
+    assert bench.after(4, WANTED) is ProbeStatus.RESTING
+    assert bench.due == 7.5  # the second pause has grown
 
 
 # --- P4: after a raise, and how much -----------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from trio_allocator.estimation import Limit, Usage
 from trio_allocator.estimation.acknowledged import AcknowledgedRate
 from trio_allocator.estimation.aimd import (
+    BRIEF,
     CALM,
     COLLAPSE,
     DEEPEST,
@@ -663,14 +664,19 @@ def test_what_was_known_before_the_overuse_is_brought_back_by_a_probe(control):
     assert control.missed == START
     control.probed(START, 1.3)
     assert control.rate == START
-    assert control.missed == 0
 
 
 def test_what_was_kept_is_not_missed(control):
-    assert control.missed == 0
     lowered(control, 1.0, recent=930_000)
     step(control, 1.2)
     assert control.rate > 0.9 * START
+    assert control.missed == 0
+
+
+def test_after_a_long_overuse_the_link_is_another_one(control):
+    lowered(control, 1.0, recent=500_000, growth=0.075)
+    step(control, 1.0 + BRIEF)
+    assert control.phase is Phase.RISING
     assert control.missed == 0
 
 

@@ -9,7 +9,7 @@ import trio.testing
 from hypothesis import assume, given, strategies as st
 
 from trio_allocator.messages import SendPadding
-from trio_allocator.testing import Bottleneck, MemoryLink
+from trio_allocator.testing import Bottleneck, ClockSteps, LostFeedback, MemoryLink
 
 # --- against a slow model --------------------------------------------------------------------------
 
@@ -268,3 +268,31 @@ async def test_to_receive_is_a_checkpoint(autojump_clock):
     link.send_nowait(b"")
     with trio.testing.assert_checkpoints():
         await link.receive()
+
+
+async def test_it_is_turned_and_impaired_while_somebody_waits(autojump_clock):
+    start = trio.current_time()
+    link = MemoryLink[bytes](
+        8000,
+        delay=0.25,
+        report_delay=0.1,
+        impairments=[LostFeedback(share=0.5), ClockSteps(at=((1.0, 5.0),))],
+        seed=3,
+    )
+    link.send_nowait(b"x" * 1000)
+
+    async def turn():
+        await trio.sleep(0.5)
+        link.set_capacity(16_000)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turn)
+        delivery = await link.receive()
+    # Half of it took 0.5 s, and the other half 0.25 s.
+    assert delivery.arrives_at - start == pytest.approx(1.0)
+    assert trio.current_time() - start == pytest.approx(1.0)
+    reports = [link.report_arrives() for _ in range(100)]
+    arrived = [at for at in reports if at is not None]
+    assert 30 < len(arrived) < 70
+    assert arrived[0] - trio.current_time() == pytest.approx(0.1)
+    assert link.far_clock(start + 2.0) == pytest.approx(start + 7.0)

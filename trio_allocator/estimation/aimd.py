@@ -40,11 +40,16 @@ THROUGHPUT_FACTOR = 1.5
 THROUGHPUT_ALLOWANCE = 10_000
 """and this, bit/s (libwebrtc)."""
 
+BRIEF = 1.5
+"""An overuse that is over within this time, s,"""
+
 KEPT = 0.9
-"""When a queue has drained, and less than this share of the rate before is left, a probe asks for it."""
+"""and leaves less than this share of the rate before it, may have been a moment of the link's, such as
+a scan of its radio: a probe asks for what was before."""
 
 CALM = 5.0
-"""This long after an overuse, what a probe finds is taken at its word, s."""
+"""This long after an overuse, what a probe finds is taken at its word, s; before, up to the rate that
+there was before the overuse."""
 
 # --- Overuse ---------------------------------------------------------------------------------
 
@@ -202,6 +207,7 @@ class RateControl:
         limit: What keeps it from growing: `Limit.GROWTH` for nothing.
         lowered_at: When it was last lowered, or last seen to be low enough, s.
         capacity: What the link carried when it was full.
+        missed: The rate before a brief overuse that took much of it, until the next one; else 0.0.
     """
 
     def __init__(self, start: float, least: float, most: float) -> None:
@@ -217,6 +223,7 @@ class RateControl:
         self.limit: Limit = Limit.GROWTH
         self.lowered_at: float = -math.inf
         self.capacity: LinkCapacity = LinkCapacity()
+        self.missed: float = 0.0
         self._least = least
         self._most = most
         self._updated_at: float | None = None
@@ -270,11 +277,6 @@ class RateControl:
         """Whether a standing queue, s, is as good as none."""
         return standing <= EMPTY * self._limit
 
-    @property
-    def missed(self) -> float:
-        """What a probe should ask for: the rate before the last decrease, if much of it was given up."""
-        return self._before if self.rate < KEPT * self._before else 0.0
-
     # --- down --------------------------------------------------------------------------------
 
     def _begin_to_drain(self, now: float, seen: Observation) -> None:
@@ -283,6 +285,7 @@ class RateControl:
         self._margin = MARGIN
         self._rounds = 0
         self._is_ours = False
+        self.missed = 0.0
         self.phase = Phase.DRAINING
         self.limit = Limit.DELAY
         link = seen.arrivals.recent_rate() or seen.acknowledged or self.rate
@@ -317,7 +320,7 @@ class RateControl:
             False if the queue is not ours.
         """
         if self.is_clear(seen.standing):
-            return self._drained() if seen.sent_at > self.lowered_at else True
+            return self._drained(now) if seen.sent_at > self.lowered_at else True
         if seen.sent_at <= self.lowered_at:
             # No packet that was sent since then can tell whether it suffices.
             link = seen.arrivals.recent_rate()
@@ -352,7 +355,7 @@ class RateControl:
             self._queue = seen.standing
             return True
         if seen.standing <= self._limit:
-            return self._drained()
+            return self._drained(now)
         if self.rate > (1 - SECOND_MARGIN) * self._link and self._margin < SECOND_MARGIN:
             self._margin = SECOND_MARGIN
             self._lower(now, seen, self._link)
@@ -362,10 +365,12 @@ class RateControl:
             return self._lower_again(now, seen)
         return self._settle()
 
-    def _drained(self) -> bool:
+    def _drained(self, now: float) -> bool:
         """What was given up to drain the queue is not needed any more."""
         self.phase = Phase.RISING
         self.rate = max(self.rate, self._resume)
+        if now - self._began_at < BRIEF and self.rate < KEPT * self._before:
+            self.missed = self._before
         return True
 
     def _settle(self) -> bool:
@@ -423,7 +428,8 @@ class RateControl:
         """A probe found that the link carries this, bit/s.
 
         Soon after an overuse, a burst may just have met a moment without the bursts of others: then
-        it is a reason to grow fast, with an eye on the queue. Otherwise it is the new rate.
+        what exceeds the rate before it is a reason to grow fast, with an eye on the queue.
+        Otherwise it is the new rate.
         """
         if self.phase is not Phase.RISING or rate <= self.rate:
             return

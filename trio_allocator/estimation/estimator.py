@@ -380,8 +380,8 @@ class SendSideEstimator:
                 self._loss.answered(now)
         elif acknowledged is not None and control.is_clear(seen.standing):
             self._carried.seen(acknowledged, now)
-            if phase is Phase.DRAINING and control.missed:
-                self._planner.ask(control.missed)
+        if phase is Phase.DRAINING and control.phase is Phase.RISING and control.missed:
+            self._planner.ask(control.missed)
 
     def _learn(self, cluster: int, now: float) -> None:
         """A probe may have had a result."""

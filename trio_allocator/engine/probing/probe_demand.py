@@ -38,13 +38,14 @@ def demand_for_probes(  # noqa: PLR0917 - what there is to look at
     need = None
     if ledger.waiting and estimate is not None:
         need = sharing.next_need(trusted - ledger.committed, reach)
-    allowed = False
+    allowed = fell = False
     changes_at = NEVER
     if need is not None and estimate is not None:
         steady_at = estimates.steady_at(now)
         steady = steady_at <= now
         changes_at = NEVER if steady else steady_at
-        allowed = steady and not negotiating and ledger.committed <= limits.usable(estimate)
+        fell = not steady or ledger.committed > limits.usable(estimate)
+        allowed = not fell and not negotiating
     stuck = estimates.ever and ledger.waiting > 0 and ledger.waiting_with_allocation == 0
     if stuck and limits.max_bitrate is not None and not negotiating:
         stuck = sharing.next_need(0, reach) is not None
@@ -53,11 +54,12 @@ def demand_for_probes(  # noqa: PLR0917 - what there is to look at
         estimate=estimate,
         wanted=wanted,
         allowed=allowed,
+        fell=fell,
         stuck=stuck,
         most=limits.most,
         committed=ledger.committed,
         free_to=trusted,
-        is_proof=settlement.headroom.carried is not None,
+        carried=settlement.headroom.carried,
         raised_at=settlement.headroom.raised_at,
     )
     return demand, changes_at

@@ -38,6 +38,11 @@ PROOF = 1.06
 """Where a probe is a proof, it aims this many times as high as the step (G2): what the source says was
 carried keeps a margin for headers and bursts, and so does this, with a hundredth to spare."""
 
+CREEP = 1.15
+"""Where the source says what was carried, a probe goes no further above that than this many times, and
+further as that follows: an estimate of a sender that is not limited by the network may be half as much
+again as the link, and padding up to it fills the queue before anybody knows."""
+
 PROVING = 2.0
 """A raise has to carry for so long before anything is probed, s (P4). Its key frame and a probe
 together would fill the queue, and take the raise back."""
@@ -62,12 +67,13 @@ class Demand:
             the headroom for raises does not (G2) counts: seen to be carried, it is granted. 0 if
             nobody waits for more than is free.
         allowed: Not in overuse, nothing being negotiated, the estimate live and not falling.
+        fell: The estimate is falling, or below what is committed.
         stuck: An estimate has come once, a claim waits, and nobody who waits holds anything.
         most: No target is above this, bit/s.
         committed: What is allocated, bit/s.
         free_to: What raises may fill now, bit/s: of the estimate, what they may rely on (G2).
-        is_proof: The source of the estimates says what was carried: media and padding that got through
-            are a proof.
+        carried: What the source of the estimates has lately seen carried, bit/s: media and padding
+            that got through are a proof. None if it does not say so.
         raised_at: When anybody was raised by a step last, s; minus infinity before that.
     """
 
@@ -75,10 +81,11 @@ class Demand:
     wanted: int
     allowed: bool
     stuck: bool
+    fell: bool = False
     most: float = NEVER
     committed: int = 0
     free_to: int = 0
-    is_proof: bool = False
+    carried: int | None = None
     raised_at: float = -NEVER
 
 
@@ -142,6 +149,9 @@ class Prober:
         self._rest_until = max(self._rest_until, demand.raised_at + PROVING)
         able = self.padding.able
         wanted = able and demand.wanted > 0 and demand.allowed
+        if self.status is ProbeStatus.PROBING and demand.fell:
+            # It has met the end of the link. The first time, others may have been the cause.
+            self._give_up(demand, None if self._has_failed else PROVING)
         if wanted and self._is_rested():
             if self._enter(ProbeEvent.WANTED):
                 self._begin(demand)
@@ -184,7 +194,7 @@ class Prober:
     def _count_from(self, demand: Demand) -> None:
         """Judge the probe from now on: by what it brings beyond what was reached before."""
         self._began_at = self._now
-        self._began_from = max(demand.free_to, self._highest)
+        self._highest = self._began_from = max(demand.free_to, self._highest)
 
     def _is_fruitful(self, demand: Demand) -> bool:
         """Whether it has come nearer to the step, by at least half of what lacked."""
@@ -222,12 +232,12 @@ class Prober:
                 self._count_from(demand)
             self._highest = max(self._highest, demand.free_to)
 
-    def _give_up(self, demand: Demand) -> None:
+    def _give_up(self, demand: Demand, pause: float | None = None) -> None:
         self._enter(ProbeEvent.FRUITLESS)
         self.fruitless += 1
         self._has_failed = True
         self._failed_for = demand.wanted
-        self._rest_until = self._now + self._pause
+        self._rest_until = self._now + (self._pause if pause is None else pause)
         self._left_at = -NEVER  # the next probe is a new one
         self._pause = min(self._pause * PAUSE_GROWTH, self._settings.probe_pause_limit)
 
@@ -250,11 +260,15 @@ class Prober:
         if self.status is ProbeStatus.PROBING:
             estimate = demand.estimate or 0
             increment = self._settings.probe_increment
-            reach = max(int(self._settings.probe_reach * estimate), TARGET_FLOOR)
-            wanted = demand.wanted * (PROOF if demand.is_proof else 1)
-            target = min(wanted, reach) if increment is None else estimate + increment
+            reach, wanted = self._settings.probe_reach * estimate, float(demand.wanted)
+            if demand.carried is not None:
+                reach = min(reach, CREEP * demand.carried)
+                wanted *= PROOF
+            target = min(wanted, max(reach, TARGET_FLOOR))
+            if increment is not None:
+                target = estimate + increment
             highest = min(max(TARGET_FACTOR * estimate, TARGET_FLOOR), demand.most)
-            self._follow(int(min(target, highest)))
+            self._follow(round(min(target, highest)))
         elif self.status is ProbeStatus.ESCAPING:
             self._follow(int(min(self._settings.escape_bitrate, demand.most)))
         elif self.target:
