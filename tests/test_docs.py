@@ -323,7 +323,14 @@ def test_every_promise_has_a_test(marker, statement_id):
 
 def test_what_checks_what_is_found_in_the_sources():
     table = {proof.statement.id: proof for proof in proofs.proofs()}
-    assert {name for name, proof in table.items() if not proof.checks} == {"L3", "C1", "C2"}
+    assert {name for name, proof in table.items() if not proof.checks} == {
+        "L3",
+        "C1",
+        "C2",
+        # Held by the tests of the engine: what they ask depends on what was sent and carried.
+        "A7",
+        "G10",
+    }
     assert all(proof.plants for proof in table.values() if proof.checks)
     assert table["A2"].engine_machine
     assert table["I1"].nursery_machine

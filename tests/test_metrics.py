@@ -117,6 +117,25 @@ async def test_an_estimator_is_shown(autojump_clock):
             estimator.feedback_received(arrived((0, 0.01), (1, 0.01)))
             samples = scrape.samples()
     assert of(samples, "estimator_round_trip_seconds", one) == pytest.approx(0.02, abs=0.001)
+    assert of(samples, "estimator_sent_packets_total", one) == 2
+    assert of(samples, "estimator_sent_bytes_total", one) == 2_400
+    assert of(samples, "estimator_acknowledged_packets_total", one) == 2
+    assert of(samples, "estimator_lost_packets_total", one) == 0
+
+
+async def test_what_was_told_lost_and_came_is_a_counter_that_does_not_fall(autojump_clock):
+    scrape = Scrape()
+    one = "connection=default"
+    async with open_allocator() as allocator, open_connection_estimator(allocator) as estimator:
+        with scrape.collector.connection(allocator, estimator):
+            for _ in range(3):
+                estimator.packet_sent(1_200)
+            await trio.sleep(0.02)
+            estimator.feedback_received(arrived((0, 0.01), (2, 0.012)))
+            assert of(scrape.samples(), "estimator_lost_packets_total", one) == 1
+            estimator.feedback_received(arrived((0, 0.01), (1, 0.03), (2, 0.012)))
+            assert estimator.statistics().lost == 0
+            assert of(scrape.samples(), "estimator_lost_packets_total", one) == 1
 
 
 async def test_every_counter_is_there_with_a_text_of_its_own(autojump_clock):

@@ -26,7 +26,7 @@ from . import quantities
 from .engine.report.explanation import Explanation, ReceiverExplanation
 from .engine.report.statistics import AllocatorStatistics
 from .receiver import ReceiverStatistics, TrackReceiver
-from .shell.connection_estimator import ConnectionEstimator
+from .shell.connection_estimator import ConnectionEstimator, EstimatorStatistics
 
 T = TypeVar("T")
 
@@ -98,6 +98,7 @@ class WatchedConnection:
         estimator: Its estimator, if it is shown.
         receivers: Those whose switches are counted.
         left: What those counted whose life is over.
+        most_lost: Packets that the estimator once took for lost.
     """
 
     name: str
@@ -105,6 +106,7 @@ class WatchedConnection:
     estimator: ConnectionEstimator | None
     receivers: list[TrackReceiver] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)
+    most_lost: int = 0
 
     def add(self, receiver: TrackReceiver) -> None:
         """Count what a receiver of this connection does."""
@@ -118,6 +120,12 @@ class WatchedConnection:
         for receiver in self.receivers:
             counters.update(receiver.statistics().as_dict())
         counters.update(self.left)
+        if self.estimator is not None:
+            counted = self.estimator.statistics().as_dict()
+            # A packet told lost may yet be told to have come; a counter does not fall.
+            self.most_lost = counted["lost"] = max(self.most_lost, counted["lost"])
+            for name, count in counted.items():
+                counters[_estimator_metric(name)] = count
         return counters
 
     def _let_go(self) -> None:
@@ -345,7 +353,15 @@ def _families(readings: Mapping[str, _Reading]) -> Iterator[Metric]:
         yield counter
 
 
-def _described(statistics: type, prefix: str = "") -> Iterator[tuple[str, str]]:
+_PACKETS = {"sent", "padding", "acknowledged", "lost", "repeated", "withdrawn"}
+"""Counters of an estimator that count packets, and do not say so."""
+
+
+def _estimator_metric(name: str) -> str:
+    return f"estimator_{name}_packets" if name in _PACKETS else f"estimator_{name}"
+
+
+def _described(statistics: type, renamed: Callable[[str], str] = str) -> Iterator[tuple[str, str]]:
     """The fields of a class of counters, each with its text from the docstring."""
     texts = dict(
         re.findall(
@@ -354,11 +370,12 @@ def _described(statistics: type, prefix: str = "") -> Iterator[tuple[str, str]]:
     )
     for attribute in fields(statistics):
         text = " ".join(texts.get(attribute.name, attribute.name).split())
-        yield prefix + attribute.name, text
+        yield renamed(attribute.name), text
 
 
 _COUNTERS: dict[str, str] = {
     **dict(_described(AllocatorStatistics)),
     **dict(_described(ReceiverStatistics)),
+    **dict(_described(EstimatorStatistics, _estimator_metric)),
 }
 """Counters of a connection: name to text."""

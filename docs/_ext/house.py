@@ -102,7 +102,7 @@ class Promises(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Write one table for each group of statements."""
+        """Write each statement, its id first, and fold up the tests that hold it."""
         path, marker = _FILES[self.arguments[0]]
         self.env.note_dependency(str(path))
         tests = cited_tests.cited(marker)
@@ -110,37 +110,32 @@ class Promises(SphinxDirective):
             for test in citing:
                 self.env.note_dependency(str(cited_tests.ROOT / test.file))
 
-        groups: dict[str, list[list[nodes.Node]]] = {}
+        written: list[nodes.Node] = []
+        group = ""
         for statement in cited_tests.statements(path):
-            groups.setdefault(statement.group, []).append(
-                [
-                    nodes.paragraph("", "", nodes.strong(text=statement.id)),
-                    self._what(statement),
-                    self._where(tests.get(statement.id, [])),
-                ]
-            )
-        return [
-            node
-            for group, rows in groups.items()
-            for node in (
-                nodes.rubric(text=group),
-                _table(["id", marker, "held by"], [6, 56, 38], rows),
-            )
-        ]
-
-    def _what(self, statement: cited_tests.Statement) -> nodes.Node:
-        text = f"**{statement.title}**\n\n{statement.text.strip()}"
-        return nodes.container("", *self.parse_text_to_nodes(text))
+            if statement.group != group:
+                group = statement.group
+                written.append(nodes.rubric(text=group))
+            text = f"**{statement.id}: {statement.title}**\n\n{statement.text.strip()}"
+            written += self.parse_text_to_nodes(text)
+            written += self._held_by(tests.get(statement.id, []))
+        return written
 
     @staticmethod
-    def _where(tests: list[cited_tests.CitedTest]) -> nodes.Node:
+    def _held_by(tests: list[cited_tests.CitedTest]) -> list[nodes.Node]:
         if not tests:
-            return nodes.paragraph(text="no test yet")
+            return [nodes.paragraph(text="no test yet")]
         items = [
             nodes.list_item("", nodes.paragraph("", "", nodes.literal(text=str(test))))
             for test in tests
         ]
-        return nodes.bullet_list("", *items)
+        summary = f"held by {len(tests)} test{'s' * (len(tests) > 1)}"
+        opening = f'<details class="tests"><summary>{summary}</summary>'
+        return [
+            nodes.raw("", opening, format="html"),
+            nodes.bullet_list("", *items),
+            nodes.raw("", "</details>", format="html"),
+        ]
 
 
 class Proofs(SphinxDirective):

@@ -61,6 +61,7 @@ class AdaptiveTrack:
         request_key_frame: Callable[[], object],
     ) -> None:
         is_audio = source.kind == "audio"
+        self._sender = sender
         self._request_key_frame = request_key_frame
         self._is_broken = False
         self.source: PublishedTrack = source
@@ -96,6 +97,8 @@ class AdaptiveTrack:
 
     def take(self, layer: str, packet: RtpPacket, description: Description, now: float) -> None:
         """A packet of any layer came: send it on, if it is the layer's turn."""
+        if not self._sender.estimator.is_open:
+            return  # it has just failed, and is gone in a moment: no concern of the publisher's
         receiver = self.receiver
         if description.starts_key_frame:
             if layer == receiver.queued_variant:

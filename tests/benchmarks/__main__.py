@@ -24,6 +24,7 @@ from . import (
     lifetimes,
     negotiation,
     probing,
+    swings,
 )
 
 PARTS = {
@@ -37,6 +38,7 @@ PARTS = {
     "feedback": feedback,
     "estimator": estimator,
     "calm": calm,
+    "swings": swings,
 }
 
 

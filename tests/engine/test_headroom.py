@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.support import NOW, granted, joined, opened
+from tests.engine.support import NOW, asked, granted, joined, opened
+from trio_allocator.engine.effects import WakeReason
 from trio_allocator.engine.probing.probe_status import ProbeStatus
+from trio_allocator.engine.report.status import snapshot
+from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
 from trio_allocator.messages import GrantReason
 
 pytestmark = pytest.mark.invariant("G2")
@@ -82,3 +85,97 @@ def test_a_step_that_fits_only_the_estimate_is_probed_for():
     assert engine.prober.status is ProbeStatus.PROBING
     engine.update_estimate(NOW, MEDIUM, MEDIUM)
     assert engine.prober.status is ProbeStatus.IDLE
+
+
+# --- G9, G10: what is kept free, and for how long ------------------------------------------------
+
+
+def swinging(*estimates: int, policy=None):
+    """A camera that holds its lowest step while estimates come once a second."""
+    engine = opened(policy=policy or LayeredPolicy())
+    camera = joined(engine, LOW, *LADDER)
+    for second, estimate in enumerate(estimates):
+        engine.update_estimate(NOW + second, estimate)
+    engine.drain()
+    return engine, camera, NOW + len(estimates) - 1
+
+
+@pytest.mark.invariant("G10")
+def test_on_a_calm_estimate_a_raise_is_made_at_once():
+    engine, camera, now = swinging(400_000, 400_000, 500_000, MEDIUM)
+    engine.request(now, camera, MEDIUM)
+    assert camera.allocation == MEDIUM
+
+
+@pytest.mark.invariant("G10")
+@pytest.mark.parametrize("fallen_from", [600_000, 2_000_000, 50_000_000])
+def test_after_a_fall_a_step_with_a_fifth_to_spare_waits_two_seconds_and_a_half(fallen_from):
+    spare = MEDIUM * 6 // 5
+    engine, camera, now = swinging(fallen_from, 200_000, spare)
+    engine.request(now, camera, MEDIUM)
+    assert camera.allocation == LOW
+    assert engine.wake_reason is WakeReason.HEADROOM
+    for step in range(1, 27):
+        engine.advance(now + step / 10)
+    assert camera.allocation == MEDIUM
+
+
+@pytest.mark.invariant("G9")
+def test_after_a_fall_a_step_that_just_fits_waits_ten_seconds_at_most():
+    engine, camera, now = swinging(50_000_000, 200_000, MEDIUM)
+    engine.request(now, camera, MEDIUM)
+    status = snapshot(engine)
+    assert status.ceiling is not None
+    assert status.ceiling < MEDIUM
+    assert status.ceiling_until == pytest.approx(now + 10.0)
+    engine.advance(now + 9)
+    assert camera.allocation == LOW
+    engine.advance(now + 10.2)
+    assert camera.allocation == MEDIUM
+    assert snapshot(engine).ceiling is None
+
+
+@pytest.mark.invariant("G9", "G10")
+def test_a_raise_that_was_taken_back_makes_the_next_one_wait():
+    engine, camera, now = swinging(MEDIUM, policy=FairPolicy())
+    engine.request(now, camera, MEDIUM)
+    assert camera.allocation == MEDIUM
+    engine.update_estimate(now + 1, MEDIUM - 10_000)
+    engine.answer(now + 1, camera, camera.request.id, accepted=True, bitrate=LOW)
+    assert engine.settlement.headroom.failed == 1
+    engine.request(now + 1, camera, MEDIUM)
+    engine.update_estimate(now + 2, MEDIUM + 10_000)
+    assert camera.allocation == LOW
+    engine.update_estimate(now + 3, MEDIUM * 5 // 4)
+    assert camera.allocation == MEDIUM
+
+
+def test_what_is_lowered_long_after_a_raise_was_not_taken_back():
+    engine, camera, now = swinging(MEDIUM, policy=FairPolicy())
+    engine.request(now, camera, MEDIUM)
+    engine.update_estimate(now + 10, MEDIUM - 10_000)
+    assert engine.settlement.headroom.failed == 0
+    assert snapshot(engine).ceiling is None
+
+
+@pytest.mark.invariant("A2")
+def test_a_short_dip_of_an_estimator_lowers_nobody_and_is_declared():
+    engine = opened()
+    joined(engine, MEDIUM, *LADDER)
+    engine.update_estimate(NOW, MEDIUM, MEDIUM)
+    engine.update_estimate(NOW + 5, MEDIUM - 50_000, MEDIUM)
+    assert asked(engine.drain()) == {}
+    (allowance,) = snapshot(engine).allowances
+    assert (allowance.name, allowance.bitrate) == ("dip", 50_000)
+    assert (engine.wake_at, engine.wake_reason) == (NOW + 5.5, WakeReason.DIP)
+    engine.advance(NOW + 5.5)
+    assert asked(engine.drain()) == {1: LOW}
+
+
+@pytest.mark.invariant("A2")
+def test_the_same_fall_of_a_number_alone_is_acted_upon_at_once():
+    engine = opened()
+    joined(engine, MEDIUM, *LADDER)
+    engine.update_estimate(NOW, MEDIUM)
+    engine.update_estimate(NOW + 5, MEDIUM - 50_000)
+    assert asked(engine.drain()) == {1: LOW}

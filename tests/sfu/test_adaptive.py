@@ -249,6 +249,15 @@ async def test_what_is_removed_is_not_sent_any_more(autojump_clock, nursery):
     nursery.cancel_scope.cancel()
 
 
+async def test_a_connection_that_fails_does_not_disturb_the_publisher(autojump_clock, nursery):
+    stage = await opened(nursery)
+    await trio.sleep(3)
+    stage.connection.sender.estimator.close()
+    stage.camera.send("q", KEY)
+    stage.camera.send("h", KEY)
+    nursery.cancel_scope.cancel()
+
+
 async def test_whoever_leaves_does_not_disturb_the_publisher(autojump_clock, nursery):
     stage = Stage()
     sent = []

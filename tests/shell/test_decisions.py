@@ -282,3 +282,20 @@ async def test_explain_and_status_need_a_live_allocator():
     for ask in (allocator.explain, lambda: allocator.status):
         with pytest.raises(trio.ClosedResourceError):
             ask()
+
+
+async def test_after_the_end_one_may_still_read_how_it_stood(autojump_clock):
+    async with open_allocator(initial_estimate=1_000_000) as allocator:
+        receiver = allocator.register_track_receiver(CAMERA)
+        receiver.request_allocation(HIGH)
+        before = allocator.explain()
+        assert allocator.last_explanation == before
+    assert allocator.last_explanation == before
+    head, line = str(before).splitlines()
+    assert head == f"estimate 1000000 bit/s, {MEDIUM} bit/s allocated"
+    assert line == str(before.of(receiver.id))
+
+
+async def test_an_unknown_estimate_is_said_to_be_unknown(autojump_clock):
+    async with open_allocator() as allocator:
+        assert str(allocator.explain()) == "estimate unknown, 0 bit/s allocated"

@@ -188,16 +188,16 @@ def promises_are_believed(patch):
 
 def a_breach_is_told_as_force(patch):
     """It is noted, and treated as a refusal."""
-    patch.setattr(Engine, "_punish", lambda self, receiver: None)
+    patch.setattr(Engine, "_enforce_promise", lambda self, receiver: None)
 
 
 def a_breach_costs_everything(patch):
     """All that can be taken is."""
 
     def punish(self, receiver):
-        self.settlement.force(self.now, receiver, receiver.lowest, GrantReason.BREACH)
+        self.settlement.force(self.now, receiver, receiver.lowest, DecisionReason.BROKEN_PROMISE)
 
-    patch.setattr(Engine, "_punish", punish)
+    patch.setattr(Engine, "_enforce_promise", punish)
 
 
 def promises_outlive_the_need(patch):
@@ -206,9 +206,9 @@ def promises_outlive_the_need(patch):
 
     def punish(self, receiver):
         level = receiver.step_below(receiver.allocation, 1)
-        self.settlement.force(self.now, receiver, level, GrantReason.BREACH)
+        self.settlement.force(self.now, receiver, level, DecisionReason.BROKEN_PROMISE)
 
-    patch.setattr(Engine, "_punish", punish)
+    patch.setattr(Engine, "_enforce_promise", punish)
 
 
 # --- N5 --------------------------------------------------------------------------------------

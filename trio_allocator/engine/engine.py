@@ -351,6 +351,7 @@ class Engine:
         if receiver.request is None:
             self.settlement.unplan(receiver)
         if bitrate < receiver.allocation:
+            receiver.returning = bitrate == 0  # what cannot be sent is not held (A7)
             self.settlement.lower(receiver, bitrate, DecisionReason.OWN_WISH)
         elif bitrate == receiver.allocation and waited:
             self.settlement.confirm(receiver)

@@ -70,6 +70,10 @@ STEP = 0.05
 and in the end nothing is kept."""
 
 
+PRECISION = 0.1
+"""A raise that time alone allows is made this much late at most, s."""
+
+
 class Headroom:
     """Knows how far raises may go.
 
@@ -84,6 +88,8 @@ class Headroom:
     """
 
     __slots__ = (
+        "_answer",
+        "_asked_at",
         "_cautious",
         "_estimate",
         "_failures",
@@ -111,9 +117,12 @@ class Headroom:
         self._failures = 0.0
         self._failures_at = -NEVER
         self._raise_pending = False
+        self._asked_at = -NEVER
+        self._answer = 0
 
     def note(self, now: float, estimate: int, carried: int | None) -> None:
         """The newest estimate, and what was lately carried, bit/s."""
+        self._asked_at = -NEVER
         before, self._estimate, self.carried = self._estimate, estimate, carried
         if self._falls_at > -NEVER:
             self._lows.add(now, before)  # it was in force until now
@@ -133,6 +142,7 @@ class Headroom:
 
     def lowered(self, now: float) -> None:
         """Somebody was lowered since more was allocated than the estimate allows."""
+        self._asked_at = -NEVER
         if self._raise_pending and now - self.raised_at < FAILED_WITHIN:
             self.failed += 1
             self._failures = min(self._failures_now(now) + FAILURE_WEIGHT, MOST_FAILURES)
@@ -141,6 +151,11 @@ class Headroom:
 
     def trusted(self, now: float) -> int:
         """How far raises may fill the connection now, bit/s; at most the estimate."""
+        if self._asked_at != now:  # it is asked several times in one event
+            self._asked_at, self._answer = now, self._trusted(now)
+        return self._answer
+
+    def _trusted(self, now: float) -> int:
         estimate, carried = self._estimate, self.carried
         falls, failures = self._falls_now(now), self._failures_now(now)
         if carried is None and not falls and not failures:
@@ -185,12 +200,12 @@ class Headroom:
     def reaches_at(self, now: float, total: int) -> float:
         """When raises may fill this much, if the estimate stays, s; infinite if never."""
         clear = self.clear_at(now)
-        if self.trusted(clear) < total:
+        if self._trusted(clear) < total:
             return NEVER
         early, late = now, clear
-        while late - early > 0.01:  # it rises all the time
+        while late - early > PRECISION:  # it rises all the time
             middle = (early + late) / 2
-            early, late = (early, middle) if self.trusted(middle) >= total else (middle, late)
+            early, late = (early, middle) if self._trusted(middle) >= total else (middle, late)
         return late
 
 

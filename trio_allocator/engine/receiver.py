@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right
 
 from ..options import ReceiverOptions
 from ..tracks import Track
 from .negotiation import TRANSITIONS, Negotiation, NegotiationEvent, Refusal, Request
+from .settings import NEVER
 
 ANSWERS_REMEMBERED = 8
 """How many answered requests are told apart from those that lapsed unanswered."""
-
-RESTLESS_FOR = 60.0
-"""Time constant with which a raise is forgotten, s."""
 
 
 class Receiver:
@@ -34,6 +31,8 @@ class Receiver:
         claim: What it asked for last.
         want: The claim within its cap.
         waiting_since: When it began to wait for more; None while it does not.
+        returning: It gave back all that it held, and has not been granted anything since: when it
+            asks again it is served first of its class (A7).
         overtaken: How often others were served while it was the longest waiting of its class.
         held_until: End of its hold; None while there is none.
         negotiation: Where its decrease request stands.
@@ -41,8 +40,6 @@ class Receiver:
         refusal: Its refusal in force, if any.
         last_request: Id of the newest request it was sent, 0 before the first.
         answered: Ids of the requests it answered last.
-        raises: How often it was raised lately, as of `raised_at`; see `restlessness`.
-        raised_at: When it was raised last.
     """
 
     __slots__ = (
@@ -58,10 +55,9 @@ class Receiver:
         "options",
         "overtaken",
         "projected",
-        "raised_at",
-        "raises",
         "refusal",
         "request",
+        "returning",
         "steps",
         "track",
         "waiting_since",
@@ -76,6 +72,7 @@ class Receiver:
         self.projected: int = bandwidth
         self.claim: int = bandwidth
         self.waiting_since: float | None = None
+        self.returning: bool = False
         self.overtaken: int = 0
         self.held_until: float | None = None
         self.negotiation: Negotiation = Negotiation.IDLE
@@ -83,8 +80,6 @@ class Receiver:
         self.refusal: Refusal | None = None
         self.last_request: int = 0
         self.answered: tuple[int, ...] = ()
-        self.raises: float = 0.0
-        self.raised_at: float = 0.0
         self.configure(track, options)
 
     def configure(self, track: Track, options: ReceiverOptions) -> None:
@@ -138,14 +133,12 @@ class Receiver:
         index = bisect_left(self.steps, level)
         return max(self.minimum, self.steps[index - 1])
 
-    def restlessness(self, now: float) -> float:
-        """How often it was raised within the last minute, older times counting ever less."""
-        return self.raises * math.exp((self.raised_at - now) / RESTLESS_FOR) if self.raises else 0.0
-
-    def raised(self, now: float) -> None:
-        """It is being raised by a step, or more at once."""
-        self.raises = self.restlessness(now) + 1.0
-        self.raised_at = now
+    @property
+    def turn(self) -> float:
+        """Since when it waits for its next level, s; who returns comes before all others (A7)."""
+        if self.returning and not self.projected:
+            return -NEVER
+        return 0.0 if self.waiting_since is None else self.waiting_since
 
     def rank(self, level: int) -> int:
         """How many steps it has at this level: claims for low steps come before those for high."""

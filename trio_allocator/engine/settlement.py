@@ -157,6 +157,7 @@ class Settlement:
             ledger.allocate(receiver, receiver.projected)
             ledger.mark_waiting(receiver, None)
             receiver.overtaken = 0
+            receiver.returning = False
             self.negotiator.forget_refusal(receiver)
             self.tell(receiver, before, GrantReason.GRANTED, DecisionReason.FITS)
             self.refresh(now, receiver)
@@ -330,7 +331,6 @@ class Settlement:
 
 def _turn(receiver: Receiver) -> tuple[float, ...]:
     """In which order raises are carried out: as they are served."""
-    assert receiver.waiting_since is not None
     more = receiver.allocation >= receiver.minimum
     rank = receiver.rank(receiver.allocation)
-    return (-receiver.options.priority, more, rank, receiver.waiting_since, receiver.id)
+    return (-receiver.options.priority, more, rank, receiver.turn, receiver.id)

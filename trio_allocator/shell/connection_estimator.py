@@ -126,14 +126,14 @@ class EstimatorStatistics:
 
     Attributes:
         sent: Packets of all kinds.
-        sent_bytes: Their bytes.
+        sent_bytes: Bytes of the packets sent.
         padding: Those of them that were padding.
-        padding_bytes: Their bytes.
+        padding_bytes: Bytes of the padding packets.
         acknowledged: Packets told to have arrived.
-        acknowledged_bytes: Their bytes.
+        acknowledged_bytes: Bytes of the acknowledged packets.
         lost: Packets told lost, and not told to have arrived since.
         repeated: Packets that `may_repeat` allowed to be sent again.
-        repeated_bytes: Their bytes.
+        repeated_bytes: Bytes of the repeated packets.
         withdrawn: Packets withdrawn before their turn came.
         probes: Probes begun.
         feedbacks: Datagrams of RTCP in which something was feedback.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
+
+import trio
 
 from .. import quantities
 from ..engine.engine import Engine
@@ -45,6 +48,17 @@ class Explaining(ABC):
             trio.ClosedResourceError: The allocator has ended.
         """
         self._check_open()
+        return explain(self._engine)
+
+    @property
+    def last_explanation(self) -> Explanation:
+        """As `explain`; after its end, how it stood last.
+
+        Raises:
+            trio.BrokenResourceError: The allocator has failed.
+        """
+        with suppress(trio.ClosedResourceError):
+            self._check_open()
         return explain(self._engine)
 
     def statistics(self) -> AllocatorStatistics:

@@ -86,6 +86,11 @@ class Explanation:
     status: AllocatorStatus
     receivers: tuple[ReceiverExplanation, ...]
 
+    def __str__(self) -> str:
+        known = "unknown" if self.estimate is None else f"{self.estimate} bit/s"
+        head = f"estimate {known}, {self.committed} bit/s allocated"
+        return "\n".join([head, *map(str, self.receivers)])
+
     def of(self, receiver_id: int) -> ReceiverExplanation:
         """What concerns one receiver.
 

@@ -280,22 +280,25 @@ def _find_queue(receiver: Receiver, entry: _Entry) -> None:
         entry.queue, entry.place = each.restorable, (rank, need, 0.0, weight)
         entry.demand = receiver.allocation - level
         return
-    since = receiver.waiting_since
-    if since is None or level >= receiver.want or receiver.held_until is not None:
+    if receiver.waiting_since is None or level >= receiver.want or receiver.held_until is not None:
         return
     if receiver.negotiation is not Negotiation.IDLE:
         return
     need = receiver.step_above(level) - level
-    weight = receiver.options.weight
+    weight, turn = receiver.options.weight, receiver.turn
+    first = turn == -NEVER  # a round of its own, before all others
     entry.demand = receiver.want - level
     if level < receiver.minimum:
-        entry.queue, entry.place = each.minimums, (0.0, need, since, weight)
+        entry.queue, entry.place = each.minimums, (-1.0 if first else 0.0, need, turn, weight)
         return
     if receiver.options.elastic and not receiver.steps:
         need, entry.elastic = 1, True
     entry.queue = each.waiting
-    entry.place = (float(receiver.rank(level)), need, since, weight)
-    entry.longest = (since, receiver.id)
+    entry.place = (-1.0 if first else float(receiver.rank(level)), need, turn, weight)
+    entry.longest = (
+        receiver.waiting_since,
+        receiver.id,
+    )  # who returns bypasses it, and that counts
 
 
 def restored(receiver: Receiver, room: int) -> int:

@@ -98,8 +98,7 @@ class Member:
         self = cls.holding(receiver, receiver.projected, receiver.projected)
         self.wanted = receiver.want
         self.elastic = receiver.options.elastic and not receiver.steps
-        since = receiver.waiting_since
-        self.since = math.inf if since is None else since
+        self.since = receiver.turn
         return self
 
     @property
@@ -109,8 +108,8 @@ class Member:
 
     @property
     def round(self) -> int:
-        """In which round its next level is served."""
-        return bisect_right(self.rounds, self.level)
+        """In which round its next level is served; who returns has one before all others (A7)."""
+        return -1 if self.since == -math.inf else bisect_right(self.rounds, self.level)
 
     @property
     def above(self) -> int:
@@ -148,8 +147,16 @@ class ClassOrder:
     def serve(self) -> None:
         """Serve all four kinds in their order."""
         self.keep_minimums()
-        waiting = [member for member in self._members if member.waits]
-        self._climb([member for member in waiting if member.level < member.minimum])
+        for returning in (True, False):
+            self._climb(
+                [
+                    member
+                    for member in self._members
+                    if member.waits
+                    and member.level < member.minimum
+                    and (member.since == -math.inf) is returning
+                ]
+            )
         self.keep_extras()
         self.restore()
         self.climb()
@@ -231,6 +238,8 @@ class ClassOrder:
     def _raise(self, steps: Iterable[Step]) -> None:
         for member, level in steps:
             self.room -= level - member.level
+            if member.since == -math.inf and level > 0:
+                member.since = math.inf
             member.level = level
 
     def _raise_by(self, member: Member, share: int) -> None:

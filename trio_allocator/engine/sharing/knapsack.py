@@ -16,8 +16,10 @@ from itertools import accumulate
 CORE = 40
 """So many kinds of things around the break are searched."""
 
-EFFORT = 4_000
-"""So many choices are looked at; two to four milliseconds at the worst. A choice among thirty takes some hundred."""
+EFFORT = 400
+"""So many choices are looked at: a quarter of a millisecond at the worst. Of 400 decisions of the
+benchmark, the mean reaches 1.0000 of the optimum and the worst .9951; with ten times as many choices
+the worst reaches .9984."""
 
 _EQUAL = 1e-12
 """Worth that differs by less is equal: sums of the same numbers in another order do."""

@@ -31,7 +31,8 @@ class Claim:
         levels: The levels from `lowest` to `wanted` worth having, ascending; empty if any level
             down is, and upwards only `wanted` itself (or anything, if it is elastic).
         elastic: Without a ladder, part of what it wants is of use too.
-        waiting_since: When it began to wait for more, s; None while it does not.
+        waiting_since: When it began to wait for more, s; None while it does not. Minus infinity
+            for one that gave back all, and has returned: it comes first of its class (A7).
         steps: The steps of its ladder, ascending; empty without one.
         pausable: It may be brought down to nothing, and is paused when it holds nothing.
         planned: It is to be raised as soon as somebody has made room for that.

@@ -1,0 +1,67 @@
+"""What cannot be sent is not held, and who returns is served first of its class (A7)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine.support import NOW, asked, granted, joined, opened
+from trio_allocator.engine.sharing.layered_policy import LayeredPolicy
+from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
+from trio_allocator.messages import GrantReason
+
+pytestmark = pytest.mark.invariant("A7")
+EVERY_POLICY = pytest.mark.parametrize("policy", [LayeredPolicy(), WaterFillingPolicy()])
+
+
+@EVERY_POLICY
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"negotiable": False}, {"min_bitrate": 165}, {"pausable": True}, {"priority": 3}],
+)
+def test_a_request_for_nothing_gives_back_all_whatever_its_options(policy, options):
+    engine = opened(1_000, policy)
+    muted = joined(engine, 330, 150, 300, **options)
+    engine.request(NOW, muted, 0)
+    assert (muted.allocation, engine.ledger.committed) == (0, 0)
+    assert granted(engine.drain()) == [(muted.id, 0, GrantReason.LOWERED)]
+    engine.update_estimate(NOW + 1, 2_000)
+    assert engine.drain() == []  # nor is its minimum pressed upon it
+
+
+@EVERY_POLICY
+def test_who_returns_is_served_before_those_who_have_waited_longer(policy):
+    engine = opened(330, policy)
+    muted = joined(engine, 165, 150)
+    holder = joined(engine, 165, 150, negotiable=False)
+    engine.request(NOW, muted, 0)
+    engine.force(NOW, holder, 165)
+    others = [joined(engine, 0, 150, now=NOW + 1) for _ in range(3)]
+    engine.request(NOW + 1, joined(engine, 165, 150, negotiable=False), 165)
+    for other in others:
+        engine.request(NOW + 1, other, 165)
+    engine.request(NOW + 2, muted, 165)
+    assert [r.allocation for r in (muted, *others)] == [0, 0, 0, 0]
+    engine.update_estimate(NOW + 3, 495)
+    assert [r.allocation for r in (muted, *others)] == [165, 0, 0, 0]
+
+
+def test_its_minimum_comes_before_what_others_hold_above_theirs():
+    engine = opened(1_100)
+    muted, other = joined(engine, 165, 150, 500), joined(engine, 165, 150, 500, 800)
+    engine.request(NOW, muted, 0)
+    engine.request(NOW, other, 880)
+    engine.request(NOW + 1, joined(engine, 165, 150, now=NOW + 1), 165)
+    engine.drain()
+    engine.request(NOW + 60, muted, 550)
+    assert asked(engine.drain()) == {other.id: 550}
+
+
+def test_its_second_step_has_no_precedence():
+    engine = opened(330)
+    muted, other = joined(engine, 165, 150, 500), joined(engine, 165, 150, 500)
+    engine.request(NOW, muted, 0)
+    engine.request(NOW + 1, other, 550)
+    engine.request(NOW + 2, muted, 550)
+    assert (muted.allocation, other.allocation) == (165, 165)
+    engine.update_estimate(NOW + 3, 715)  # enough for one of them
+    assert (muted.allocation, other.allocation) == (165, 550)
