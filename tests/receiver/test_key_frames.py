@@ -264,3 +264,10 @@ def test_a_ladder_without_the_stalled_one_and_with_it_again_is_a_fresh_start():
     source.do(selector.set_variants(LADDER, source.now))
     source.let(0.5)
     assert selector.current == "high"
+
+
+def test_one_that_is_hoped_for_may_be_held_for_again():
+    frames = waiting(patient=True)
+    frames.wait_for("high", 0.5)
+    assert run(frames, 0.5 + PATIENCE) == [FIRST_REPEAT], "it is not asked for anew"
+    assert frames.stalled("high")

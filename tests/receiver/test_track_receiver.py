@@ -774,3 +774,10 @@ async def test_it_counts_its_switches_pauses_stalls_and_what_it_asks_for_again(a
     app.receiver.packet_sent(1)
     assert app.receiver.ended
     assert app.receiver.statistics().as_dict() == counted
+
+
+async def test_after_the_end_of_its_registration_nobody_is_told_to_switch(app):
+    app.handle.close()
+    app.receiver.variant_inactive("low")
+    assert app.told == []
+    assert app.receiver.ended
