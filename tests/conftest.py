@@ -14,7 +14,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Shared machines stall now and then: a slow example is no finding, so none has a deadline.
-settings.register_profile("dev", deadline=None, max_examples=50, stateful_step_count=30)
+settings.register_profile("dev", deadline=None, max_examples=30, stateful_step_count=30)
 # The machines try two and a half times as many examples.
 # A check of a change must judge the change, so `ci` tries the same examples each time; it is `dev`
 # and `nightly` that look for something new.

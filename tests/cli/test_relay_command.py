@@ -29,6 +29,7 @@ def invoke(*arguments):
         (("5004", "--listen", ":70000"), "--listen must be HOST:PORT"),
         (("5004", "--rate", "fast"), "'fast' is not a number"),
         (("5004", "--rate", "0"), "rate must be finite and greater than 0"),
+        (("5004", "--impair", "rain"), "--impair: there is no impairment 'rain': choose from"),
         (("5004", "--loss", "3"), "loss must be from 0 to 1 (a probability), not 3"),
         (("--say", "rate 1M"), "--say needs the --control SOCKET of a relay that runs"),
         (("--say", "faster", "--control", "/no"), "'faster' is not a command"),

@@ -1,7 +1,14 @@
 """``trio-allocator score`` and ``compare``: what they print where, and how they end."""
 
+import contextlib
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -10,7 +17,7 @@ from typer.testing import CliRunner
 from trio_allocator.cli.app import app
 from trio_allocator.cli.score import _as_json, _comparison_as_json
 from trio_allocator.lab import suite
-from trio_allocator.lab.page import LEGEND
+from trio_allocator.lab.score_figures import LEGEND
 
 
 def invoke(*arguments):
@@ -60,6 +67,38 @@ def test_json_has_the_documented_keys(small):
     }
     # The same again: nothing depends on chance that is not seeded.
     assert json.loads(invoke(*STEADY, "fair", "--json").stdout) == answer
+
+
+def children_of(pid):
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return [child for file in files for child in file.read_text().split()]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
+def test_ctrl_c_leaves_nothing_behind():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trio_allocator", "score", "--only", "steady", "--jobs", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    patience = time.monotonic() + 60
+    while len(children := children_of(process.pid)) < 2:
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+    out = err = None
+    while out is None:
+        # As a terminal does, and as people do: Python may drop one that comes in a destructor.
+        os.killpg(process.pid, signal.SIGINT)
+        assert time.monotonic() < patience
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            out, err = process.communicate(timeout=5)
+    assert (process.returncode, out, err) == (130, b"", b"")
+    # Python's own helper for processes ends when it sees that nobody is left.
+    patience = time.monotonic() + 20
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < patience
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trio_allocator.estimation import ProbeCluster
-from trio_allocator.estimation.probes import REMEMBERED, ProbeResult, ProbeResults
+from trio_allocator.estimation.probes import MOST_PACKETS, REMEMBERED, ProbeResult, ProbeResults
 
 
 def probe(
@@ -105,3 +105,35 @@ def test_the_oldest_is_forgotten():
     assert results.result(0) is None
     assert results.result(1) is not None
     assert results.result(REMEMBERED) is not None
+
+
+def found(packets):
+    """(bytes, sent at, arrival): what such a probe finds."""
+    results = ProbeResults()
+    for size, _, _ in packets:
+        results.sent(1, size)
+    for size, sent_at, arrival in packets:
+        results.received(1, sent_at, arrival, size)
+    return results.result(1)
+
+
+def test_a_first_packet_that_is_larger_does_not_decide():
+    """Paced at 550 kbit/s, with a frame's packet before the padding."""
+    first = 8 * 1_200 / 550_000
+    packets = [(1_200, 0.0, 1.0)]
+    packets += [(275, first + 0.004 * n, 1 + first + 0.004 * n) for n in range(7)]
+    assert found(packets) == ProbeResult(1, pytest.approx(550_000), is_full=False)
+
+
+def test_unless_without_it_there_is_no_burst():
+    packets = [(1_200, 0.0, 1.0), *((275, 0.02 + 1e-5 * n, 1.02 + 1e-5 * n) for n in range(6))]
+    assert found(packets).bitrate == pytest.approx(8 * 6 * 275 / 0.02, rel=0.01)
+
+
+def test_a_probe_counts_a_bounded_number_of_packets():
+    results = ProbeResults()
+    for number in range(MOST_PACKETS + 500):
+        results.sent(1, 100)
+        results.received(1, number * 1e-5, 1 + number * 1e-5, 100)
+    assert len(results._probes[1].received) == MOST_PACKETS
+    assert results.result(1).bitrate == pytest.approx(80_000_000, rel=0.01)

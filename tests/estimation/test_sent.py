@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from trio_allocator.estimation.sent import LONGEST, MOST, MOST_LOST, SentPacket, SentPackets
+from trio_allocator.estimation.sent import (
+    LONGEST,
+    MOST,
+    MOST_LOST,
+    CountedBytes,
+    SentPacket,
+    SentPackets,
+)
 
 
 def packet(sent_at=0.0, size=1_000):
@@ -81,3 +88,34 @@ def test_what_became_of_them_is_counted(sent):
     sent.received(2)
     sent.lost(9)
     assert sent.counts() == (2, 202, 1)
+
+
+def sent_in_a_row(count):
+    return [SentPacket(number / 100, 1_000, None, 1_000 * (number + 1)) for number in range(count)]
+
+
+def test_bytes_whose_feedback_was_lost_count_with_the_next_packet():
+    first, _, _, fourth, fifth = sent_in_a_row(5)
+    counted = CountedBytes()
+    assert counted.take(first) == (1_000, 0.0)
+    assert counted.take(fourth) == (3_000, 0.0)
+    assert counted.take(fifth) == (1_000, 0.04)
+    assert counted.total == 5_000
+
+
+def test_but_not_those_that_were_told_lost():
+    first, lost, _, fourth, _ = sent_in_a_row(5)
+    counted = CountedBytes()
+    counted.take(first)
+    counted.skip(lost)
+    assert counted.take(fourth) == (2_000, 0.0)
+
+
+def test_nor_twice_if_their_feedback_was_late():
+    first, second, third, *_ = sent_in_a_row(5)
+    counted = CountedBytes()
+    counted.take(first)
+    counted.take(third)
+    assert counted.take(second) == (0, 0.01)
+    counted.skip(second)
+    assert counted.total == 3_000

@@ -1,5 +1,8 @@
 """The suite's plan and its bars."""
 
+import re
+from pathlib import Path
+
 from attrs import evolve
 
 from trio_allocator.lab.simulation.job import check_job
@@ -82,3 +85,8 @@ def test_bars_are_of_chapters_and_impairments_that_there_are():
     assert all(bar.chapter in CHAPTERS for bar in BARS)
     assert {bar.impairments for bar in BARS} <= {None, *IMPAIRMENTS}
     assert all((bar.most is None) is not (bar.least is None) for bar in BARS)
+
+
+def test_the_documentation_tells_of_all_chapters():
+    page = (Path(__file__).parents[2] / "docs" / "score.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| (\w+) \|", page, re.MULTILINE)[1:] == list(CHAPTERS)

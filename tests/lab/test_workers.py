@@ -140,3 +140,28 @@ def test_threads_of_one_process_take_turns():
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda item: workers._alone(run, item), range(200)))
     assert max(most) == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="has no masks of signals")
+def test_an_interrupt_waits_until_all_workers_have_begun():
+    """Whoever gets the signal: another thread may, and interrupts this one all the same."""
+    seen = []
+
+    def interrupted():
+        with workers._interrupts_withheld():
+            signal.raise_signal(signal.SIGINT)
+            other = threading.Thread(target=signal.raise_signal, args=[signal.SIGINT])
+            other.start()
+            other.join()
+            seen.append("all have begun")
+        seen.append("not reached")
+
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == ["all have begun"]

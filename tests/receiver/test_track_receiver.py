@@ -763,7 +763,7 @@ async def test_it_can_pad_if_it_was_given_the_means(kind, given):
 
 async def test_it_counts_its_switches_pauses_stalls_and_what_it_asks_for_again(app, autojump_clock):
     app.handle.grant(MEDIUM)
-    await trio.sleep(2.5)
+    await trio.sleep(2.7)
     app.confirm()
     app.handle.grant(0)
     await trio.testing.wait_all_tasks_blocked()
@@ -774,3 +774,10 @@ async def test_it_counts_its_switches_pauses_stalls_and_what_it_asks_for_again(a
     app.receiver.packet_sent(1)
     assert app.receiver.ended
     assert app.receiver.statistics().as_dict() == counted
+
+
+async def test_after_the_end_of_its_registration_nobody_is_told_to_switch(app):
+    app.handle.close()
+    app.receiver.variant_inactive("low")
+    assert app.told == []
+    assert app.receiver.ended

@@ -35,7 +35,7 @@ PLANTS = {
     **test_probing_plants.PLANTS,
     **test_input_plants.PLANTS,
 }
-NOT_SEEN_FROM_OUTSIDE = {"L3", "C1", "C2"}
+NOT_SEEN_FROM_OUTSIDE = {"L3", "C1", "C2", "A7", "G10"}
 NOT_CLAIMED = {"A2", "A5", "A6", "N2", "N3", "N4", "N5", "N6", "N8", "P1", "P5"}
 """By the pass-through allocator, which knows no capacity, asks nobody and never probes."""
 

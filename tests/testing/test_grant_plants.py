@@ -6,6 +6,7 @@ from attrs import evolve
 
 from trio_allocator import open_allocator, open_passthrough_allocator
 from trio_allocator.engine import headroom
+from trio_allocator.engine.effects import DecisionReason
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
 from trio_allocator.engine.headroom import Headroom
@@ -50,7 +51,9 @@ def every_estimate_is_passed_on(patch):
     def update_estimate(self, now, bitrate, carried=None):
         right(self, now, bitrate, carried)
         for receiver in self.ledger:
-            self.settlement.tell(receiver, GrantReason.GRANTED)
+            self.settlement.tell(
+                receiver, receiver.allocation, GrantReason.GRANTED, DecisionReason.FITS
+            )
 
     patch.setattr(Engine, "update_estimate", update_estimate)
 
@@ -92,7 +95,7 @@ def force_is_carried_out_and_that_is_all(patch):
         self._begin(now)
         if bitrate < receiver.allocation:
             self.settlement.withdraw(receiver)
-            self.settlement.force(now, receiver, bitrate, GrantReason.FORCED)
+            self.settlement.force(now, receiver, bitrate, DecisionReason.APPLICATION)
 
     patch.setattr(Engine, "force", force)
 
@@ -145,7 +148,7 @@ def every_request_is_answered(patch):
 
     def request(self, now, receiver, bitrate):
         if bitrate == receiver.allocation == receiver.claim:
-            self.settlement.tell(receiver, GrantReason.LOWERED)
+            self.settlement.confirm(receiver)
         right(self, now, receiver, bitrate)
 
     patch.setattr(Engine, "request", request)

@@ -18,7 +18,7 @@ from trio_allocator.engine.negotiator import Negotiator
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.settlement import Settlement
-from trio_allocator.messages import DecreaseAllocation, GrantReason
+from trio_allocator.messages import DecreaseAllocation
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.shell.mailbox import Mailbox
 from trio_allocator.shell.tasks import Timekeeper
@@ -352,7 +352,7 @@ def who_refuses_is_forced_at_once(patch):
     def answer(self, now, receiver, request_id, *, accepted, bitrate=None):
         counts = right(self, now, receiver, request_id, accepted=accepted, bitrate=bitrate)
         if counts and not accepted and receiver.allocation > receiver.lowest:
-            self.settlement.force(now, receiver, receiver.lowest, GrantReason.FORCED)
+            self.settlement.force(now, receiver, receiver.lowest, DecisionReason.NOBODY_LEFT)
             self._settle()
         return counts
 
@@ -367,7 +367,9 @@ def a_great_need_is_forced(patch):
         if 2 * bitrate < self.ledger.committed:
             for receiver in self.ledger:
                 if receiver.lowest < receiver.allocation:
-                    self.settlement.force(now, receiver, receiver.lowest, GrantReason.FORCED)
+                    self.settlement.force(
+                        now, receiver, receiver.lowest, DecisionReason.NOBODY_LEFT
+                    )
         right(self, now, bitrate)
 
     patch.setattr(Engine, "update_estimate", update_estimate)

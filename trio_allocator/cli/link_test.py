@@ -19,28 +19,33 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from ..engine.sharing.registry import DEFAULT_POLICY, POLICIES, PolicyName
 from ..estimation import FeedbackLog
+from ..lab.asked import Asked, parse_priorities, parse_settings, parse_weights
 from ..lab.child import ChildError
 from ..lab.linktest import libwebrtc
 from ..lab.linktest.comparison import Row, line_ups, tabulate
+from ..lab.linktest.frames import Media
 from ..lab.linktest.ours import START
 from ..lab.linktest.report import as_json, describe, print_table
 from ..lab.linktest.result import Run, Stack
 from ..lab.linktest.run import run_scenario
 from ..lab.linktest.scenarios import SCENARIOS, Scenario
+from ..lab.linktest.setup import Setup
 from ..lab.replay.recording import RecordingError, Source, parse_track
+from ..network.impairments import find_impairments
 from ..tracks import Track
 from .endings import first_of
+from .impairments import print_impairments
 
 SHORTEST = 0.01
 """The smallest `--scale`: with less, nobody has sent anything when it ends."""
 
-TRACKS = (
-    "audio=35k",
-    *(f"camera{number}=60k,120k,220k,400k,700k,1.2M" for number in range(1, 5)),
-)
-"""What a flow of ours sends where nobody says otherwise. The ladder is that of a camera with three
-spatial and two temporal layers; its steps are finer than simulcast alone has them, so that the
-figures tell of the estimate, and not of the ladder."""
+LADDERS = {Media.REAL: "130k,420k,1.25M", Media.SMOOTH: "60k,120k,220k,400k,700k,1.2M"}
+"""Of the four cameras that a flow of ours sends where nobody says otherwise. Real media have the
+coarse ladder of simulcast. The fine one is that of three spatial and two temporal layers: with it
+the figures tell of the estimate, and not of the ladder."""
+
+STARVED = 3
+"""The exit code where the machine was too busy for every run."""
 
 _NAMES = ", ".join(scenario.name for scenario in SCENARIOS)
 
@@ -52,8 +57,7 @@ class LinkTestError(Exception):
 @frozen
 class _Plan:
     runs: tuple[tuple[Scenario, tuple[Stack, ...], int], ...]
-    tracks: tuple[Track, ...]
-    policy: PolicyName
+    setup: Setup
     record: Path | None
 
     @property
@@ -91,7 +95,7 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
         typer.Option(
             metavar="NAME=RATE,…",
             help="What a flow of ours sends, such as camera=150k,500k,1.2M; may be repeated. "
-            f"Default: {', '.join((TRACKS[0], TRACKS[1]))} and three more like that.",
+            f"Default: audio=35k, camera1={LADDERS[Media.REAL]} and three more like that.",
         ),
     ] = None,
     policy: Annotated[
@@ -101,6 +105,38 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
             help=f"How a flow of ours shares its estimate among the tracks: {', '.join(POLICIES)}.",
         ),
     ] = DEFAULT_POLICY,
+    media: Annotated[
+        Media,
+        typer.Option(
+            help="What flows of ours film. real: key frames at each switch, frames that differ, "
+            "voices that are silent. smooth: frames all alike, of six layers."
+        ),
+    ] = Media.REAL,
+    impair: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…",
+            help="What befalls packets besides: pauses, jitter, loss …; `list` says what there is.",
+        ),
+    ] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of our allocator, such as hold=2; may be repeated.",
+        ),
+    ] = None,
+    priority: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TRACK=N", help="A track's priority, 0 to 255, larger first; may be repeated."
+        ),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TRACK=W", help="A track's weight in its class; may be repeated."),
+    ] = None,
     record: Annotated[
         Path | None,
         typer.Option(
@@ -124,20 +160,42 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
     On loopback and in real time: all of it takes 22 minutes. A run on a machine that is too
     busy to keep time counts for nothing.
     """
+    if impair.strip() == "list":
+        print_impairments(Console())
+        return
     try:
-        plan = _plan(schedule or [], only, runs, scale, seed, track or [], policy, record)
+        asked = Asked(
+            _policy(policy),
+            parse_settings(settings or ()),
+            parse_priorities(priority or ()),
+            parse_weights(weight or ()),
+        )
+        setup = Setup(_tracks(track or [], media, asked), asked, media, _impairments(impair))
+        plan = _plan(schedule or [], only, runs, scale, seed, setup, record)
         if plot is not None:
             _check_plot(plot)
         done: list[Run] = []
-        failure = _run_all(plan, done)
+        starved = False
+        failure, interrupted = _run_all(plan, done)
         if done:
             # What took minutes is shown, even if what follows was not to be.
-            _show(tabulate(done), plot, f"times × {scale:g}", as_machine=as_machine)
+            starved = all(run.is_starved for run in done)
+            drawn = None if starved else plot
+            _show(tabulate(done), drawn, f"times × {scale:g}", as_machine=as_machine)
         if failure is not None:
             raise failure
     except (ChildError, LinkTestError, RecordingError) as error:
         print(f"trio-allocator: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
+    if interrupted:
+        raise typer.Exit(130)
+    if starved:
+        print(
+            "trio-allocator: every run was starved, so there is nothing to tell: "
+            "run it on a calmer machine, or with real-time priority",
+            file=sys.stderr,
+        )
+        raise typer.Exit(STARVED)
 
 
 def _plan(  # noqa: PLR0917  # what the command was given, in its order
@@ -146,8 +204,7 @@ def _plan(  # noqa: PLR0917  # what the command was given, in its order
     runs: int,
     scale: float,
     seed: int,
-    tracks: Sequence[str],
-    policy: str,
+    setup: Setup,
     record: Path | None,
 ) -> _Plan:
     known = {scenario.name: scenario for scenario in SCENARIOS}
@@ -175,10 +232,24 @@ def _plan(  # noqa: PLR0917  # what the command was given, in its order
             for scenario in chosen
             for line_up in line_ups(scenario, stacks)
         ),
-        tuple(_track(parse_track(text)) for text in tracks or TRACKS),
-        _policy(policy),
+        setup,
         record,
     )
+
+
+def _tracks(texts: Sequence[str], media: Media, asked: Asked) -> tuple[Track, ...]:
+    usual = ["audio=35k", *(f"camera{n}={LADDERS[media]}" for n in range(1, 5))]
+    sources = [parse_track(text) for text in texts or usual]
+    asked.check_names(source.name for source in sources)
+    return tuple(map(_track, sources))
+
+
+def _impairments(names: str) -> str:
+    try:
+        find_impairments(names)
+    except ValueError as error:
+        raise LinkTestError(f"--impair: {error}") from None
+    return names
 
 
 def _policy(wanted: str) -> PolicyName:
@@ -227,8 +298,8 @@ def _show(rows: Sequence[Row], plot: Path | None, how: str, *, as_machine: bool)
         save_picture(plot, rows, f"first run of each that was not starved, {how}")
 
 
-def _run_all(plan: _Plan, done: list[Run]) -> ChildError | None:
-    """Run everything, or until a process dies: that is returned."""
+def _run_all(plan: _Plan, done: list[Run]) -> tuple[ChildError | None, bool]:
+    """Run everything, or until a process dies or Ctrl-C: both are returned."""
     console = Console(stderr=True)
     interrupted = False
     failure: ChildError | None = None
@@ -236,7 +307,7 @@ def _run_all(plan: _Plan, done: list[Run]) -> ChildError | None:
         log = None
         if plan.record is not None:
             file = stack.enter_context(plan.record.open("w", encoding="ascii"))
-            ladders = {track.id: track.variants for track in plan.tracks}
+            ladders = {track.id: track.variants for track in plan.setup.tracks}
             log = FeedbackLog(file, ladders, START)
         progress = stack.enter_context(
             Progress(
@@ -259,8 +330,7 @@ def _run_all(plan: _Plan, done: list[Run]) -> ChildError | None:
     if interrupted:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         console.show_cursor()
-        raise typer.Exit(130)
-    return failure
+    return failure, interrupted
 
 
 async def _run_each(
@@ -272,9 +342,7 @@ async def _run_each(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_advance, progress, bar, scenario.duration)
             flow_log = log if Stack.OURS in line_up else None
-            run = await run_scenario(
-                scenario, line_up, seed, plan.tracks, log=flow_log, policy=plan.policy
-            )
+            run = await run_scenario(scenario, line_up, seed, plan.setup, log=flow_log)
             if flow_log is not None:
                 log = None
             nursery.cancel_scope.cancel()

@@ -14,6 +14,7 @@ from typing import Annotated
 import trio
 import typer
 from attrs import asdict
+from rich.console import Console
 
 from ..lab.rates import RateError, format_rate, parse_rate, shown
 from ..lab.relay import (
@@ -31,7 +32,9 @@ from ..lab.relay import (
 from ..lab.relay.commands import Reporting, parse_command
 from ..lab.relay.handle import DEFAULT_QUEUE, reported
 from ..lab.replay.recording import RecordingError
+from ..network.impairments import find_impairments
 from .endings import first_of, refuse
+from .impairments import print_impairments
 
 _CHUNK = 4_096
 _HOST = "127.0.0.1"
@@ -74,7 +77,17 @@ def relay(
     queue: Annotated[
         int, typer.Option(metavar="BYTES", help="What may wait; what finds no room is dropped.")
     ] = DEFAULT_QUEUE,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of what is lost.")] = 1,
+    impair: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…",
+            help="What befalls packets besides: pauses, jitter …; `list` says what there is. "
+            "What goes the other way is taken for reports.",
+        ),
+    ] = "",
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Of what is lost, and when what happens.")
+    ] = 1,
     control: Annotated[
         Path | None,
         typer.Option(
@@ -112,6 +125,9 @@ def relay(
     Each but the last may end in to-clients, to-target or both. Ctrl-C ends the relay, which then
     tells how it was.
     """
+    if impair.strip() == "list":
+        print_impairments(Console())
+        return
     try:
         if say is not None:
             trio.run(_say, control, say, as_machine)
@@ -125,6 +141,7 @@ def relay(
             loss=loss,
             queue=queue,
             seed=seed,
+            impairments=_known(impair),
             control=control,
         )
 
@@ -136,6 +153,14 @@ def relay(
     except (RecordingError, RateError, CommandError, RelayError) as error:
         refuse(error)
     raise typer.Exit(status)
+
+
+def _known(names: str) -> str:
+    try:
+        find_impairments(names)
+    except ValueError as error:
+        raise RecordingError(f"--impair: {error}") from None
+    return names
 
 
 def _run(run: Callable[[], Awaitable[int]]) -> int:

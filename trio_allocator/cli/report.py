@@ -152,7 +152,7 @@ def _side_by_side(results: Sequence[Replayed]) -> Table:
         "reversals",
         "padding",
     ):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
         figures = result.figures
         table.add_row(

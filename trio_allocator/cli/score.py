@@ -27,6 +27,7 @@ from ..engine.sharing.registry import DEFAULT_POLICY, POLICIES
 from ..lab.asked import parse_policies, parse_settings
 from ..lab.comparing import Comparison, Outcome, compare as compare_results, read_result
 from ..lab.replay.recording import RecordingError
+from ..lab.score_figures import CHAPTER_TITLES, LEGEND, shown
 from .endings import give_up, refuse
 from .numbers import whole_numbers
 from .workers import workers
@@ -241,7 +242,6 @@ def _as_json(results: Sequence[Scored], extent: str) -> dict[str, Any]:
 
 
 def _print(console: Console, results: Sequence[Scored]) -> None:
-    from ..lab.page import CHAPTER_TITLES, LEGEND  # noqa: PLC0415
     from ..lab.suite import CHAPTERS, judge, means_by  # noqa: PLC0415
 
     for chapter in CHAPTERS:
@@ -260,7 +260,7 @@ def _print(console: Console, results: Sequence[Scored]) -> None:
             columns = {figure: means_by(these, _policy_of, figure) for figure in LEGEND}
             policies = dict.fromkeys(one.policy for one in these)
             for number, name in enumerate(policies):
-                cells = [_cell(figure, means.get(name)) for figure, means in columns.items()]
+                cells = [shown(figure, means.get(name)) for figure, means in columns.items()]
                 table.add_row("" if number else str(count), name, *cells)
         console.print(table)
     console.print(Text("\nWhat should hold, by the worst condition of each", style="bold"))
@@ -286,8 +286,6 @@ def _print(console: Console, results: Sequence[Scored]) -> None:
 
 
 def _print_legend(console: Console) -> None:
-    from ..lab.page import LEGEND  # noqa: PLC0415
-
     table = Table.grid(padding=(0, 2))
     for heading, says in LEGEND.values():
         table.add_row(Text(f" {heading}", style="bold"), Text(says, style="dim"))
@@ -296,14 +294,6 @@ def _print_legend(console: Console) -> None:
 
 def _policy_of(one: Scored) -> str:
     return one.policy
-
-
-def _cell(figure: str, value: float | None) -> str:
-    if value is None:
-        return ""
-    if figure in {"frozen", "padding", "used", "loss"}:
-        return f"{value:.1%}"
-    return f"{value:.3f}" if figure in {"qoe", "utility_ratio"} else f"{value:.2f}"
 
 
 def _write_page(path: Path, results: Sequence[Scored], cases: Sequence[Case]) -> None:

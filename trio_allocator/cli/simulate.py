@@ -20,6 +20,7 @@ from ..lab.asked import parse_policies, parse_settings
 from ..lab.rates import RateError, parse_rate, shown
 from ..lab.replay.recording import RecordingError
 from .endings import check_plot_option, give_up, refuse
+from .impairments import print_impairments
 from .numbers import whole_numbers
 from .workers import workers
 
@@ -230,21 +231,6 @@ def simulate(
 
 _USUAL_POLICIES = {"real": "layered,fair", "smooth": "layered,reference"}
 _USUAL_ESTIMATES = {"real": "real", "smooth": "ideal"}
-
-
-def print_impairments(console: Console) -> None:
-    """Tell of all impairments that have a name: what happens, and where that is known from."""
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    from ..network.impairments import IMPAIRMENTS  # noqa: PLC0415
-
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("name", "what happens", "source"):
-        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
-    for known in IMPAIRMENTS.values():
-        table.add_row(known.name, known.description, known.source)
-    console.print(table)
 
 
 def _read_tracks(path: Path | None, receivers: str | None) -> tuple[SimulatedTrack, ...]:

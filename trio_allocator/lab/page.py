@@ -13,45 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .pictures.palette import COLOURS
+from .score_figures import CHAPTER_TITLES, LEGEND, shown
 from .suite import CHAPTERS, Case, Scored, Verdict, judge, means_by
-
-LEGEND = {
-    "qoe": ("QoE", "U, less the time frozen, less half a second for each switch: higher is better"),
-    "utility_ratio": (
-        "U/O",
-        "what is seen, of what the best choice would have shown: higher is better",
-    ),
-    "frozen": ("frozen", "share of the time in which no picture moves, by loss or by waiting"),
-    "switches": ("switches /min", "changes of what a receiver gets, of the allocator's own doing"),
-    "taken_back": ("taken back /min", "changes that were undone within a second: none is right"),
-    "padding": ("padding", "padding, of all that is sent"),
-    "join_p95": ("join p95, s", "from joining to nearly the best steps that fit, 95 of 100 times"),
-    "recovery": ("recovery, s", "from a rise of the capacity to nearly the best steps that fit"),
-    "withheld_p95": (
-        "withheld p95, s",
-        "how long a step fits with a fifth to spare, and is not given",
-    ),
-    "used": ("used", "what was carried, padding included, of what could have been"),
-    "delay_p95": ("queue p95, s", "how long 95 of 100 moments a packet would have waited at most"),
-    "loss": ("loss", "share of what was sent that got lost"),
-}
-"""The figures that are shown, in this order: a heading, and what it says."""
-
-CHAPTER_TITLES = {
-    "steady": (
-        "Steady links",
-        "Nothing changes, and nobody comes or goes. A change here is the allocator's own.",
-    ),
-    "changing": (
-        "Changing links",
-        "Capacities that rise and fall, while participants come, leave, pin, mute and turn cameras off.",
-    ),
-    "impaired": ("Impaired links", "A steady link with one thing wrong with it at a time."),
-    "crowd": ("A crowd", "Many receivers on one link."),
-}
-"""What the chapters are called, and what they are about."""
-
-_SHARES = {"frozen", "padding", "used", "loss"}
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #2b3440; --muted: #66717f; --faint: #d5dae1; --ground: #fff;
@@ -65,6 +28,7 @@ p.muted, td.muted, figcaption, .key { color: var(--muted); }
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--faint);
   font-variant-numeric: tabular-nums; white-space: nowrap; }
+th { white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child, td.words { text-align: left; } td.words { white-space: normal; }
 th { font-weight: 600; } tr.first td { border-top: 2px solid var(--faint); }
 .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
@@ -161,7 +125,7 @@ def _means(results: Sequence[Scored], policies: Sequence[str]) -> str:
     rows = []
     for policy in policies:
         own = [one for one in results if one.policy == policy]
-        cells = "".join(f"<td>{_shown(figure, _mean(own, figure))}</td>" for figure in LEGEND)
+        cells = "".join(f"<td>{shown(figure, _mean(own, figure))}</td>" for figure in LEGEND)
         rows.append(f"<tr><td>{html.escape(policy)}</td>{cells}</tr>")
     return f"<table><tr><th>policy</th>{head}</tr>{''.join(rows)}</table>"
 
@@ -174,7 +138,7 @@ def _every_condition(results: Sequence[Scored], policies: Sequence[str]) -> str:
             own = [one for one in results if (one.condition, one.policy) == (condition, policy)]
             if not own:
                 continue
-            cells = "".join(f"<td>{_shown(figure, _mean(own, figure))}</td>" for figure in LEGEND)
+            cells = "".join(f"<td>{shown(figure, _mean(own, figure))}</td>" for figure in LEGEND)
             first = policy == policies[0]
             name = html.escape(condition) if first else ""
             rows.append(
@@ -212,7 +176,7 @@ def _dots(results: Sequence[Scored], policies: Sequence[str], colours: dict[str,
         drawn.append(f"<text x='0' y='{top + 14}' font-weight='600'>{LEGEND[figure][0]}</text>")
         drawn += [
             f"<text class='muted' x='{place(value):.1f}' y='{top + 14}' text-anchor='middle'>"
-            f"{_shown(figure, value)}</text>"
+            f"{shown(figure, value)}</text>"
             for value in (low, high)
         ]
         top += 20
@@ -225,7 +189,7 @@ def _dots(results: Sequence[Scored], policies: Sequence[str], colours: dict[str,
             )
             drawn += [
                 f"<circle cx='{place(value):.1f}' cy='{middle}' r='5' fill='{colours[policy]}' "
-                f"fill-opacity='.55'><title>{html.escape(condition)}: {_shown(figure, value)}"
+                f"fill-opacity='.55'><title>{html.escape(condition)}: {shown(figure, value)}"
                 "</title></circle>"
                 for condition, value in means.items()
             ]
@@ -303,11 +267,3 @@ def _legend() -> str:
 def _mean(results: Sequence[Scored], figure: str) -> float | None:
     values = [value for one in results if (value := one.figures.get(figure)) is not None]
     return sum(values) / len(values) if values else None
-
-
-def _shown(figure: str, value: float | None) -> str:
-    if value is None:
-        return ""
-    if figure in _SHARES:
-        return f"{value:.1%}"
-    return f"{value:.3f}" if figure in {"qoe", "utility_ratio"} else f"{value:.2f}"

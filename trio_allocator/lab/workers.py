@@ -17,6 +17,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_complet
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 from .replay.recording import RecordingError
@@ -184,15 +185,29 @@ def _check_workers(address: str, found: dict[str, tuple[tuple[str, str], ...]]) 
 
 @contextmanager
 def _interrupts_withheld() -> Iterator[None]:
-    """Let processes that start here never see Ctrl-C: it is for the parent to end them."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Let processes that start here never see Ctrl-C, and let none interrupt their start.
+
+    It is for the parent to end them, and it can end only those that it has noted. To block the
+    signal in this thread is not enough for that: another thread, such as one of NumPy's, may get
+    it, and Python would still interrupt this one.
+    """
+    if (
+        not hasattr(signal, "pthread_sigmask")
+        or threading.current_thread() is not threading.main_thread()
+        or not callable(handler := signal.getsignal(signal.SIGINT))
+    ):
         yield
         return
+    noted: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda *what: noted.append(what))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+    if noted:
+        handler(*noted[0])
 
 
 def _follow_the_parent() -> None:

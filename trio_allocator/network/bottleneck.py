@@ -56,6 +56,8 @@ class Delivery(Generic[T]):
         sent_at: When it was sent, s.
         arrives_at: When it arrives, s.
         order: Its number among all that were sent, from 0: those missing were dropped or lost.
+        waited: How long it waited in the queue, s; its own transmission is not counted.
+        left: When its last bit was transmitted, s.
     """
 
     payload: T
@@ -63,6 +65,8 @@ class Delivery(Generic[T]):
     sent_at: float
     arrives_at: float
     order: int
+    waited: float
+    left: float
 
 
 @frozen(kw_only=True)
@@ -159,7 +163,6 @@ class Bottleneck(Generic[T]):
         # from the last step: chained from packet to packet, rounding errors would add up.
         self._since = start
         self._bits = 0.0
-        self._head_since = start
         self._free_at = -math.inf
         self._rate = 0
         self._until = -math.inf
@@ -250,10 +253,11 @@ class Bottleneck(Generic[T]):
         passage = self.offer(now, whole)
         if passage is None:
             return False
-        _waited, left, at = passage
+        waited, left, at = passage
         # What waits for a capacity that never comes is under way; what got lost is not.
         if at < math.inf or (left == math.inf and passage is not _LOST):
-            heapq.heappush(self._under_way, (at, order, Delivery(payload, whole, now, at, order)))
+            delivery = Delivery(payload, whole, now, at, order, waited, left)
+            heapq.heappush(self._under_way, (at, order, delivery))
         return True
 
     def take(self, now: float) -> Delivery[T] | None:
@@ -275,17 +279,17 @@ class Bottleneck(Generic[T]):
 
     # --- live ------------------------------------------------------------------------------------
 
-    def set_capacity(self, now: float, capacity: float) -> None:
+    def set_capacity(self, now: float, capacity: Capacity) -> None:
         """Give it another capacity from now on, in place of the schedule.
 
         What was sent and still waits leaves at the new rate; what was only offered has left.
 
         Args:
             now: s.
-            capacity: bit/s.
+            capacity: bit/s, or steps of (seconds from now, bit/s).
 
         Raises:
-            TypeError, ValueError: It is not a rate.
+            TypeError, ValueError: It is not a capacity.
         """
         schedule = RateSchedule(capacity, start=now)
         now = self._go_to(now)
@@ -293,19 +297,20 @@ class Bottleneck(Generic[T]):
         self._inside.clear()
         self._queue_bytes = 0
         old = {order: delivery for at, order, delivery in self._under_way if at > now}
-        self._schedule = schedule
+        before, self._schedule = self._schedule, schedule
         self._free_at = self._until = -math.inf
         for left, size, order in waiting:
             bits = 8.0 * size
             if not self._inside and left < math.inf:  # of the first, a part is through already
-                bits *= (left - now) / max(left - self._head_since, 1e-12)
+                bits = before.bits_between(now, left)
             again = self._transmit(now, min(bits, 8.0 * size))
             self._inside.append((again, size, order))
             self._queue_bytes += size
             if order in old:
                 delivery = old[order]
                 behind = delivery.arrives_at - left if left < math.inf else self.delay
-                old[order] = evolve(delivery, arrives_at=again + behind)
+                waited = max(again - 8.0 * size / max(self._rate, 1) - delivery.sent_at, 0.0)
+                old[order] = evolve(delivery, arrives_at=again + behind, waited=waited, left=again)
         self._under_way = [
             (entry.arrives_at, order, entry)
             for order, entry in (
@@ -334,7 +339,7 @@ class Bottleneck(Generic[T]):
             effect.advance(now)
         inside = self._inside
         while inside and inside[0][0] <= now:
-            self._head_since, size, _order = inside.popleft()
+            _left, size, _order = inside.popleft()
             self._queue_bytes -= size
         return now
 
@@ -366,14 +371,13 @@ class Bottleneck(Generic[T]):
         inside = self._inside
         if inside:
             while inside and inside[0][0] <= now:
-                self._head_since, gone, _order = inside.popleft()
+                _left, gone, _order = inside.popleft()
                 self._queue_bytes -= gone
         if inside:
             if self._queue_bytes + size > self.queue_size:
                 return None
             waited = self._free_at - now
         else:
-            self._head_since = now
             waited = self._free_at - now if self._free_at > now else 0.0
         left = self._transmit(now, 8.0 * size)
         inside.append((left, size, order))

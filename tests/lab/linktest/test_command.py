@@ -30,15 +30,15 @@ def invoke(*arguments):
 def test_a_run_of_ours_from_end_to_end(tmp_path):
     log, picture = tmp_path / "log.jsonl", tmp_path / "picture.png"
     result = invoke(*QUICK, "--json", "--record", str(log), "--plot", str(picture))
-    assert result.exit_code == 0
     (row,) = json.loads(result.stdout)["schedules"]
+    assert result.exit_code == (3 if row["starved"] else 0)
     assert ("inconclusive" in result.stderr) is bool(row["starved"])
     assert (row["schedule"], row["flows"], row["verdict"]) == ("steps", ["ours"], None)
     # How good it is, is judged elsewhere, and not on a machine that is busy with tests.
     if not row["starved"]:
         assert 0 < row["figures"]["utilisation"] <= 1.01
         assert 0 < row["figures"]["media"] <= 1
-    assert picture.read_bytes().startswith(b"\x89PNG")
+        assert picture.read_bytes().startswith(b"\x89PNG")
 
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert {"sent", "rtcp", "estimate"} <= {key for line in lines for key in line}
@@ -59,6 +59,9 @@ def test_a_run_of_ours_from_end_to_end(tmp_path):
             "--policy 'hers' is not known: there are layered, water-filling, fair",
         ),
         (("--track", "camera"), "track 'camera' must be a name and rates"),
+        (("--impair", "rain"), "--impair: there is no impairment 'rain': choose from pauses"),
+        (("--set", "grip=1"), "--set: 'grip=1' is not a setting"),
+        (("--priority", "camera9=1"), "--priority: there is no track 'camera9'"),
         (("--record", "x.jsonl"), "--record writes one run of ours: give one --schedule"),
         (("--schedule", "ramp", "--record", "/no/x.jsonl"), "there is no folder /no: create it"),
         (("--plot", "x.doc"), "a plot cannot have this format"),
@@ -92,15 +95,67 @@ def test_only_libwebrtcs_has_nothing_of_ours_to_record():
 def test_flows_of_ours_share_as_was_chosen(monkeypatch):
     chosen = []
 
-    async def notes(*_arguments, policy, **_options):
+    async def notes(_scenario, _line_up, _seed, setup, **_options):
         await trio.lowlevel.checkpoint()
-        chosen.append(policy)
+        chosen.append(setup)
         return good_run()
 
     monkeypatch.setattr(command, "run_scenario", notes)
     invoke(*QUICK)
-    invoke(*QUICK, "--policy", "fair")
-    assert chosen == ["layered", "fair"]
+    invoke(*QUICK, "--policy", "fair", "--media", "smooth", "--impair", "jitter,loss")
+    invoke(*QUICK, "--set", "hold=2", "--priority", "camera1=3", "--weight", "camera2=2.5")
+    assert [setup.asked.policy for setup in chosen] == ["layered", "fair", "layered"]
+    assert [setup.media for setup in chosen] == ["real", "smooth", "real"]
+    assert [len(setup.tracks[1].variants) for setup in chosen] == [3, 6, 3]
+    assert chosen[1].impairments == "jitter,loss"
+    asked = chosen[2].asked
+    assert (asked.settings, asked.priorities, asked.weights) == (
+        {"hold": 2},
+        {"camera1": 3},
+        {"camera2": 2.5},
+    )
+
+
+def test_impairments_are_listed():
+    result = invoke("--impair", "list")
+    assert result.exit_code == 0
+    assert "longer-way" in result.stdout
+
+
+def test_where_every_run_was_starved_it_says_so_and_draws_nothing(monkeypatch, tmp_path):
+    starved = [True, True]
+
+    async def runs(*_arguments, **_options):
+        await trio.lowlevel.checkpoint()
+        return good_run(lateness=(1.0,) if starved.pop() else (0.0,))
+
+    monkeypatch.setattr(command, "run_scenario", runs)
+    picture = tmp_path / "picture.png"
+    result = invoke(*QUICK, "--runs", "2", "--plot", str(picture))
+    assert result.exit_code == 3
+    assert "every run was starved, so there is nothing to tell" in result.stderr
+    assert not picture.exists()
+    # One that was not is enough.
+    starved[:] = [False, True]
+    assert invoke(*QUICK, "--runs", "2", "--plot", str(picture)).exit_code == 0
+    assert picture.exists()
+
+
+def test_after_ctrl_c_what_was_done_is_shown(monkeypatch):
+    done = [good_run()]
+
+    async def runs(*_arguments, **_options):
+        await trio.lowlevel.checkpoint()
+        if done:
+            return done.pop()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "run_scenario", runs)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    result = invoke(*QUICK, "--runs", "3", "--json")
+    assert result.exit_code == 130
+    (row,) = json.loads(result.stdout)["schedules"]
+    assert row["runs"] == len(row["each"]) == 1
 
 
 def test_a_process_that_dies_gets_one_line(monkeypatch):

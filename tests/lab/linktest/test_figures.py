@@ -2,15 +2,19 @@
 
 import io
 import json
+import re
+from pathlib import Path
 
 import pytest
+from attrs import fields
 from rich.console import Console
 
 from tests.lab.linktest.made_up import DROP, TWO, good_run, run_of, stream
+from trio_allocator.lab.judging import Watched
 from trio_allocator.lab.linktest.comparison import Verdict, judge, line_ups, tabulate
-from trio_allocator.lab.linktest.figures import combine, measure, rates
-from trio_allocator.lab.linktest.report import as_json, describe, print_table
-from trio_allocator.lab.linktest.result import Packet, Stack, percentile
+from trio_allocator.lab.linktest.figures import Figures, combine, measure, rates
+from trio_allocator.lab.linktest.report import LEGEND, as_json, describe, print_table
+from trio_allocator.lab.linktest.result import FlowRecord, Packet, Run, Stack, percentile
 from trio_allocator.lab.linktest.scenarios import Scenario
 
 
@@ -197,7 +201,7 @@ def test_the_table_fits_a_terminal_and_says_all():
     )
     assert max(map(len, page.split("\n"))) <= 80
     assert "…" not in page
-    for words in ("drop  2, 1, 2 Mbit/s", "0.73 s", "better", "1/2", "1 of 4 runs tell nothing"):
+    for words in ("drop  2, 1, 2 Mbit/s", " 0.73 ", "better", "1/2", "1 of 4 runs tell nothing"):
         assert words in page
 
 
@@ -216,3 +220,30 @@ def test_keys_for_machines():
     assert (ours["verdict"], ours["short"]) == ("inconclusive", [])
     assert (other["verdict"], other["figures"], other["starved"]) == (None, None, 1)
     assert other["lateness_ms"] == [1000]
+
+
+def test_what_pictures_were_given_is_judged_as_in_every_measurement():
+    rates = (100_000, 400_000, 1_000_000)
+    # Up at 12 s and back half a second later; then nothing more, though there is room for it.
+    given = [(0.0, 0), (12.0, 1), (12.5, 0)]
+    receiver = Watched(rates, given, given)
+    estimates = ((0.0, 150_000.0), (15.0, 900_000.0), (20.0, 150_000.0))
+    flow = FlowRecord(Stack.OURS, estimates, 0, (), (receiver,))
+    figures = measure(Run(DROP, (flow,), (), (0.0,), 0, 0))
+    # 20 of its 30 s count.
+    assert figures.switches == pytest.approx(2 * 60 / 20)
+    assert figures.taken_back == pytest.approx(60 / 20)
+    assert figures.withheld == pytest.approx(5 / 20)
+    assert figures.withheld_p95 == pytest.approx(5)
+    theirs = measure(good_run((Stack.LIBWEBRTC,)))
+    assert (theirs.switches, theirs.taken_back, theirs.withheld) == (None, None, None)
+    assert combine([figures, theirs]).switches == figures.switches
+
+
+def test_the_documentation_tells_of_all_columns():
+    page = (Path(__file__).parents[3] / "docs" / "link_test.md").read_text(encoding="utf-8")
+    page = page.partition("## What the figures mean")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| ([\w ]*) \| `(\w+)` \|", page, re.MULTILINE)
+    assert [name.strip() for name, _key in told if name.strip()] == [name for name, _says in LEGEND]
+    keys = {attribute.name for attribute in fields(Figures)}
+    assert {key for _name, key in told} <= keys

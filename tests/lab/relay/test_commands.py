@@ -1,5 +1,8 @@
 """What a relay can be told, in words."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from trio_allocator.lab.relay.commands import (
@@ -60,3 +63,13 @@ def test_what_is_not(line, says):
         parse_command(line)
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_the_documentation_tells_of_all_of_them():
+    page = (Path(__file__).parents[3] / "docs" / "relay.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    commands = [parse_command(line) for line in told]
+    assert {type(command) for command in commands} == {Setting, Break, Reporting}
+    assert {line.split()[0] for line in told} == {
+        *("rate", "delay", "loss", "queue", "pause", "cut", "report")
+    }

@@ -22,7 +22,6 @@ from trio_allocator.lab.relay import (
 from trio_allocator.lab.relay.datagrams import LOOPBACK, bind, open_socket, port_of, receive
 from trio_allocator.lab.relay.link import Link
 from trio_allocator.lab.relay.process import Relay as Process, configuration
-from trio_allocator.lab.relay.schedule import RateSchedule
 
 
 async def next_datagram(opened):
@@ -80,11 +79,11 @@ async def test_a_relay_is_a_link(sockets):
     assert started <= arrivals[0][2]
     assert min(log["lateness"]) >= 0
     # It does with what came when it came what the arithmetic says.
-    model = Link(RateSchedule(steps), delay=0.001, queue=4_000, loss=0.0, chance=lambda: 1.0)
+    model = Link(steps, start=0.0, delay=0.001, queue=4_000, loss=0.0, chance=lambda: 1.0)
     for number, (arrived, flow, size, waited, _left) in enumerate(log["packets"]):
         assert (flow, size) == (0, 1_000)
         assert model.offer(arrived, size, number) is (waited is not None)
-    expected = {packet.item: (packet.waited, packet.left) for packet in model.take(1e9)}
+    expected = {packet.payload: (packet.waited, packet.left) for packet in model.take(1e9)}
     for number, (_arrived, _flow, _size, waited, left) in enumerate(log["packets"]):
         if waited is not None:
             assert (waited, left) == pytest.approx(expected[number], abs=1e-5)
@@ -303,3 +302,18 @@ def test_without_time_stamps_of_the_kernel_it_is_the_readers_time(monkeypatch):
         client.sendto(b"x", (LOOPBACK, port_of(opened)))
         data, _sender, _came = receive(opened)
         assert data == b"x"
+
+
+async def test_impairments_are_known_by_name(sockets):
+    client, _other, server = sockets
+    with pytest.raises(ValueError, match="no impairment 'rain'"):
+        async with open_relay((LOOPBACK, 9), impairments="rain"):
+            pass
+    target = (LOOPBACK, port_of(server))
+    async with open_relay(target, toward=Way.TO_TARGET, impairments="loss,jitter") as relay:
+        for _packet in range(300):
+            client.sendto(b"x", relay.address)
+        with trio.fail_after(10):
+            while (told := (await relay.report()).to_target).packets < 300:
+                pass
+        assert 0 < told.lost < 30

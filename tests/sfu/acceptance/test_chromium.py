@@ -23,7 +23,7 @@ def test_a_person_publishes_watches_and_turns_everything():
     with serving() as url, browsing("--allow-loopback-in-peer-connection") as (context, complaints):
         camera = publish(context, url)
         page, took = join(context, url)
-        assert took <= 3.0
+        assert took <= 8.0  # 1.5 s were measured: docs/real_peers.md
         until("the best layer flows", lambda: flowing(page) == "f")
         until("it is decoded", lambda: page.evaluate(PICTURE)[0] == 960)
         # A narrow link: a lower layer, and why.

@@ -6,13 +6,15 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+import trio
+
 from ...estimation import PaddingSource
 from ...interface import ConnectionAllocator
 from ...receiver import SwitchReason, TrackReceiver
 from ...tracks import Track
+from .frames import Frames
 from .rtp import HEADER_SIZE, MEDIA, REPEATED, RtpHeader
 
-FRAME_RATE = 30
 CLOCK_RATE = 90_000
 """Of video over RTP, Hz."""
 LARGEST = 1_200
@@ -30,7 +32,8 @@ class Camera:
     Attributes:
         ssrc: Of the media; retransmissions and padding have the next one.
         receiver: The track's.
-        rate: What it sends, bit/s.
+        rate: What it sends, bit/s, as declared.
+        choices: Times of Trio's clock, and the level of the layer from then on; -1 for none.
         filling: Makes padding of what was sent of the layer in force.
     """
 
@@ -40,6 +43,10 @@ class Camera:
         track: Track,
         ssrc: int,
         send_padding: Callable[[Camera, int], None],
+        frames: Frames,
+        *,
+        priority: int = 0,
+        weight: float = 1.0,
     ) -> None:
         """Prepare it: the receiver is yet to be run.
 
@@ -48,19 +55,29 @@ class Camera:
             track: What it sends.
             ssrc: Of its media.
             send_padding: Told how many bytes of padding the allocator wants from it now.
+            frames: What it films.
+            priority: See `ReceiverOptions`.
+            weight: See `ReceiverOptions`.
         """
         self.ssrc: int = ssrc
         self._variants = track.variants
         self.rate: int = 0
         self.filling: PaddingSource[Media] = PaddingSource(header_size=HEADER_SIZE)
         self._sent: dict[int, Media] = {}
+        self.choices: list[tuple[float, int]] = []
+        self.frames: Frames = frames
+        self._variant: str | None = None
         self._owed = 0.0
-        self._frames = 0
+        self._filmed = 0
         self._sequence = 0
         self._repeated = 0
 
         def choose(variant: str | None, _reason: SwitchReason) -> None:
             self.rate = 0 if variant is None else self._variants[variant]
+            self._variant = variant
+            level = -1 if variant is None else list(self._variants).index(variant)
+            self.choices.append((trio.current_time(), level))
+            self.frames.switched()
             # What was sent of another layer is of no use any more (in an SFU, not even its own).
             self.filling.forget()
             self._sent.clear()
@@ -77,12 +94,16 @@ class Camera:
                 send_padding=pad,
                 pausable=True,
                 bandwidth=0,
+                priority=priority,
+                weight=weight,
             )
         else:
-            self.receiver = TrackReceiver(allocator, track, request_variant=choose)
+            self.receiver = TrackReceiver(
+                allocator, track, request_variant=choose, priority=priority, weight=weight
+            )
 
     def media_sent(self, media: Media) -> None:
-        """A packet of `next_frame` was sent, and may be wanted again."""
+        """A packet of `film` was sent, and may be wanted again."""
         header, payload = media
         self.filling.media_sent(media, HEADER_SIZE + len(payload))
         self._sent[header.sequence] = media
@@ -93,24 +114,29 @@ class Camera:
         """A packet of the layer in force, by its number; None if it is not remembered."""
         return self._sent.get(sequence)
 
-    def next_frame(self) -> Iterator[Media]:
-        """The packets of the next frame; none while nothing is chosen.
+    def film(self, now: float) -> Iterator[Media]:
+        """The packets that are due now; none while nothing is chosen.
 
-        All frames are alike: what a coder does is not what is tried here.
+        Args:
+            now: s since the beginning.
         """
-        self._frames += 1
-        if not self.rate:
+        self._filmed = round(now * CLOCK_RATE)
+        if self._variant is None:
             self._owed = 0.0
             return
-        self._owed += self.rate / 8 / FRAME_RATE
-        count = math.ceil(self._owed / LARGEST)
+        for size in self.frames.sizes(self._variant, now):
+            yield from self._packetised(size)
+
+    def _packetised(self, frame: float) -> Iterator[Media]:
+        self._owed += frame
+        count = max(math.ceil(self._owed / LARGEST), 1)
         size = max(int(self._owed / count), HEADER_SIZE + 1)
         for number in range(1, count + 1):
             self._owed -= size
             header = RtpHeader(
                 payload_type=MEDIA,
                 sequence=self._sequence,
-                timestamp=self._frames * CLOCK_RATE // FRAME_RATE,
+                timestamp=self._filmed & 0xFFFFFFFF,
                 ssrc=self.ssrc,
                 transport_sequence=0,
                 is_marked=number == count,
@@ -123,7 +149,7 @@ class Camera:
         header = RtpHeader(
             payload_type=REPEATED,
             sequence=self._repeated,
-            timestamp=self._frames * CLOCK_RATE // FRAME_RATE,
+            timestamp=self._filmed & 0xFFFFFFFF,
             ssrc=self.ssrc + 1,
             transport_sequence=0,
             is_padding=is_padding,

@@ -1,6 +1,6 @@
 """How well a link was used: the figures, each defined in one place, the same for everybody.
 
-All but the last two come from what passed the bottleneck, and not from what senders say.
+All but what a sender says come from what passed the bottleneck, and not from what senders say.
 
 * **utilisation**: bits that left the bottleneck, of those that it could have carried, from the
   start of the scenario to its end. Whatever was sent counts: media, retransmissions, padding.
@@ -20,6 +20,10 @@ All but the last two come from what passed the bottleneck, and not from what sen
   as the sender says.
 * **media**: share of what was sent that was media, as the senders say: the rest is headers,
   retransmissions and padding.
+* **switches**, **taken back**, **withheld** (our flows only, as the senders say, the first 10 s not
+  counted): changes of layer, and such as were undone within 1 s, for each picture and minute; and
+  the share of the time, and for how long 95 times of 100 at most, in which a step fitted the
+  estimate with a fifth to spare and was not given.
 
 Where there is more than one drop or rise, the mean is taken; where there are more runs, of each
 figure the median.
@@ -35,6 +39,7 @@ from statistics import fmean, median
 
 from attrs import frozen
 
+from ..judging import own_changes, spread, taken_back, withheld
 from .result import FlowRecord, Packet, Run, percentile
 from .scenarios import Drop, Rise, Scenario
 
@@ -58,6 +63,10 @@ class Figures:
     fairness: float | None
     repeated: float
     media: float
+    switches: float | None = None
+    taken_back: float | None = None
+    withheld: float | None = None
+    withheld_p95: float | None = None
 
 
 def measure(run: Run) -> Figures:
@@ -76,6 +85,7 @@ def measure(run: Run) -> Figures:
         fairness=_fairness(carried, scenario),
         repeated=max(map(_repeated, run.flows), default=0.0),
         media=sum(flow.media for flow in run.flows) / max(sent, 1),
+        **_choices(run),
     )
 
 
@@ -94,7 +104,33 @@ def combine(figures: Sequence[Figures]) -> Figures:
         fairness=_median(one.fairness for one in figures),
         repeated=median(one.repeated for one in figures),
         media=median(one.media for one in figures),
+        switches=_median(one.switches for one in figures),
+        taken_back=_median(one.taken_back for one in figures),
+        withheld=_median(one.withheld for one in figures),
+        withheld_p95=_median(one.withheld_p95 for one in figures),
     )
+
+
+def _choices(run: Run) -> dict[str, float | None]:
+    """What the pictures of our flows were given: the figures of `trio_allocator.lab.judging`."""
+    duration = run.scenario.duration
+    begin = min(_SETTLING, duration / 2)
+    receivers = [one for flow in run.flows for one in flow.receivers]
+    if not receivers:
+        return {}
+    minutes = len(receivers) * (duration - begin) / 60
+    kept = [
+        withheld(flow.receivers, flow.estimates, begin, duration)
+        for flow in run.flows
+        if flow.receivers
+    ]
+    lasted = [time for _share, times in kept for time in times]
+    return {
+        "switches": sum(len(own_changes(one, one.flows, begin)) for one in receivers) / minutes,
+        "taken_back": sum(taken_back(one, begin) for one in receivers) / minutes,
+        "withheld": fmean(share for share, _times in kept),
+        "withheld_p95": spread("withheld", lasted)["withheld_p95"],
+    }
 
 
 def rates(moments: Iterable[tuple[float, int]], window: float) -> Iterator[tuple[float, float]]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import trio
 
-from ...engine.sharing.registry import DEFAULT_POLICY, PolicyName
 from ...estimation import FeedbackLog
 from ...shell.opening import open_allocator
-from ...tracks import Track
 from ..child import open_child
 from ..relay.datagrams import clock_offset
 from .flow import Flow
+from .frames import make_frames
 from .result import FlowRecord, Stack
 from .sender import Sender
+from .setup import Setup
 
 START = 300_000
 """The first estimate, bit/s (libwebrtc's)."""
@@ -52,29 +53,35 @@ class OurFlow(Flow):
             tuple((time - origin, estimate) for time, estimate in self._sender.estimates),
             self._sender.media,
             tuple((time - origin, size) for time, size in self._sender.repeated),
+            self._sender.choices(origin),
         )
 
 
 @asynccontextmanager
-async def open_ours(
-    tracks: Sequence[Track],
-    log: FeedbackLog | None = None,
-    policy: PolicyName = DEFAULT_POLICY,
-) -> AsyncIterator[OurFlow]:
+async def open_ours(setup: Setup, seed: int, log: FeedbackLog | None) -> AsyncIterator[OurFlow]:
     """A flow of ours, for the length of the block.
 
     Args:
-        tracks: What is sent.
+        setup: What it sends, and how.
+        seed: Of all that is random.
         log: Told of all that is sent and of all feedback.
-        policy: How the estimate is shared among the tracks.
     """
+    settings: dict[str, Any] = dict(setup.asked.settings)
     async with (
         open_child("linktest.receiver") as child,
-        open_allocator(policy=policy) as allocator,
+        open_allocator(policy=setup.asked.policy, **settings) as allocator,
         trio.open_nursery() as nursery,
     ):
         host, port = (await child.hear())["receiver"]
-        sender = Sender(allocator, tracks, START, log)
+        await child.ask({"impairments": setup.impairments, "seed": seed})
+        sender = Sender(
+            allocator,
+            setup.tracks,
+            START,
+            log,
+            frames=make_frames(setup.media, seed),
+            asked=setup.asked,
+        )
         await nursery.start(sender.run)
         yield OurFlow(sender, (host, port))
         nursery.cancel_scope.cancel()

@@ -1,7 +1,8 @@
 """The process that receives one flow of ours: it reports what came, and asks for what did not.
 
-It begins with the line ``{"receiver": [host, port]}`` on standard output, and ends when its
-standard input does. What it sends goes back to where the newest packet came from.
+It begins with the line ``{"receiver": [host, port]}`` on standard output, is told on standard input
+what befalls its clock and its reports, ``{"impairments": names, "seed": number}``, which it answers
+by ``{}``, and ends when its standard input does. What it sends goes back to where the newest packet came from.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import time
 from attrs import define
 
 from ...estimation import FeedbackRecorder
+from ...network.bottleneck import Bottleneck
+from ...network.impairments import feedback_interval, find_impairments
 from ..relay.datagrams import LOOPBACK, open_socket, port_of, receive
 from .rtp import MEDIA, build_nack, parse_rtp, repeated_sequence
 
@@ -76,6 +79,8 @@ class Receiver:
     """The far end of a flow."""
 
     def __init__(self) -> None:
+        self._interval = INTERVAL
+        self._link: Bottleneck[object] | None = None
         self._socket = open_socket()
         self._recorder = FeedbackRecorder(1, 1)
         self._streams: dict[int, MissingPackets] = {}
@@ -86,9 +91,25 @@ class Receiver:
         """Where it listens."""
         return LOOPBACK, port_of(self._socket)
 
+    def impair(self, names: str, seed: int) -> None:
+        """Report as often, and by such a clock, as impairments say.
+
+        Args:
+            names: Of the impairments.
+            seed: Of what is random about them.
+        """
+        found = find_impairments(names)
+        self._interval = feedback_interval(found, INTERVAL)
+        # Asked for nothing but its clock: the relay does the rest.
+        self._link = Bottleneck(1e6, start=time.perf_counter(), impairments=found, seed=seed)
+
+    def _shown(self, now: float) -> float:
+        """What its clock shows then."""
+        return now if self._link is None else self._link.far_clock(now)
+
     def run(self) -> None:
         """Receive until standard input ends."""
-        report_at = time.perf_counter() + INTERVAL
+        report_at = time.perf_counter() + self._interval
         while True:
             patience = max(report_at - time.perf_counter(), 0.0)
             readable, _w, _x = select.select([self._socket, sys.stdin], [], [], patience)
@@ -97,7 +118,7 @@ class Receiver:
             self._read()
             now = time.perf_counter()
             if now >= report_at:
-                report_at = max(report_at + INTERVAL, now)
+                report_at = max(report_at + self._interval, now)
                 self._report(now)
 
     def _read(self) -> None:
@@ -106,7 +127,7 @@ class Receiver:
             header = parse_rtp(datagram)
             if header is None:
                 continue
-            self._recorder.received(header.transport_sequence, came)
+            self._recorder.received(header.transport_sequence, self._shown(came))
             if header.payload_type == MEDIA:
                 self._stream(header.ssrc).received(header.sequence, came)
             elif not header.is_padding:
@@ -133,7 +154,12 @@ def main() -> None:
     receiver = Receiver()
     sys.stdout.write(json.dumps({"receiver": receiver.address}) + "\n")
     sys.stdout.flush()
-    receiver.run()
+    command = json.loads(sys.stdin.readline() or "{}")
+    if command:
+        receiver.impair(command["impairments"], command["seed"])
+        sys.stdout.write("{}\n")
+        sys.stdout.flush()
+        receiver.run()
 
 
 if __name__ == "__main__":

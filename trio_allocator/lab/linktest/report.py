@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .comparison import Row, Verdict, judge
-from .figures import Figures
+from .figures import Figures, measure
 from .result import PATIENCE, Run, Stack
 
 _COLOURS = {
@@ -21,7 +21,24 @@ _COLOURS = {
     Verdict.SHORT: "red",
     Verdict.INCONCLUSIVE: "yellow",
 }
-_HEADINGS = ("used", "queue p95", "react", "recover", "fair", "RTX", "media", "runs")
+_HEADINGS = (
+    *("used", "queue\np95", "react\ns", "recov\ns", "fair", "RTX", "media"),
+    *("chg\n/min", "back\n/min", "held\ns", "runs"),
+)
+
+LEGEND = (
+    ("used", "bits that left the bottleneck, of those that it could have carried; padding counts"),
+    ("queue p95", "how long 95 of 100 packets waited behind others at most"),
+    ("react", "from a drop of the capacity until no more arrives than it carries"),
+    ("recov", "from a rise until 0.9 of what there is to have is sent"),
+    ("fair", "Jain's index of what two flows got within 5 s: 1 is equal, 0.5 is all for one"),
+    ("RTX", "the largest share of its estimate that a sender's retransmissions took within 1 s"),
+    ("media", "share of what was sent that is media; the rest is headers, repeats and padding"),
+    ("chg", "changes of layer of each of our pictures"),
+    ("back", "those of them that were undone within 1 s: none is right"),
+    ("held", "how long, 95 of 100 times, a step fitted with a fifth to spare and was not given"),
+)
+"""What the columns of the table say."""
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, object]:
@@ -37,7 +54,10 @@ def as_json(rows: Sequence[Row]) -> dict[str, object]:
     ``lateness_ms``           for each run, what 99 of 100 deliveries were not later than
     ``figures``               medians of the others, null if there are none: ``utilisation``,
                               ``queue_delay`` (s), ``reaction`` (s), ``recovery`` (s),
-                              ``overflow``, ``fairness``, ``repeated``, ``media``
+                              ``overflow``, ``fairness``, ``repeated``, ``media``, and of ours
+                              ``switches`` and ``taken_back`` (per picture and minute),
+                              ``withheld``, ``withheld_p95`` (s)
+    ``each``                  the same for each of these runs
     ``verdict``               for ours beside libwebrtc's: ``better``, ``holds``,
                               ``falls short``, ``inconclusive``; null where there is nothing to
                               compare with
@@ -54,6 +74,7 @@ def as_json(rows: Sequence[Row]) -> dict[str, object]:
                 "starved": len(row.runs) - len(row.conclusive),
                 "lateness_ms": [round(1e3 * run.late, 3) for run in row.runs],
                 "figures": None if row.figures is None else _rounded(row.figures),
+                "each": [_rounded(measure(run)) for run in row.conclusive],
                 **_judgement(row, rows),
             }
             for row in rows
@@ -72,6 +93,10 @@ def print_table(console: Console, rows: Sequence[Row]) -> None:
             f"in a hundred packets came over {1e3 * PATIENCE:g} ms late, as the machine was busy.",
             style="yellow",
         )
+    legend = Table.grid(padding=(0, 2))
+    for heading, says in LEGEND:
+        legend.add_row(Text(f" {heading}", style="bold"), Text(says, style="dim"))
+    console.print(legend)
 
 
 def print_schedule(console: Console, rows: Sequence[Row]) -> None:
@@ -85,7 +110,7 @@ def print_schedule(console: Console, rows: Sequence[Row]) -> None:
         title_style="",
         padding=(0, 1, 0, 0),
     )
-    table.add_column("flows", min_width=10)
+    table.add_column("flows", min_width=9)
     for heading in _HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
@@ -128,11 +153,14 @@ def _cells(figures: Figures | None) -> list[str]:
         "" if figures.fairness is None else f"{figures.fairness:.2f}",
         f"{figures.repeated:.0%}",
         f"{figures.media:.1%}",
+        "" if figures.switches is None else f"{figures.switches:.1f}",
+        "" if figures.taken_back is None else f"{figures.taken_back:.2f}",
+        _seconds(figures.withheld_p95),
     ]
 
 
 def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f} s"
+    return "" if value is None else f"{value:.2f}"
 
 
 def _judgement(row: Row, rows: Sequence[Row]) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from attrs import frozen
 
+from ..judging import Watched
 from .scenarios import Scenario
 
 PATIENCE = 0.005
@@ -48,12 +49,14 @@ class FlowRecord:
         estimates: Times of the scenario, and the estimate from then on, bit/s.
         media: Bytes of media sent: no retransmissions, no padding.
         repeated: Times of the scenario, and bytes of retransmissions sent then.
+        receivers: What each picture was given; none of a flow of libwebrtc's, which has one coder.
     """
 
     stack: Stack
     estimates: tuple[tuple[float, float], ...]
     media: int
     repeated: tuple[tuple[float, int], ...]
+    receivers: tuple[Watched, ...] = ()
 
 
 @frozen

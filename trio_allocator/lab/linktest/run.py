@@ -7,9 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
 
-from ...engine.sharing.registry import DEFAULT_POLICY, PolicyName
 from ...estimation import FeedbackLog
-from ...tracks import Track
 from ..child import open_child
 from ..relay.commands import Way
 from ..relay.datagrams import clock_offset
@@ -20,26 +18,25 @@ from .libwebrtc import open_libwebrtc
 from .ours import open_ours
 from .result import Packet, Run, Stack
 from .scenarios import ONE_WAY, QUEUE, Scenario
+from .setup import Setup
 
 
 async def run_scenario(
     scenario: Scenario,
     line_up: Sequence[Stack],
     seed: int,
-    tracks: Sequence[Track],
+    setup: Setup,
     *,
     log: FeedbackLog | None = None,
-    policy: PolicyName = DEFAULT_POLICY,
 ) -> Run:
     """Run one scenario, in real time.
 
     Args:
         scenario: With as many starts as there are flows.
         line_up: Who sends.
-        seed: Of the losses.
-        tracks: What a flow of ours sends.
+        seed: Of all that is random.
+        setup: What flows of ours send, and what befalls the link.
         log: Of the first flow of ours.
-        policy: How a flow of ours shares its estimate among the tracks.
 
     Raises:
         ChildError: A process died, or did not answer in time.
@@ -54,13 +51,18 @@ async def run_scenario(
                 queue=QUEUE,
                 loss=scenario.loss,
                 seed=seed,
+                impairments=setup.impairments,
                 is_logged=True,
             )
         )
         flows: list[Flow] = []
         for who in line_up:
             flow_log = log if who not in line_up[: len(flows)] else None
-            flows.append(await stack.enter_async_context(_open(who, tracks, flow_log, policy)))
+            flows.append(
+                await stack.enter_async_context(
+                    _open(who, setup, seed + 1000 * len(flows), flow_log)
+                )
+            )
             _host, port = await relay.open_flow(flows[-1].address)
             await flows[-1].connect(port)
         started = await relay.start()
@@ -83,11 +85,11 @@ async def run_scenario(
 
 @asynccontextmanager
 async def _open(
-    stack: Stack, tracks: Sequence[Track], log: FeedbackLog | None, policy: PolicyName
+    stack: Stack, setup: Setup, seed: int, log: FeedbackLog | None
 ) -> AsyncIterator[Flow]:
     match stack:
         case Stack.OURS:
-            async with open_ours(tracks, log, policy) as ours:
+            async with open_ours(setup, seed, log) as ours:
                 yield ours
         case Stack.LIBWEBRTC:
             async with open_libwebrtc() as theirs:

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from attrs import evolve, frozen
 
-from ..relay.schedule import RateSchedule
+from ...network.capacity import RateSchedule
 
 ONE_WAY = 0.05
 """RFC 8867, section 5.1, s."""

@@ -27,8 +27,11 @@ from ...estimation import (
 from ...interface import ConnectionAllocator
 from ...shell.connection_estimator import ConnectionEstimator, open_connection_estimator
 from ...tracks import Track
+from ..asked import Asked
+from ..judging import Watched
 from ..relay.datagrams import LOOPBACK, open_socket, receive
-from .camera import FRAME_RATE, Camera
+from .camera import Camera
+from .frames import MakeFrames, SmoothFrames
 from .rtp import (
     HEADER_SIZE,
     RtpHeader,
@@ -91,6 +94,9 @@ class Sender:
         tracks: Sequence[Track],
         start_bitrate: int,
         log: FeedbackLog | None,
+        *,
+        frames: MakeFrames = SmoothFrames,
+        asked: Asked | None = None,
     ) -> None:
         self.estimates: list[tuple[float, float]] = []
         self.media: int = 0
@@ -98,10 +104,20 @@ class Sender:
         self._allocator = allocator
         self._log = log
         self._socket = open_socket()
+        asked = asked or Asked()
         self._cameras = [
-            Camera(allocator, track, _FIRST_SSRC + 2 * index, self._pad)
+            Camera(
+                allocator,
+                track,
+                _FIRST_SSRC + 2 * index,
+                self._pad,
+                frames(track),
+                priority=asked.priorities.get(str(track.id), 0),
+                weight=asked.weights.get(str(track.id), 1.0),
+            )
             for index, track in enumerate(tracks)
         ]
+        self._tracks = list(tracks)
         # Nothing is sent, not even padding, before there is somebody to send to.
         for camera in self._cameras:
             camera.receiver.mute()
@@ -111,6 +127,18 @@ class Sender:
     def connect(self, port: int) -> None:
         """Send to this port of the loopback address from now on."""
         self._socket.connect((LOOPBACK, port))
+
+    def choices(self, origin: float) -> tuple[Watched, ...]:
+        """What each picture was given over time, counted from a time of Trio's clock."""
+        return tuple(
+            Watched(
+                tuple(track.variants.values()),
+                chosen := tuple((time - origin, level) for time, level in camera.choices),
+                chosen,
+            )
+            for track, camera in zip(self._tracks, self._cameras, strict=True)
+            if track.kind != "audio"
+        )
 
     def set_active(self, is_active: bool) -> None:
         """Begin, pause, resume: a pause is what a user does who turns all cameras off."""
@@ -148,15 +176,17 @@ class Sender:
 
     async def _film(self) -> None:
         begin = trio.current_time()
+        rate = self._cameras[0].frames.rate
         # The cameras are no orchestra: each begins its frames at a time of its own.
         for number, camera in enumerate(cycle(self._cameras)):
-            await trio.sleep_until(begin + number / len(self._cameras) / FRAME_RATE)
+            time = number / len(self._cameras) / rate
+            await trio.sleep_until(begin + time)
             if self._is_active:
-                self._enqueue_frame(camera)
+                self._enqueue_frame(camera, time)
         await trio.lowlevel.checkpoint()
 
-    def _enqueue_frame(self, camera: Camera) -> None:
-        for header, payload in camera.next_frame():
+    def _enqueue_frame(self, camera: Camera, time: float) -> None:
+        for header, payload in camera.film(time):
             self._enqueue(Outgoing(camera, Kind.MEDIA, header, payload))
 
     def _enqueue(self, packet: Outgoing) -> None:

@@ -6,7 +6,7 @@
 ``loss 0.02``             that share of the packets is lost by chance (0 to 1)
 ``queue 75000``           that many bytes may wait
 ``pause 0.3``             nothing leaves for that long (s), and then all that waited
-``cut 5``                 all that is sent or waits in that time (s) is lost; ``cut 0`` ends a cut
+``cut 5``                 all that is sent in that time (s) is lost; ``cut 0`` ends a cut
 ``report``                tell what has passed
 ========================  ========================================================================
 
@@ -95,7 +95,7 @@ class Break:
 
     Attributes:
         duration: s.
-        is_cut: What comes or waits is lost; else it waits.
+        is_cut: What comes is lost; else it waits.
         way: Which way.
     """
 

@@ -12,6 +12,7 @@ from typing import Any
 import trio
 from attrs import frozen
 
+from ...network.impairments import find_impairments
 from ..child import Child, ChildError, open_child
 from .commands import Break, Command, Reporting, Setting, Way
 from .datagrams import LOOPBACK
@@ -146,7 +147,7 @@ class RelayControl(ABC):
         await self.turn(Break(duration, is_cut=False, way=way).checked())
 
     async def cut(self, duration: float, *, way: Way = Way.BOTH) -> None:
-        """Lose all that is sent, or waits, for a while: an outage.
+        """Lose all that is sent for a while: an outage.
 
         Args:
             duration: s, from now; 0 ends a cut that lasts.
@@ -312,6 +313,7 @@ async def open_relay(
     loss: float = 0.0,
     queue: int = DEFAULT_QUEUE,
     seed: int = 1,
+    impairments: str = "",
     control: str | Path | None = None,
 ) -> AsyncIterator[Relay]:
     """Relay UDP between clients and a target, in a process of its own, for the length of the block.
@@ -326,21 +328,31 @@ async def open_relay(
         delay: One way, s; both ways have it.
         loss: The probability that a packet is lost.
         queue: Bytes that may wait; what finds no room is dropped.
-        seed: Of the losses.
+        seed: Of the losses, and of the impairments.
+        impairments: What else befalls packets, by name, separated by commas; see
+            `trio_allocator.testing.IMPAIRMENTS`. What goes the other way is taken for reports.
         control: Where to listen, as a Unix socket, for lines of commands; None for nowhere.
 
     Raises:
         CommandError: A value can not be used.
+        ValueError: There is no such impairment.
         RelayError: It can not listen there.
     """
     steps = [(0.0, rate)] if isinstance(rate, (int, float)) else [(t, r) for t, r in rate]
     for _time, one in steps:
         Setting(rate=one, delay=delay, loss=loss, queue=queue).checked()
+    find_impairments(impairments)
     async with open_child("relay") as child:
         relay = Relay(child)
         await relay.ask(
             configuration(
-                toward=toward, steps=steps, delay=delay, queue=queue, loss=loss, seed=seed
+                toward=toward,
+                steps=steps,
+                delay=delay,
+                queue=queue,
+                loss=loss,
+                seed=seed,
+                impairments=impairments,
             )
         )
         relay.address = await relay.open_flow(target, listen)

@@ -43,10 +43,12 @@ from typing import Any
 
 from attrs import asdict, define, field
 
+from ...network.bottleneck import Delivery
+from ...network.capacity import Capacity
+from ...network.impairments import Impairment, find_impairments
 from .commands import Break, Command, CommandError, Reporting, Setting, Way, parse_command
 from .datagrams import LOOPBACK, bind, open_socket, port_of, receive
-from .link import UNLIMITED, Counters, Delivered, Link
-from .schedule import RateSchedule
+from .link import UNLIMITED, Link
 
 SPIN = 0.0002
 """For how long a delivery is waited for without sleeping, s: a sleep ends that much too late."""
@@ -57,7 +59,6 @@ REMEMBERED = 10_000
 """Deliveries whose lateness is told."""
 _LONGEST_LINE = 65_536
 _MOST_CONTROLS = 16
-_ALWAYS: Sequence[tuple[float, float]] = ((0.0, UNLIMITED),)
 
 
 def configuration(
@@ -68,6 +69,7 @@ def configuration(
     queue: int,
     loss: float,
     seed: int,
+    impairments: str = "",
     is_logged: bool = False,
 ) -> dict[str, object]:
     """The line that tells a relay what links to be.
@@ -78,7 +80,9 @@ def configuration(
         delay: One way, s.
         queue: Bytes that may wait.
         loss: A probability.
-        seed: Of the losses.
+        seed: Of the losses, and of the impairments.
+        impairments: What else befalls packets of the narrow way, and those of the other way as
+            reports; see `trio_allocator.testing.IMPAIRMENTS`.
         is_logged: Whether to remember each packet of the narrow way, for ``log``.
     """
     return {
@@ -89,6 +93,7 @@ def configuration(
             "queue": queue,
             "loss": loss,
             "seed": seed,
+            "impairments": impairments,
             "is_logged": is_logged,
         }
     }
@@ -136,15 +141,15 @@ class Relay:
         self._toward = Way(links["toward"])
         self._steps: list[tuple[float, float]] = [(time, rate) for time, rate in links["steps"]]
         self._loss: float = links["loss"]
+        self._configuration = links
+        self._chances: dict[Way, Callable[[], float]] = {}
         self._links: dict[Way, Link[_Packet]] = {}
+        # What was on its way before the start.
+        self._early: list[tuple[Way, Link[_Packet]]] = []
         for number, way in enumerate(Way.BOTH.singles()):
-            self._links[way] = Link(
-                RateSchedule(_ALWAYS),
-                delay=links["delay"],
-                queue=links["queue"],
-                loss=0.0,
-                chance=random.Random(links["seed"] + number).random,  # noqa: S311  # repeatable
-            )
+            chance = random.Random(links["seed"] + number).random  # noqa: S311  # repeatable
+            self._chances[way] = chance
+            self._links[way] = self._open(way, UNLIMITED, 0.0)
         # Waits with microseconds; an epoll rounds up to milliseconds.
         self._selector = selectors.SelectSelector()
         self._flows: list[_Flow] = []
@@ -191,14 +196,29 @@ class Relay:
             Now, by ``time.perf_counter()``.
         """
         self._started = now = time.perf_counter()
-        for way in self._toward.singles():
-            narrow = self._links[way]
-            steps = [(now + time, rate) for time, rate in self._steps]
-            narrow.set_schedule(now, RateSchedule(steps))
-            narrow.loss = self._loss
-        for link in self._links.values():
-            link.counters = Counters()
+        impairments = find_impairments(self._configuration["impairments"])
+        self._early = list(self._links.items())
+        for way in Way.BOTH.singles():
+            if way in self._toward.singles():
+                self._links[way] = self._open(way, self._steps, now, impairments)
+                self._links[way].loss = self._loss
+            else:
+                self._links[way] = self._open(way, UNLIMITED, now)
         return now
+
+    def _open(
+        self, way: Way, capacity: Capacity, start: float, impairments: Sequence[Impairment] = ()
+    ) -> Link[_Packet]:
+        return Link(
+            capacity,
+            start=start,
+            delay=self._configuration["delay"],
+            queue=self._configuration["queue"],
+            loss=0.0,
+            chance=self._chances[way],
+            impairments=impairments,
+            seed=self._configuration["seed"],
+        )
 
     def obey(self, command: Command) -> dict[str, object]:
         """Do what was said, and tell what was asked."""
@@ -235,26 +255,28 @@ class Relay:
         """Wait for the next thing to happen, and do it."""
         for due, _events in self._selector.select(self._patience()):
             due.data()
-        for way, link in self._links.items():
+        for way, link in [*self._early, *self._links.items()]:
             for packet in link.take(time.perf_counter()):
                 self._deliver(way, packet)
+        self._early = [(way, link) for way, link in self._early if link.next_at < math.inf]
 
     def _patience(self) -> float | None:
-        due = min(link.next_at() for link in self._links.values())
+        links = [*self._early, *self._links.items()]
+        due = min(link.next_at for _way, link in links)
         return None if math.isinf(due) else max(due - time.perf_counter() - SPIN, 0.0)
 
-    def _deliver(self, way: Way, packet: Delivered[_Packet]) -> None:
-        client = packet.item.client
-        late = time.perf_counter() - packet.due
+    def _deliver(self, way: Way, packet: Delivery[_Packet]) -> None:
+        client = packet.payload.client
+        late = time.perf_counter() - packet.arrives_at
         self._lateness.append(late)
         self._latest = max(self._latest, late)
         if self._log is not None and self._notes(way):
             self._log.lateness.append(round(late, 6))
-            self._note(packet.arrived, client, packet.size, packet.waited, packet.left)
+            self._note(packet.sent_at, client, packet.size, packet.waited, packet.left)
         if way is Way.TO_TARGET:
-            _send(client.upstream, packet.item.datagram, client.flow.target)
+            _send(client.upstream, packet.payload.datagram, client.flow.target)
         else:
-            _send(client.flow.near, packet.item.datagram, client.address)
+            _send(client.flow.near, packet.payload.datagram, client.address)
 
     def _notes(self, way: Way) -> bool:
         is_narrow = way in self._toward.singles()
@@ -323,6 +345,12 @@ class Relay:
 
     def _offer(self, way: Way, client: _Client, datagram: bytes, came: float) -> None:
         size = len(datagram)
+        if way not in self._toward.singles():
+            late = self._links[self._toward].report(came)
+            if late is None:
+                self._links[way].counters.lost += 1
+                return
+            came += late
         was_taken = self._links[way].offer(came, size, _Packet(datagram, client))
         if not was_taken and self._notes(way):
             self._note(came, client, size, None, None)
@@ -335,19 +363,19 @@ def _own_side(host: str) -> str:
 
 def _set(link: Link[_Packet], setting: Setting, now: float) -> None:
     if setting.rate is not None:
-        link.set_schedule(now, RateSchedule([(now, setting.rate)]))
+        link.set_rate(now, setting.rate)
     if setting.delay is not None:
-        link.set_delay(now, setting.delay)
+        link.set_delay(setting.delay)
     if setting.loss is not None:
         link.loss = setting.loss
     if setting.queue is not None:
-        link.queue = setting.queue
+        link.set_queue(setting.queue)
 
 
 def _described(link: Link[_Packet], now: float) -> dict[str, object]:
     queued, wait = link.queued(now)
     return {
-        "rate": link.schedule.rate_at(now),
+        "rate": link.rate(now),
         "delay": link.delay,
         "loss": link.loss,
         "queue": link.queue,
