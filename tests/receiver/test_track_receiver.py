@@ -763,7 +763,7 @@ async def test_it_can_pad_if_it_was_given_the_means(kind, given):
 
 async def test_it_counts_its_switches_pauses_stalls_and_what_it_asks_for_again(app, autojump_clock):
     app.handle.grant(MEDIUM)
-    await trio.sleep(2.5)
+    await trio.sleep(2.7)
     app.confirm()
     app.handle.grant(0)
     await trio.testing.wait_all_tasks_blocked()

@@ -25,6 +25,7 @@ class Socket:
     def __init__(self, stream):
         self._stream = stream
         self._connection = WSConnection(ConnectionType.CLIENT)
+        self._sending = trio.Lock()
         self._text = ""
         self._ready = []
 
@@ -35,7 +36,8 @@ class Socket:
             pass
 
     async def _send(self, event):
-        await self._stream.send_all(self._connection.send(event))
+        async with self._sending:  # several tasks talk over it
+            await self._stream.send_all(self._connection.send(event))
 
     async def _events(self):
         data = await self._stream.receive_some(65_536)

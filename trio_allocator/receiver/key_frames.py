@@ -18,7 +18,7 @@ KeyFrameRequestManager); each further pause is twice as long."""
 LONGEST_REPEAT = 8.0
 """Longest pause between two requests for the same key frame, seconds."""
 
-PATIENCE = 2.0
+PATIENCE = 2.5
 """How long the first key frame is waited for, seconds. A variant that stalled is given twice as
 long the next time."""
 
