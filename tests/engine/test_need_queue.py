@@ -12,7 +12,7 @@ def line(*places: tuple[float, int, float]) -> NeedQueue:
     """Members 0, 1, … at these places: rank, need, turn."""
     made = NeedQueue()
     for member, place in enumerate(places):
-        made.put(member, (*place, 1.0))
+        made.put(member, (*place, (1.0, 0)))
     return made
 
 
@@ -33,11 +33,11 @@ def test_a_round_is_of_one_rank_in_turn_and_no_more_of_a_kind_than_would_fit():
     assert rounds == [[], [(3, 5)], [(3, 5), (1, 7)], [(3, 5), (2, 5), (1, 7)]]
 
 
-def test_weights_make_kinds():
+def test_weights_and_levels_make_kinds():
     made = NeedQueue()
-    for member, weight in enumerate((1.0, 1.0, 2.0)):
-        made.put(member, (0, 5, member, weight))
-    assert made.next_round(5) == [(0, 5), (2, 5)]
+    for member, kind in enumerate(((1.0, 0), (1.0, 0), (2.0, 0), (1.0, 9))):
+        made.put(member, (0, 5, member, kind))
+    assert made.next_round(5) == [(0, 5), (2, 5), (3, 5)]
 
 
 def test_nobody_is_first_in_an_empty_line():
@@ -61,7 +61,7 @@ def test_what_a_member_needs_is_known_while_it_waits():
 
 def test_a_member_stands_in_one_place_the_last_it_took():
     made = line((0, 5, 0), (0, 5, 1))
-    made.put(0, (0, 3, 2, 1.0))
+    made.put(0, (0, 3, 2, (1.0, 0)))
     assert len(made) == 2
     assert made.first_fitting(3) == 0
     assert made.first_fitting(5) == 1
@@ -86,7 +86,7 @@ def test_who_has_left_counts_no_more_and_its_equals_still_do():
 def test_a_rank_that_nobody_stands_in_is_not_kept():
     made = NeedQueue()
     for rank in range(1000):
-        made.put(1, (rank, 5, 0, 1.0))
+        made.put(1, (rank, 5, 0, (1.0, 0)))
     assert len(made._ranks) == len(made._needs) == 1
 
 
@@ -102,7 +102,7 @@ def test_it_answers_as_a_search_through_everybody_does(events):
             made.discard(member)
             places.pop(member, None)
         else:
-            made.put(member, (*place, 1.0))
+            made.put(member, (*place, (1.0, 0)))
             places[member] = place
         for room in range(6):
             fit = [(r, turn, m) for m, (r, need, turn) in places.items() if need <= room]

@@ -109,7 +109,7 @@ class _Entry:
         self.forced = False
         self.demand = 0
         self.queue: NeedQueue | None = None
-        self.place: Place = (0.0, 0, 0.0, 0.0)
+        self.place: Place = (0.0, 0, 0.0, (0.0, 0))
         self.longest: tuple[float, int] | None = None
         self.elastic = False
 
@@ -277,7 +277,7 @@ def _find_queue(receiver: Receiver, entry: _Entry) -> None:
         weight = receiver.options.weight
         # Minimums first; among them, too, the lowest rate per weight.
         rank = target / weight if target > receiver.minimum else -weight / target
-        entry.queue, entry.place = each.restorable, (rank, need, 0.0, weight)
+        entry.queue, entry.place = each.restorable, (rank, need, 0.0, (weight, level))
         entry.demand = receiver.allocation - level
         return
     if receiver.waiting_since is None or level >= receiver.want or receiver.held_until is not None:
@@ -289,12 +289,15 @@ def _find_queue(receiver: Receiver, entry: _Entry) -> None:
     first = turn == -NEVER  # a round of its own, before all others
     entry.demand = receiver.want - level
     if level < receiver.minimum:
-        entry.queue, entry.place = each.minimums, (-1.0 if first else 0.0, need, turn, weight)
+        entry.queue, entry.place = (
+            each.minimums,
+            (-1.0 if first else 0.0, need, turn, (weight, level)),
+        )
         return
     if receiver.options.elastic and not receiver.steps:
         need, entry.elastic = 1, True
     entry.queue = each.waiting
-    entry.place = (-1.0 if first else float(receiver.rank(level)), need, turn, weight)
+    entry.place = (-1.0 if first else float(receiver.rank(level)), need, turn, (weight, level))
     entry.longest = (
         receiver.waiting_since,
         receiver.id,

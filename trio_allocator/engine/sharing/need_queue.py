@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 from sortedcontainers import SortedDict, SortedList
 
-Place: TypeAlias = tuple[float, int, float, float]
-"""Rank (lower is served first), bit/s needed, turn within the rank, weight."""
+Place: TypeAlias = tuple[float, int, float, tuple[float, int]]
+"""Rank (lower is served first), bit/s needed, turn within the rank; weight, and level in bit/s."""
 
-Kind: TypeAlias = tuple[int, float]
-"""Need in bit/s, and weight: members of one kind differ in nothing but their turn."""
+Kind: TypeAlias = tuple[int, float, int]
+"""Need in bit/s, weight, and level: members of one kind differ in nothing but their turn."""
 
 
 class NeedQueue:
@@ -45,12 +45,12 @@ class NeedQueue:
             return
         if old is not None:
             self.discard(member)
-        rank, need, turn, weight = place
+        rank, need, turn, (weight, level) = place
         self._places[member] = place
         kinds = self._ranks.get(rank)
         if kinds is None:
             kinds = self._ranks[rank] = SortedDict()
-        kind = (need, weight)
+        kind = (need, weight, level)
         turns = kinds.get(kind)
         if turns is None:
             turns = kinds[kind] = SortedList()
@@ -62,12 +62,12 @@ class NeedQueue:
         place = self._places.pop(member, None)
         if place is None:
             return
-        rank, need, turn, weight = place
+        rank, need, turn, (weight, level) = place
         kinds = self._ranks[rank]
-        turns = kinds[need, weight]
+        turns = kinds[need, weight, level]
         turns.remove((turn, member))
         if not turns:
-            del kinds[need, weight]
+            del kinds[need, weight, level]
             if not kinds:
                 del self._ranks[rank]
         if self._needs[need] == 1:
@@ -88,7 +88,7 @@ class NeedQueue:
                 continue
             fitting = [
                 (turn, member, kind[0])
-                for kind in kinds.irange(maximum=(room, float("inf")))
+                for kind in kinds.irange(maximum=(room, float("inf"), 0))
                 for turn, member in kinds[kind][: room // kind[0]]
             ]
             return [(member, need) for _, member, need in sorted(fitting)]
