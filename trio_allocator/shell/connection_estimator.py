@@ -373,8 +373,12 @@ class ConnectionEstimator:
             TypeError, ValueError: One of them is not usable; nothing changes.
             trio.ClosedResourceError: It has ended.
         """
-        self._check_open()
         check_synchronous("send", send)
+        return self.pace_checked(send, size, priority, key)
+
+    def pace_checked(self, send: SendCallback, size: int, priority: int, key: Hashable) -> bool:
+        """As `pace`, for a callback that is known to be synchronous: the check costs 2 µs."""
+        self._check_open()
         if not self._is_connected:
             quantities.whole_number("size", size, 1, quantities.MAX_SIZE)
             return False
@@ -554,7 +558,8 @@ class ConnectionEstimator:
     def _arm(self) -> None:
         """Wake the task in time. An alarm that rings too early is cheaper than moving it."""
         due = self._due
-        self._alarm.deadline = min(self._alarm.deadline, due)
+        if due < self._alarm.deadline:  # setting it costs more than a packet, the same value, too
+            self._alarm.deadline = due
 
     async def _run_and_close(self) -> None:
         try:
