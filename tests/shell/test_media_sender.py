@@ -172,6 +172,25 @@ async def test_without_a_stream_of_retransmissions_the_same_packet_is_sent_again
         assert [(one.packet, one.size) for one in again] == [("word", 100)]
 
 
+async def test_a_packet_of_a_track_is_not_checked_as_a_callback(monkeypatch, autojump_clock):
+    # The callback is the track's own, and looking at it costs more than queueing the packet.
+    def check(name, callback):
+        raise AssertionError(f"{name} was checked: {callback}")
+
+    peer = Peer()
+    async with sending(peer) as sender:
+        camera = sender.add_track(CAMERA, request_variant=lambda v, why: None)
+        await trio.sleep(0.1)
+        camera.switched("low")
+        monkeypatch.setattr("trio_allocator.shell.connection_estimator.check_synchronous", check)
+        assert camera.send("first", 500, sequence=0)
+        await trio.sleep(0.1)
+        assert camera.repeat(0)
+        await trio.sleep(0.1)
+    kinds = [one.kind for one in peer.sent if one.kind is not PacketKind.PADDING]
+    assert kinds == [PacketKind.MEDIA, PacketKind.REPEATED]
+
+
 async def test_old_packets_are_forgotten(autojump_clock):
     peer = Peer()
     async with sending(peer, 10_000_000) as sender:

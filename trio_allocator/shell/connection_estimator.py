@@ -374,9 +374,9 @@ class ConnectionEstimator:
             trio.ClosedResourceError: It has ended.
         """
         check_synchronous("send", send)
-        return self.pace_checked(send, size, priority, key)
+        return self._pace(send, size, priority, key)
 
-    def pace_checked(self, send: SendCallback, size: int, priority: int, key: Hashable) -> bool:
+    def _pace(self, send: SendCallback, size: int, priority: int, key: Hashable) -> bool:
         """As `pace`, for a callback that is known to be synchronous: the check costs 2 µs."""
         self._check_open()
         if not self._is_connected:
@@ -558,8 +558,9 @@ class ConnectionEstimator:
     def _arm(self) -> None:
         """Wake the task in time. An alarm that rings too early is cheaper than moving it."""
         due = self._due
-        if due < self._alarm.deadline:  # setting it costs more than a packet, the same value, too
-            self._alarm.deadline = due
+        alarm = self._alarm
+        if due < alarm.deadline:  # noqa: PLR1730 - Trio's setter costs, even for the same value
+            alarm.deadline = due
 
     async def _run_and_close(self) -> None:
         try:

@@ -150,7 +150,7 @@ class MediaTrack(Generic[T]):
             TypeError, ValueError: `size` is not a number of bytes above 0.
             trio.ClosedResourceError: The sender has ended.
         """
-        return self._sender.estimator.pace_checked(
+        return self._sender.estimator._pace(  # noqa: SLF001 - the callback is our own
             partial(self._sent, packet, size, sequence), size, self._importance, self
         )
 
@@ -203,7 +203,7 @@ class MediaTrack(Generic[T]):
         if not estimator.may_repeat((id(self), sequence), size):
             return False
         importance = max(self._importance, _REPEATED)
-        return estimator.pace_checked(
+        return estimator._pace(  # noqa: SLF001 - the callback is our own
             partial(self._repeated, packet, size), size, importance, None
         )
 
