@@ -6,10 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from tests.sfu.pages import ROOT
+from tests.sfu.pages import PATIENCE, ROOT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -29,9 +30,17 @@ def serving():
     command = [sys.executable, "-m", "examples.sfu", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
         try:
-            yield re.search(r"http://\S+", server.stdout.readline())[0]  # type: ignore[index]
+            hangs = threading.Timer(PATIENCE, server.kill)  # then the line is empty
+            hangs.start()
+            found = re.search(r"http://\S+", server.stdout.readline())
+            hangs.cancel()
+            assert found, "the server did not start"
+            yield found[0]
         finally:
             server.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                server.wait(PATIENCE)
+            server.kill()  # if it has not ended
 
 
 @contextmanager

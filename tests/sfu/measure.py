@@ -29,6 +29,9 @@ LATE = 0.010
 LOST_PICTURES = 0.2
 """A publisher whose pictures came so much less often than they should was starved."""
 
+START = 20.0
+"""The server starts, and ends, within this time, s."""
+
 WIDEST = 960
 """Pixels of the best layer."""
 
@@ -84,16 +87,18 @@ async def serving(*options):
     process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, cwd=ROOT)
     try:
         line = b""
-        while not line.endswith(b"\n"):
-            chunk = await process.stdout.receive_some(1_000)
-            assert chunk, "the server did not start"
-            line += chunk
+        with trio.fail_after(START):
+            while not line.endswith(b"\n"):
+                chunk = await process.stdout.receive_some(1_000)
+                assert chunk, "the server did not start"
+                line += chunk
         address = next(word for word in line.decode().split() if word.startswith("http"))
         yield int(address.rsplit(":", 1)[1].strip("/")), process.pid
     finally:
         process.terminate()
-        with trio.CancelScope(shield=True):
+        with trio.move_on_after(START, shield=True):
             await process.wait()
+        process.kill()  # if it has not ended
 
 
 def processor_times(pid):

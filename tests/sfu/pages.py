@@ -18,6 +18,9 @@ from wsproto.events import AcceptConnection, CloseConnection, Ping, Request, Tex
 
 ROOT = Path(__file__).parents[2]
 
+PATIENCE = 30.0
+"""What has not happened by then, s, never will."""
+
 
 class Socket:
     """The client's side of a WebSocket."""
@@ -106,6 +109,7 @@ class Page:
             *lines, pending = (pending + chunk).split(b"\n")
             for line in lines:
                 await self._heard(json.loads(line))
+        raise AssertionError(f"the libwebrtc that should {self.role} has ended")
 
     async def _heard(self, message):
         if "frame" in message:
@@ -154,9 +158,10 @@ class Page:
                     self.ended = message["reason"]
 
     async def until(self, condition):
-        """Wait until it is true of this page."""
-        while not condition(self):  # noqa: ASYNC110 - other processes make it true
-            await trio.sleep(0.01)
+        """Wait until it is true of this page, for no longer than `PATIENCE`."""
+        with trio.fail_after(PATIENCE):
+            while not condition(self):  # noqa: ASYNC110 - other processes make it true
+                await trio.sleep(0.01)
 
     async def watch(self, publications):
         """Wait until so many publish, and watch them all."""

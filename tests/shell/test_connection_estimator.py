@@ -298,6 +298,27 @@ async def test_what_is_due_together_leaves_in_one_wake_up(allocator, autojump_cl
     assert sent[-1] == pytest.approx(0.1, abs=0.003)
 
 
+async def test_a_packet_that_brings_nothing_forward_sets_no_timer(
+    allocator, monkeypatch, autojump_clock
+):
+    # Setting a deadline costs more than all else of a packet, even to what it is.
+    deadlines = []
+    setter = trio.CancelScope.deadline.fset  # type: ignore[attr-defined]
+
+    def counted(scope, deadline):
+        deadlines.append(deadline)
+        setter(scope, deadline)
+
+    async with open_connection_estimator(allocator) as estimator:
+        await trio.testing.wait_all_tasks_blocked()
+        counting = property(trio.CancelScope.deadline.fget, counted)  # type: ignore[attr-defined]
+        monkeypatch.setattr(trio.CancelScope, "deadline", counting)
+        for _ in range(10):
+            estimator.pace(lambda _number: None, 1_000)
+        monkeypatch.undo()
+    assert deadlines == [trio.current_time()]
+
+
 async def test_audio_is_never_paced_below_what_it_holds(autojump_clock):
     slow = SendSideEstimator(start_bitrate=8_000)
     sent = []

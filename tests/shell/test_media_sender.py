@@ -152,9 +152,43 @@ async def test_what_is_lost_is_sent_again_within_the_budget_and_charged(autojump
         assert not camera.repeat("nobody knows")
         await trio.sleep(0.1)
         again = [one for one in peer.sent if one.kind is PacketKind.REPEATED]
-        assert [(one.packet, one.size, one.track) for one in again] == [("3.0", 500, camera)]
-        assert sender.allocator.statistics().media_bytes == before + 500
-        assert sender.estimator.statistics().repeated == 1
+        # The number of the packet that was lost is sent with it (RFC 4588).
+        assert [(one.packet, one.size, one.track) for one in again] == [("3.0", 502, camera)]
+        assert sender.allocator.statistics().media_bytes == before + 502
+        statistics = sender.estimator.statistics()
+        assert (statistics.repeated, statistics.repeated_bytes) == (1, 502)
+
+
+async def test_without_a_stream_of_retransmissions_the_same_packet_is_sent_again(autojump_clock):
+    peer = Peer()
+    async with sending(peer) as sender:
+        voice = sender.add_track(VOICE)
+        await trio.sleep(0.1)
+        voice.send("word", 100, sequence=1)
+        await trio.sleep(0.1)
+        assert voice.repeat(1)
+        await trio.sleep(0.1)
+        again = [one for one in peer.sent if one.kind is PacketKind.REPEATED]
+        assert [(one.packet, one.size) for one in again] == [("word", 100)]
+
+
+async def test_a_packet_of_a_track_is_not_checked_as_a_callback(monkeypatch, autojump_clock):
+    # The callback is the track's own, and looking at it costs more than queueing the packet.
+    def check(name, callback):
+        raise AssertionError(f"{name} was checked: {callback}")
+
+    peer = Peer()
+    async with sending(peer) as sender:
+        camera = sender.add_track(CAMERA, request_variant=lambda v, why: None)
+        await trio.sleep(0.1)
+        camera.switched("low")
+        monkeypatch.setattr("trio_allocator.shell.connection_estimator.check_synchronous", check)
+        assert camera.send("first", 500, sequence=0)
+        await trio.sleep(0.1)
+        assert camera.repeat(0)
+        await trio.sleep(0.1)
+    kinds = [one.kind for one in peer.sent if one.kind is not PacketKind.PADDING]
+    assert kinds == [PacketKind.MEDIA, PacketKind.REPEATED]
 
 
 async def test_old_packets_are_forgotten(autojump_clock):

@@ -373,8 +373,12 @@ class ConnectionEstimator:
             TypeError, ValueError: One of them is not usable; nothing changes.
             trio.ClosedResourceError: It has ended.
         """
-        self._check_open()
         check_synchronous("send", send)
+        return self._pace(send, size, priority, key)
+
+    def _pace(self, send: SendCallback, size: int, priority: int, key: Hashable) -> bool:
+        """As `pace`, for a callback that is known to be synchronous: the check costs 2 µs."""
+        self._check_open()
         if not self._is_connected:
             quantities.whole_number("size", size, 1, quantities.MAX_SIZE)
             return False
@@ -554,7 +558,9 @@ class ConnectionEstimator:
     def _arm(self) -> None:
         """Wake the task in time. An alarm that rings too early is cheaper than moving it."""
         due = self._due
-        self._alarm.deadline = min(self._alarm.deadline, due)
+        alarm = self._alarm
+        if due < alarm.deadline:  # noqa: PLR1730 - Trio's setter costs, even for the same value
+            alarm.deadline = due
 
     async def _run_and_close(self) -> None:
         try:

@@ -20,6 +20,7 @@ from attrs import frozen
 
 from .. import quantities
 from ..estimation import PaddingPacket, PaddingSource, RepeatedPacket
+from ..estimation.padding import RTX_HEADER_SIZE
 from ..interface import ConnectionAllocator
 from ..options import ReceiverOptionChanges
 from ..receiver import TrackReceiver
@@ -112,6 +113,7 @@ class MediaTrack(Generic[T]):
         self._importance = quantities.whole_number("importance", importance, -1_000, 1_000)
         is_seen = track.kind != "audio"
         source: dict[str, Any] = {"has_rtx": kept.pop("has_rtx", is_seen)}
+        self._rtx_header_size = RTX_HEADER_SIZE if source["has_rtx"] else 0
         if "header_size" in kept:
             source["header_size"] = kept.pop("header_size")
         self._filling: PaddingSource[T] = PaddingSource(**source)
@@ -148,8 +150,8 @@ class MediaTrack(Generic[T]):
             TypeError, ValueError: `size` is not a number of bytes above 0.
             trio.ClosedResourceError: The sender has ended.
         """
-        return self._sender.estimator.pace(
-            partial(self._sent, packet, size, sequence), size, priority=self._importance, key=self
+        return self._sender.estimator._pace(  # noqa: SLF001 - the callback is our own
+            partial(self._sent, packet, size, sequence), size, self._importance, self
         )
 
     def _sent(self, packet: T, size: int, sequence: Hashable, number: int) -> None:
@@ -196,11 +198,14 @@ class MediaTrack(Generic[T]):
         if known is None:
             return False
         packet, size = known
+        size += self._rtx_header_size
         estimator = self._sender.estimator
         if not estimator.may_repeat((id(self), sequence), size):
             return False
         importance = max(self._importance, _REPEATED)
-        return estimator.pace(partial(self._repeated, packet, size), size, priority=importance)
+        return estimator._pace(  # noqa: SLF001 - the callback is our own
+            partial(self._repeated, packet, size), size, importance, None
+        )
 
     def _repeated(self, packet: T, size: int, number: int) -> None:
         self.receiver.packet_sent(size)

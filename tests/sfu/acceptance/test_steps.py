@@ -6,7 +6,10 @@ from tests.sfu.measure import STEPS, run
 
 
 async def test_the_picture_follows_the_link(unless_starved):
-    result = await unless_starved(lambda: run(STEPS, 25.0))
+    await unless_starved(lambda: run(STEPS, 25.0), judge)
+
+
+def judge(result):
     print(result)
     assert result.connected_after <= 3.0
     assert result.over_committed == 0, "what is allocated is usable, or declared"
