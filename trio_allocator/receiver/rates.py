@@ -4,9 +4,9 @@ A layer declared at 1.35 Mbit/s was seen between 0.92 and 3.73 Mbit/s. A key fra
 movement must not cost a switch, a lasting change must be noticed. Hence three filters: bytes are
 counted over windows of at least `WINDOW`; the median of the last `SAMPLES` windows is looked at,
 the declared rate standing in for those not yet measured; and what is believed changes only when
-that median leaves the band in which an allocation counts as fitting. Cheaper it is only once it has
-flown for `SAMPLES` windows, and only if the last one says so too: after a switch an encoder ramps up
-for seconds, and what is given back then is missed a moment later.
+that median leaves the band in which an allocation counts as fitting. A variant counts as cheaper
+only once it has flown for `SAMPLES` windows, and only if the last one says so too: after a switch an
+encoder ramps up for seconds, and a rate that is given back then is missed a moment later.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ class VariantSelector:
     Before `registered` and after `ended` it takes in what it is told, but wants nothing. `now`
     is in seconds of any clock that does not run backwards; equal times are harmless. A variant
     that is not on the ladder and an allocation that is no rate raise `TypeError` or `ValueError`
-    in the call, and change nothing. Whatever drives it says `ladder_told` right after it has
-    carried out a `SetVariants`.
+    in the call, and change nothing. Call `ladder_told` right after each
+    `SetVariants` that you carry out.
 
     Args:
         track: The track; its ladder declares the variants and their rates.
