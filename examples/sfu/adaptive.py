@@ -122,10 +122,10 @@ class AdaptiveTrack:
     def ladder_changed(self) -> None:
         """Layers take more than before, or less."""
         rates = self.source.rates
-        current, handle = self.receiver.current_variant, self.receiver.handle
-        if handle is not None and current is not None:
-            # What flows is measured by its receiver, which knows better than the publisher.
-            rates[current] = handle.track.variants.get(current, rates[current])
+        # What flows is measured by its receiver, which knows better than the publisher; and what
+        # was asked for ramps up: what its encoder aims at for the moment is not what it takes.
+        for name in self.wanted:
+            rates[name] = self.receiver.track.variants.get(name, rates[name])
         self.receiver.set_variants(rates)
         for name in self.source.layers.keys() - set(self.source.alive):
             self.receiver.variant_inactive(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from trio_allocator.messages import AllocationGranted, DecreaseAllocation, GrantReason
 from trio_allocator.receiver import SwitchReason, VariantSelector
 from trio_allocator.receiver.conversation import Conversation
@@ -18,6 +20,7 @@ class Allocator:
         self.room = room
         self.told = []
         self.late = False
+        self.grants_with_ladder = None
 
     def request_allocation(self, bitrate):
         self.told.append(bitrate)
@@ -26,6 +29,8 @@ class Allocator:
 
     def set_variants(self, variants):
         self.told.append(list(variants))
+        if self.grants_with_ladder is not None:
+            self.allocation = self.grants_with_ladder
 
     def accept_decrease(self, request, bitrate=None):
         self.told.append(("accept", request.request_id, bitrate))
@@ -88,6 +93,59 @@ def test_a_message_about_what_is_known_already_changes_nothing():
     talk.flows()
     talk.conversation.obey(AllocationGranted(2_500_000, GrantReason.GRANTED, 1), 1.0)
     assert (talk.switches, talk.allocator.told) == ([], [])
+
+
+def dearer(talk, seconds=3):
+    """What flows proves to be dearer than declared."""
+    for second in range(1, seconds + 1):
+        talk.selector.rates.sent += 600_000 / 8
+        talk.event(talk.selector.evaluate(second), second)
+
+
+def at_medium(granted_with_the_ladder):
+    talk = Talk(500_000, room=500_000)
+    talk.flows()
+    assert (talk.selector.current, talk.selector.claim) == ("medium", 2_500_000)
+    talk.allocator.grants_with_ladder = granted_with_the_ladder
+    dearer(talk)
+    return talk
+
+
+@pytest.mark.invariant("G3")
+def test_a_raise_that_comes_with_the_new_ladder_is_not_given_back_by_an_older_request():
+    talk = at_medium(2_500_000)
+    assert talk.allocator.told == [["low", "medium", "high"]]
+    assert talk.allocator.allocation == talk.selector.claim == 2_500_000
+    assert talk.switches == [("high", SwitchReason.GRANTED)]
+
+
+def test_what_the_new_ladder_gives_enough_for_is_not_asked_for():
+    talk = at_medium(600_000)
+    assert talk.allocator.told == [["low", "medium", "high"]]
+    assert (talk.switches, talk.selector.claim) == ([], 2_500_000)
+
+
+def test_what_the_new_ladder_does_not_bring_is_asked_for():
+    talk = at_medium(None)
+    assert talk.allocator.told == [["low", "medium", "high"], 600_000]
+    assert (talk.switches, talk.selector.claim) == ([], 600_000)
+
+
+def test_what_the_new_ladder_costs_is_obeyed_at_once_and_asked_for_again():
+    talk = at_medium(150_000)
+    assert talk.allocator.told == [["low", "medium", "high"]]
+    assert talk.switches == [("low", SwitchReason.LOW_BANDWIDTH)]
+
+
+def test_after_the_end_a_ladder_that_was_told_asks_for_nothing():
+    selector = VariantSelector(CAMERA)
+    assert selector.ladder_told(150_000, 0.0) == ()
+
+
+def test_a_ladder_that_no_one_waits_to_hear_of_asks_for_nothing_new():
+    talk = Talk()
+    talk.flows()
+    assert talk.selector.ladder_told(2_500_000, 1.0) == ()
 
 
 def test_a_decrease_is_accepted_and_obeyed():

@@ -95,4 +95,5 @@ def test_a_source_that_was_off_meanwhile_comes_back_to_the_best(event):
     undo = {"variant_inactive": "variant_active", "mute": "unmute"}[event]
     for variant in LADDER:
         getattr(selector, undo)(variant, 12.0)
+        selector.ladder_told(selector.allocation, 12.0)
     assert selector.claim == 2_500_000

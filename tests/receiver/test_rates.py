@@ -54,6 +54,21 @@ def test_only_the_last_five_windows_count():
     assert measured(1_000, *[2_000] * 5, *[5_000] * 3).believed == 5_000
 
 
+def test_cheaper_is_only_what_has_flown_for_all_windows_and_still_is():
+    assert [measured(1_000, *[600] * windows).believed for windows in (3, 4, 5)] == [
+        1_000,
+        1_000,
+        600,
+    ]
+    # An encoder that ramps up: the median is of its past.
+    assert measured(1_000, 300, 500, 700, 900, 1_000).believed == 1_000
+    assert measured(1_000, 300, 500, 700, 700, 700).believed == 700
+
+
+def test_silence_needs_no_more_windows_to_be_cheap():
+    assert measured(1_000, 1_000, 0, 0, 0).believed == 500
+
+
 @pytest.mark.parametrize(("declared", "kept"), [(1_000, 500), (1_001, 500), (3, 1), (2, 1), (1, 1)])
 def test_of_a_picture_that_stands_still_half_is_kept_and_never_nothing(declared, kept):
     believed = measured(declared, *[0.01] * 5).believed

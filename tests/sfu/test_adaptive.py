@@ -228,11 +228,30 @@ async def test_a_layer_that_dies_is_left(autojump_clock, nursery):
 async def test_the_ladder_follows_the_publisher_but_for_what_flows(autojump_clock, nursery):
     stage = await opened(nursery)
     await trio.sleep(6)
-    measured = stage.track.receiver.handle.track.variants["h"]
+    declared = stage.track.receiver.track.variants["h"]
     stage.source.layers["q"].bitrate, stage.source.layers["h"].bitrate = 50_000, 900_000
     stage.track.ladder_changed()
-    assert stage.track.receiver.track.variants == {"q": 50_000, "h": measured}
+    assert stage.track.receiver.track.variants == {"q": 50_000, "h": declared}
     assert stage.track.receiver.current_variant == "h"
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_layer_that_was_asked_for_and_ramps_up_is_no_cheaper(autojump_clock, nursery):
+    stage = await opened(nursery)
+    receiver = stage.track.receiver
+    await trio.sleep(6)
+    stage.track.layer_changed("h", is_alive=False)
+    await trio.sleep(0.5)
+    stage.camera.obeys = False
+    stage.track.layer_changed("h", is_alive=True)
+    with trio.fail_after(10):
+        while receiver.queued_variant != "h":
+            await trio.sleep(0.02)
+    declared, held = dict(receiver.track.variants), receiver.handle.allocation
+    stage.source.layers["h"].bitrate = declared["h"] // 3
+    stage.track.ladder_changed()
+    assert receiver.track.variants == declared
+    assert receiver.handle.allocation == held
     nursery.cancel_scope.cancel()
 
 

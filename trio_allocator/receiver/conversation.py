@@ -74,15 +74,20 @@ class Conversation:
         """Do all of it: the allocator's part first, then the application's, which may call back."""
         switch: RequestVariant | None = None
         while actions:
+            told = False
             for action in actions:
                 match action:
                     case RequestVariant():
                         switch = action
                     case SetVariants(variants):
                         self._counterpart.set_variants(variants)
+                        told = True
                     case RequestAllocation(bitrate):
                         self._counterpart.request_allocation(bitrate)
-            actions = self._granted(now)
+            if told:
+                actions = self._selector.ladder_told(self._counterpart.allocation, now)
+            else:
+                actions = self._granted(now)
         if switch is not None:
             self._request_variant(switch)
 

@@ -16,8 +16,10 @@ LONGEST_WAIT = 10.0
 """How long a pause has to last at most, seconds: the field's longest hold after a change. An
 estimate of nothing every 7 s made 8.6 pauses a minute with 5 s here, and makes 4.3."""
 
-PROVEN = 30.0
-"""A resume that lasted so long was right, seconds: the next pause is a first one again."""
+PROVEN = 10.0
+"""A resume that lasted for this long was right, seconds: the next pause is a first one again. On
+fifteen recorded links (ideal estimates, N = 1, 3, 10) 10 s keep .854 of the oracle's utility, 30 s
+.812, no waits at all .856."""
 
 
 class Pause:

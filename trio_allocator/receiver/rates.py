@@ -4,7 +4,9 @@ A layer declared at 1.35 Mbit/s was seen between 0.92 and 3.73 Mbit/s. A key fra
 movement must not cost a switch, a lasting change must be noticed. Hence three filters: bytes are
 counted over windows of at least `WINDOW`; the median of the last `SAMPLES` windows is looked at,
 the declared rate standing in for those not yet measured; and what is believed changes only when
-that median leaves the band in which an allocation counts as fitting.
+that median leaves the band in which an allocation counts as fitting. Cheaper it is only once it has
+flown for `SAMPLES` windows, and only if the last one says so too: after a switch an encoder ramps up
+for seconds, and what is given back then is missed a moment later.
 """
 
 from __future__ import annotations
@@ -103,7 +105,10 @@ class VariantRate:
         median = sorted((*self._samples, *prior))[SAMPLES // 2]
         fitting = with_headroom(self.believed)
         changed = False
-        if needs_more(median, fitting) or needs_less(median, fitting):
+        # An encoder ramps up after a switch: cheap is what was so for all windows, and still is.
+        seen = not missing or self.silent
+        cheaper = seen and needs_less(max(median, self._samples[-1]), fitting)
+        if cheaper or needs_more(median, fitting):
             changed = self._believe(max(median, self.declared // 2, 1))
         if changed and self.believed > self.declared and self.suspected is not None:
             self._memory = min(2 * self._memory, LONGEST_MEMORY)

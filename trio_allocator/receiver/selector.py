@@ -10,12 +10,15 @@ allocator's part first, then the application's.
   stopping is immediate.
 * A climb asks for the best variant at once, not for the next one as Membrane's does: with a
   ladder a request is an upper bound, and each switch in between would cost a key frame.
+* What to ask for is decided once the allocator knows the ladder: it may grant more, or less, in
+  the call that tells it, and a request decided before would give that back.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from .. import quantities
 from ..messages import (
@@ -49,13 +52,29 @@ IDLE_GRACE = 1.0
 back at once need not ask. A7 allows 2 s."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Undecided:
+    """What a request is to be decided for.
+
+    Attributes:
+        choice: What is to be sent; None for nothing.
+        candidates: What it was chosen from.
+        hoping: Nothing is sent only since all that was asked for stalls.
+    """
+
+    choice: str | None
+    candidates: list[str]
+    hoping: bool
+
+
 class VariantSelector:
     """Chooses among the variants of one track.
 
     Before `registered` and after `ended` it takes in what it is told, but wants nothing. `now`
     is in seconds of any clock that does not run backwards; equal times are harmless. A variant
     that is not on the ladder and an allocation that is no rate raise `TypeError` or `ValueError`
-    in the call, and change nothing.
+    in the call, and change nothing. Whatever drives it says `ladder_told` right after it has
+    carried out a `SetVariants`.
 
     Args:
         track: The track; its ladder declares the variants and their rates.
@@ -84,6 +103,7 @@ class VariantSelector:
         "_pause",
         "_reason_kept",
         "_tenths",
+        "_undecided",
         "_wanted",
         "rates",
     )
@@ -111,6 +131,7 @@ class VariantSelector:
         self._outgrown_since: float | None = None
         self._reason_kept: tuple[SwitchReason, str | None] | None = None
         self._ladder: dict[str, int] = dict(track.variants)
+        self._undecided: _Undecided | None = None
         self.rates: LadderRates = LadderRates(track.variants, self._tenths)
         """The measurement: who sends adds the bytes to ``rates.sent``."""
 
@@ -179,6 +200,7 @@ class VariantSelector:
         self._claims.registered(quantities.bitrate("allocation", allocation))
         self._ladder = dict(self.track.variants)
         self._pause = Pause()
+        self._undecided = None
         self._idle_since, self._idle_over = None, False
         self.rates.flow(None, now)
         self.rates.flow(self._current, now)
@@ -191,6 +213,13 @@ class VariantSelector:
         if held is None:
             return ()
         return self._react(now, SwitchReason.GRANTED, comply=self._claims.granted(granted, held))
+
+    def ladder_told(self, allocation: float, now: float) -> tuple[SelectorAction, ...]:
+        """The allocator knows the new ladder, and what is held now is `allocation` bit/s."""
+        undecided, self._undecided = self._undecided, None
+        if quantities.bitrate("allocation", allocation) != self._claims.allocation:
+            return self.granted(allocation, now)
+        return () if undecided is None else self._claim(undecided, now)
 
     def answer(self, request: DecreaseAllocation) -> AcceptDecrease | RejectDecrease:
         """Decide on a decrease: accept if anything can go.
@@ -347,9 +376,12 @@ class VariantSelector:
         self._frames.wait_for(self.queued, now, patient=choice is None)
         if not self.track.variants:
             return switch
-        claims = self._claim(choice, candidates, held, now, hoping=hoped is not None)
+        undecided = _Undecided(choice, candidates, hoping=hoped is not None)
         # The books first: a callback of the application's that fails must not leave them wrong.
-        return (*self._ladder_told(), *claims, *switch)
+        if told := self._new_ladder():
+            self._undecided = undecided
+            return (*told, *switch)
+        return (*self._claim(undecided, now), *switch)
 
     def _hoped(self, candidates: list[str]) -> str | None:
         """The one that may yet come, while nothing can be sent and all that were asked stalled."""
@@ -386,10 +418,10 @@ class VariantSelector:
             self._set_current(None, now)
         return () if wanted == before else (RequestVariant(wanted, reason),)
 
-    def _claim(
-        self, choice: str | None, candidates: list[str], held: int, now: float, *, hoping: bool
-    ) -> tuple[RequestAllocation, ...]:
+    def _claim(self, undecided: _Undecided, now: float) -> tuple[RequestAllocation, ...]:
         """What to ask the allocator for."""
+        choice, candidates = undecided.choice, undecided.candidates
+        held = self._claims.allocation or 0
         if choice is not None:
             self._idle_since = None
             self._idle_over = False
@@ -398,7 +430,7 @@ class VariantSelector:
             if self._idle_since is None:
                 self._idle_since = now
             # One that stalled had its grace already.
-            self._idle_over |= hoping or not held or now >= self._idle_since + IDLE_GRACE
+            self._idle_over |= undecided.hoping or not held or now >= self._idle_since + IDLE_GRACE
             rate = need = 0 if self._idle_over else held
         climb = None
         if candidates and candidates[-1] != choice:
@@ -407,7 +439,7 @@ class VariantSelector:
             climb = self.rates.cost(best) if self._pause.may_end(now) else None
         return self._claims.requests(held, rate, need, climb, now)
 
-    def _ladder_told(self) -> tuple[SetVariants, ...]:
+    def _new_ladder(self) -> tuple[SetVariants, ...]:
         """Tell the allocator which variants are of use, as measured, if it does not know.
 
         While none is, the ladder stays: nothing is asked for then.

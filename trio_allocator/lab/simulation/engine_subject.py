@@ -182,8 +182,10 @@ class EngineSubject:
             self._perform(camera, selector.lowered(lower, now))
 
     def _perform(self, camera: int, actions: tuple[SelectorAction, ...]) -> None:
-        receiver, now = self._receivers[camera], self._world.now
-        for action in actions:
+        selector, receiver = self._selectors[camera], self._receivers[camera]
+        now = self._world.now
+        pending = list(actions)
+        for action in pending:
             match action:
                 case RequestVariant(variant, _):
                     chosen = NONE if variant is None else VARIANTS.index(variant)
@@ -192,10 +194,11 @@ class EngineSubject:
                     track = receiver.track.with_variants(variants)
                     account = self._accounts[camera]
                     self.engine.configure(now, receiver, track, receiver.options, account)
+                    pending += selector.ladder_told(receiver.allocation, now)
                 case RequestAllocation(bitrate):
                     self.engine.request(now, receiver, int(bitrate))
         # By rounding it may be due a hair after now: then it is due in the next step.
-        at = max(step_at(self._selectors[camera].next_evaluation), self._world.step + 1)
+        at = max(step_at(selector.next_evaluation), self._world.step + 1)
         if at != self._timer_at[camera]:
             self._timer_at[camera] = at
             if at < math.inf:
