@@ -19,6 +19,7 @@ from trio_allocator.messages import (
 )
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.receiver import SwitchReason, TrackReceiver
+from trio_allocator.receiver.callbacks import check_completed
 from trio_allocator.receiver.selector import RESUMED
 from trio_allocator.tracks import Track
 
@@ -781,3 +782,12 @@ async def test_after_the_end_of_its_registration_nobody_is_told_to_switch(app):
     app.receiver.variant_inactive("low")
     assert app.told == []
     assert app.receiver.ended
+
+
+def test_a_callback_that_turns_out_to_be_asynchronous_is_refused_by_name():
+    async def switch(variant):
+        raise AssertionError(variant)
+
+    with pytest.raises(TypeError, match="request_variant must be a synchronous function"):
+        check_completed(switch("low"))
+    check_completed(None)

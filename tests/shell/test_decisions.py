@@ -231,8 +231,8 @@ async def test_who_waits_is_woken_and_it_ends_with_the_allocator(autojump_clock)
             allocator.register_track_receiver(PLAIN, 8)
     assert len(seen) == 2
     assert seen[1].endswith(
-        "receiver 2 joined, 0 to 8 bit/s, on registration: "
-        "what it already sends is allocated without question"
+        f"{PLAIN.id} (receiver 2) joined, 0 to 8 bit/s, on registration: "
+        "what it already sends is allocated without question (estimate unknown)"
     )
     with pytest.raises(trio.ClosedResourceError):
         allocator.decisions()
@@ -294,6 +294,25 @@ async def test_after_the_end_one_may_still_read_how_it_stood(autojump_clock):
     head, line = str(before).splitlines()
     assert head == f"estimate 1000000 bit/s, {MEDIUM} bit/s allocated"
     assert line == str(before.of(receiver.id))
+
+
+async def test_who_is_off_and_that_nobody_can_pad_is_said(autojump_clock):
+    async with open_allocator(initial_estimate=1_000_000) as allocator:
+        receiver = allocator.register_track_receiver(CAMERA, LOW, negotiable=True, can_pad=False)
+        receiver.request_allocation(0)
+        answer = allocator.explain()
+        assert str(answer) == (
+            "estimate 1000000 bit/s, 0 bit/s allocated; nobody can pad\n"
+            f"{CAMERA.id} is off: it asked for nothing"
+        )
+        assert answer.padding == ()
+        receiver.set_options(can_pad=True)
+        receiver.request_allocation(LOW)
+        answer = allocator.explain()
+        assert answer.padding == (receiver.id,)
+        assert not answer.of(receiver.id).is_off
+        assert "nobody" not in str(answer)
+        assert "is off" not in str(answer)
 
 
 async def test_an_unknown_estimate_is_said_to_be_unknown(autojump_clock):

@@ -312,6 +312,7 @@ def everybody_is_asked(patch):
                     Effect(
                         Act.ASKED,
                         receiver.id,
+                        receiver.track.id,
                         asked.allocation,
                         asked.limit,
                         Cause.ESTIMATE,

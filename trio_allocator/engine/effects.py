@@ -75,6 +75,7 @@ class Effect:
     Attributes:
         act: What was decided.
         receiver_id: Whom it concerns.
+        track_id: What that sends.
         before: What the receiver held.
         after: What it holds now; of a decrease asked for, what it would hold.
         cause: The event in whose handling it was decided.
@@ -85,6 +86,7 @@ class Effect:
 
     act: Act
     receiver_id: int
+    track_id: str
     before: int
     after: int
     cause: Cause

@@ -175,7 +175,9 @@ class Settlement:
         before: int | None = None,
     ) -> None:
         held = receiver.allocation if before is None else before
-        self.effects.append(Effect(act, receiver.id, held, after, self.cause, reason, message))
+        self.effects.append(
+            Effect(act, receiver.id, receiver.track.id, held, after, self.cause, reason, message)
+        )
         self.counts[act, reason] += 1
 
     def tell(

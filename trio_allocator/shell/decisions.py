@@ -22,6 +22,7 @@ class Decision:
         time: When.
         cause: The event in whose handling it was made.
         receiver_id: Whom it concerns.
+        track_id: What that sends.
         act: What was decided.
         before: What the receiver held.
         after: What it holds now; of a decrease asked for, what it would hold.
@@ -32,6 +33,7 @@ class Decision:
     time: float
     cause: Cause
     receiver_id: int
+    track_id: str
     act: Act
     before: int
     after: int
@@ -39,9 +41,11 @@ class Decision:
     estimate: int | None
 
     def __str__(self) -> str:
+        known = "unknown" if self.estimate is None else f"{self.estimate} bit/s"
         return (
-            f"{self.time:.3f} s: receiver {self.receiver_id} {self.act}, {self.before} to "
-            f"{self.after} bit/s, on {self.cause}: {self.reason}"
+            f"{self.time:.3f} s: {self.track_id} (receiver {self.receiver_id}) {self.act}, "
+            f"{self.before} to {self.after} bit/s, on {self.cause}: {self.reason} "
+            f"(estimate {known})"
         )
 
 
@@ -160,6 +164,7 @@ class DecisionLog:
                 time,
                 effect.cause,
                 effect.receiver_id,
+                effect.track_id,
                 effect.act,
                 effect.before,
                 effect.after,

@@ -49,11 +49,18 @@ class ReceiverExplanation:
     held_until: float | None
 
     @property
+    def is_off(self) -> bool:
+        """It asked for nothing, and holds nothing: its source is off, muted or stalled (A7)."""
+        return not self.claim and not self.allocation
+
+    @property
     def blocker(self) -> Blocker:
         """What to look at first."""
         return self.blockers[0]
 
     def __str__(self) -> str:
+        if self.is_off:
+            return f"{self.track_id} is off: it asked for nothing"
         if self.next_step is None:
             return f"{self.track_id} holds {self.allocation} bit/s, and has no use for more"
         lacking = f", which lacks {self.lacks} bit/s" if self.lacks else ""
@@ -76,6 +83,7 @@ class Explanation:
             is unknown.
         committed: Sum of all allocations, bit/s.
         status: All else: allowances, holds, the probe.
+        padding: Ids of the receivers that are able to pad: without one, nothing is probed for.
         receivers: One by one, in order of registration.
     """
 
@@ -84,11 +92,14 @@ class Explanation:
     usable: int | None
     committed: int
     status: AllocatorStatus
+    padding: tuple[int, ...]
     receivers: tuple[ReceiverExplanation, ...]
 
     def __str__(self) -> str:
         known = "unknown" if self.estimate is None else f"{self.estimate} bit/s"
         head = f"estimate {known}, {self.committed} bit/s allocated"
+        if self.receivers and not self.padding:
+            head += "; nobody can pad"
         return "\n".join([head, *map(str, self.receivers)])
 
     def of(self, receiver_id: int) -> ReceiverExplanation:
@@ -132,6 +143,7 @@ def explain(engine: Engine) -> Explanation:
         usable=engine.usable,
         committed=engine.ledger.committed,
         status=snapshot(engine),
+        padding=tuple(receiver.id for receiver in engine.ledger if receiver.options.can_pad),
         receivers=tuple(_explained(engine, finder, receiver) for receiver in engine.ledger),
     )
 
