@@ -61,6 +61,13 @@ def watched():
         thread.join()
 
 
+def told(error):
+    """The first line of each of its leaves: what is compared may be thousands of pictures."""
+    if isinstance(error, ExceptionGroup):
+        return ", ".join(told(each) for each in error.exceptions)
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:120]}"
+
+
 def inconclusive(reasons):
     pytest.fail(f"inconclusive, this machine was too busy: {'; '.join(reasons)}")
 
@@ -85,7 +92,7 @@ def unless_starved():
                     starved = machine.starved or getattr(result, "starved", None)
                     if starved is None:
                         raise
-                    reasons.append(f"{starved} ({error!r})")
+                    reasons.append(f"{starved} ({told(error)})")
                     continue
             if result.starved is None:
                 return
@@ -114,7 +121,7 @@ def _again_if_starved(test):
                 except Exception as error:
                     if machine.starved is None:
                         raise
-                    reasons.append(f"{machine.starved} ({error!r})")
+                    reasons.append(f"{machine.starved} ({told(error)})")
         inconclusive(reasons)
 
     return repeated

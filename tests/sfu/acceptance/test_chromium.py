@@ -24,7 +24,7 @@ def test_a_person_publishes_watches_and_turns_everything():
         camera = publish(context, url)
         page, took = join(context, url)
         assert took <= 8.0  # 1.5 s were measured: docs/real_peers.md
-        until("the best layer flows", lambda: flowing(page) == "f")
+        until("the best layer flows", lambda: flowing(page) == "f", patience=30)
         until("it is decoded", lambda: page.evaluate(PICTURE)[0] == 960)
         # A narrow link: a lower layer, and why.
         turn(page, "rate", "5.4")  # 250 kbit/s
