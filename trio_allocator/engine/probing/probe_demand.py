@@ -34,10 +34,14 @@ def demand_for_probes(  # noqa: PLR0917 - what there is to look at
     estimate, sharing = estimates.value, settlement.sharing
     negotiating = bool(settlement.negotiator.outstanding)
     reach = limits.most - ledger.committed
-    # What fits the estimate, and not the part of it that raises may fill, is probed for (G2).
-    need = None
+    # Where the source tells what was carried, a step that fits the estimate and not the part of it
+    # that raises may fill is probed for: the probe is a proof (G2). A number alone proves nothing
+    # more by padding: what keeps such a step back then passes with time (P1).
+    need, free_to = None, trusted
     if ledger.waiting and estimate is not None:
-        need = sharing.next_need(trusted - ledger.committed, reach)
+        told = settlement.headroom.carried is not None
+        free_to = trusted if told else limits.usable(estimate)
+        need = sharing.next_need(free_to - ledger.committed, reach)
     allowed = fell = False
     changes_at = NEVER
     if need is not None and estimate is not None:
@@ -58,7 +62,7 @@ def demand_for_probes(  # noqa: PLR0917 - what there is to look at
         stuck=stuck,
         most=limits.most,
         committed=ledger.committed,
-        free_to=trusted,
+        free_to=free_to,
         carried=settlement.headroom.carried,
         raised_at=settlement.headroom.raised_at,
     )
