@@ -91,5 +91,5 @@ def test_the_same_machine_minds_what_is_claimed():
         def open_allocator(self):
             return open_passthrough_allocator()
 
-    with pytest.raises((AssertionError, ExceptionGroup)):
+    with pytest.raises((AssertionError, ExceptionGroup)):  # noqa: ASYNC401 - one or the other
         run_state_machine_as_test(Machine, settings=QUICK)
