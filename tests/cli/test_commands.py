@@ -454,7 +454,7 @@ def test_ctrl_c_restores_the_terminal(interrupts):
     assert code == 130
     assert "cam4" in seen
     assert "Traceback" not in seen
-    assert "quality" in seen, "what was seen so far is told"
+    assert interrupts > 1 or "quality" in seen, "what was seen is told, unless told to hurry"
     assert seen.rfind("\x1b[?25h") > seen.rfind("\x1b[?25l") >= 0, "the cursor is back"
 
 
