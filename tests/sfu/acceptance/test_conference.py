@@ -6,6 +6,7 @@ import math
 import time
 from itertools import pairwise
 
+import pytest
 import trio
 from attrs import define
 
