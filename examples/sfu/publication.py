@@ -36,8 +36,10 @@ DEAD = 1.0
 RETURN = 2.0
 """A layer that is asked for again has so long to come, s."""
 
-LINGER = 3.0
-"""What nobody wants is switched off after so long, s: not between two decisions."""
+LINGER = 10.0
+"""What nobody wants is switched off after so long, s. A publisher that changes its layers begins all of
+them anew, with key frames and at half their rates for 1.5 s: not between two decisions, then
+(docs/real_peers.md)."""
 
 KEY_FRAME_PAUSE = 0.5
 """One request for key frames makes all layers send one, so they are shared and rare, s."""

@@ -151,7 +151,7 @@ class Settlement:
             if ledger.committed + receiver.projected - receiver.allocation > most:
                 continue
             del self._planned[receiver.id]
-            if receiver.rank(receiver.projected) > receiver.rank(receiver.allocation):
+            if receiver.rank(receiver.projected) > receiver.reached:
                 self.headroom.raised(now)
             before = receiver.allocation
             ledger.allocate(receiver, receiver.projected)
