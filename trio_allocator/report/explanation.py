@@ -8,8 +8,8 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from ..engine import Engine
-from ..receiver import Receiver
+from ..engine.engine import Engine
+from ..engine.receiver import Receiver
 from .blockers import Blocker, BlockerFinder
 from .status import AllocatorStatus, snapshot
 

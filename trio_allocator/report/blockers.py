@@ -25,11 +25,11 @@ from enum import StrEnum
 
 from attrs import evolve, frozen
 
-from ..engine import Engine
-from ..negotiation import Negotiation
-from ..receiver import Receiver
-from ..settings import NEVER
-from ..sharing.demand_ahead import DemandAhead
+from ..engine.engine import Engine
+from ..engine.negotiation import Negotiation
+from ..engine.receiver import Receiver
+from ..engine.settings import NEVER
+from ..engine.sharing.demand_ahead import DemandAhead
 
 
 class Blocker(StrEnum):
