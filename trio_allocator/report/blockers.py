@@ -29,7 +29,7 @@ from ..engine.engine import Engine
 from ..engine.negotiation import Negotiation
 from ..engine.receiver import Receiver
 from ..engine.settings import NEVER
-from ..engine.sharing.demand_ahead import DemandAhead
+from .demand_ahead import DemandAhead
 
 
 class Blocker(StrEnum):
