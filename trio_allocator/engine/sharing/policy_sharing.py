@@ -96,7 +96,7 @@ class PolicySharing:
         return fits and self._lowest <= capacity <= self._highest
 
     def _claims(self, negotiate: bool, *, pinned: bool) -> list[Claim]:
-        """What the policy may know now; who refused is pinned to what it holds, or is not."""
+        """Make the claims; a receiver that refused may be pinned to what it holds."""
         return [claim_of(receiver, negotiate=negotiate, pinned=pinned) for receiver in self._ledger]
 
     def _ask(self, claims: Sequence[Claim], capacity: int) -> Shares:

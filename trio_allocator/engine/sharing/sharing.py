@@ -71,7 +71,7 @@ class Sharing(Protocol):
         ...
 
     def bars(self) -> dict[int, int]:
-        """Who is raised only where this level fits, bit/s."""
+        """Receiver id to the level, bit/s, that must fit before that receiver is raised."""
         ...
 
     @property
