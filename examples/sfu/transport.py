@@ -18,7 +18,7 @@ PacketCallback: TypeAlias = Callable[[bytes], object]
 """Called with a decrypted packet. It must not raise, and must not block."""
 
 HANDSHAKE = 15.0
-"""Who has not connected by then does not come any more, s."""
+"""A peer that has not connected by then does not come any more, s."""
 
 BATCH = 64
 """Datagrams that are read in a row, before others get a turn."""

@@ -8,9 +8,9 @@ from tests.engine.support import NOW, asked, granted, joined, opened
 from trio_allocator.engine.effects import WakeReason
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.probing.probe_status import ProbeStatus
-from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
 from trio_allocator.messages import GrantReason
+from trio_allocator.report.status import snapshot
 
 pytestmark = pytest.mark.invariant("G2")
 

@@ -143,7 +143,7 @@ class Receiver:
 
     @property
     def turn(self) -> float:
-        """Since when it waits for its next level, s; who returns comes before all others (A7)."""
+        """Since when it waits for its next level, s; a receiver that returns comes before all others (A7)."""
         if self.returning and not self.projected:
             return -NEVER
         return 0.0 if self.waiting_since is None else self.waiting_since
