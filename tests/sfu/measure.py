@@ -134,7 +134,7 @@ async def run(steps, seconds, *, options=(), log=None):
         if log is not None:
             told = [*watcher.states, *watcher.decisions]
             lines = [json.dumps(each) for each in sorted(told, key=itemgetter("time"))]
-            Path(log).write_text("\n".join(lines) + "\n")
+            await trio.Path(log).write_text("\n".join(lines) + "\n")
         return evaluate(publisher, watcher, steps, seconds, begin, processor)
 
 
