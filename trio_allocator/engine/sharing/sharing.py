@@ -9,6 +9,7 @@ from attrs import frozen
 
 from ..receiver import Receiver
 from ..settings import NEVER
+from ..step_classes import class_below
 
 
 @frozen
@@ -71,7 +72,7 @@ class Sharing(Protocol):
         ...
 
     def bars(self) -> dict[int, int]:
-        """Who is raised only where this level fits, bit/s."""
+        """Receiver id to the level, bit/s, that must fit before that receiver is raised."""
         ...
 
     @property
@@ -82,3 +83,9 @@ class Sharing(Protocol):
     def advance(self, now: float) -> None:
         """Time has passed."""
         ...
+
+
+def asking_order(receiver: Receiver) -> tuple[int, float, int]:
+    """Whom to ask first: the lowest class, in it the highest rate per weight, then the newest."""
+    priority = class_below(receiver.classes, receiver.allocation)
+    return (priority, -receiver.allocation / receiver.options.weight, -receiver.id)

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from ..negotiation import Negotiation
-from ..receiver import Receiver
-from ..step_classes import class_above, parts_between
+from ..engine.negotiation import Negotiation
+from ..engine.receiver import Receiver
+from ..engine.step_classes import class_above, parts_between
 
 MINIMUMS = -1
 """The round before that of the lowest steps."""
