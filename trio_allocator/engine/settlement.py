@@ -337,4 +337,4 @@ def _turn(receiver: Receiver) -> tuple[float, ...]:
     more = receiver.allocation >= receiver.minimum
     rank = receiver.rank(receiver.allocation)
     priority = class_above(receiver.classes, receiver.allocation)
-    return (-priority, more, rank, receiver.turn, receiver.id)
+    return (-priority, more, rank, receiver.turn(receiver.allocation), receiver.id)

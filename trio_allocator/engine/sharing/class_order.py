@@ -100,7 +100,7 @@ class Member:
         _, end = part_of(receiver.classes, receiver.priority) or (0, math.inf)
         self.wanted = int(min(receiver.want, end))
         self.elastic = receiver.options.elastic and not receiver.steps
-        self.since = receiver.turn
+        self.since = receiver.turn(receiver.projected)
         return self
 
     @property
