@@ -29,7 +29,7 @@ class Encoder:
         self._name = name
 
     def set_bitrate(self, bitrate: int) -> None:
-        """Encode with so many bit/s from now on."""
+        """Encode at this rate, bit/s, from now on."""
         print(f"{self._name}: {bitrate} bit/s")
 
 

@@ -26,7 +26,7 @@ CAMERA = Track("camera", variants={"low": 150_000, "medium": 500_000, "high": 1_
 VOICE = Track("voice", kind="audio", variants={"opus": 35_000})
 
 LINK = ((0, 3_000_000), (8, 700_000), (16, 3_000_000))
-"""What the link carries: from so many seconds on, so many bit/s."""
+"""What the link carries: pairs of a start, s, and a rate, bit/s."""
 
 DURATION = 24.0
 FRAME = 0.04
@@ -107,7 +107,7 @@ class Sender:
         self.receiver.packet_sent(size)
 
     def pad(self, due: int) -> int:
-        """Send so much padding, and say how much it was."""
+        """Send padding of this size, bytes, and return the size that was sent."""
         packets = self._padding.packets(due)
         for packet in packets:
             self._transport.send(self._estimator.packet_sent(packet.size), packet.size)

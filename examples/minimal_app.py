@@ -21,7 +21,7 @@ SCREEN = Track("screen", kind="screen", variants={"slides": 300_000, "motion": 1
 AUDIO = Track("audio", kind="audio", variants={"opus": 35_000})
 
 ESTIMATES = ((2.0, 5_000_000), (2.0, 1_000_000), (6.0, 5_000_000))
-"""What the estimator finds: for so many seconds, so many bit/s."""
+"""What the estimator finds: pairs of a duration, s, and a rate, bit/s."""
 
 PACKET_INTERVAL = 0.02
 """Seconds from one packet to the next; a real sender sends when its encoder has something."""

@@ -7,13 +7,6 @@ estimates, and obey the messages: see the README.
 from .engine.effects import Cause as Cause
 from .engine.limits import LimitChanges as LimitChanges, Limits as Limits
 from .engine.probing.probe_status import ProbeStatus as ProbeStatus
-from .engine.report.blockers import Blocker as Blocker
-from .engine.report.explanation import (
-    Explanation as Explanation,
-    ReceiverExplanation as ReceiverExplanation,
-)
-from .engine.report.statistics import AllocatorStatistics as AllocatorStatistics
-from .engine.report.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
 from .engine.settings import (
     EstimateSource as EstimateSource,
     SettingChanges as SettingChanges,
@@ -56,6 +49,13 @@ from .receiver import (
     TrackReceiver as TrackReceiver,
     VariantSelector as VariantSelector,
 )
+from .report.blockers import Blocker as Blocker
+from .report.explanation import (
+    Explanation as Explanation,
+    ReceiverExplanation as ReceiverExplanation,
+)
+from .report.statistics import AllocatorStatistics as AllocatorStatistics
+from .report.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
 from .shell.allocator import ProbingAllocator as ProbingAllocator
 from .shell.connection_estimator import (
     ConnectionEstimator as ConnectionEstimator,

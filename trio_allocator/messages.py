@@ -47,7 +47,7 @@ class DecreaseAllocation:
     Attributes:
         allocation: What the receiver holds now, bit/s.
         limit: Where the policy wants it, bit/s. Advisory: one step of the ladder down is enough
-            to keep the promise, but whoever goes to the limit is not asked again for this need.
+            to keep the promise, but a receiver that goes to the limit is not asked again for this need.
         request_id: Identity of the request; exactly one answer to it counts.
         receiver_id: Who is asked.
     """

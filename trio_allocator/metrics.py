@@ -23,9 +23,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from . import quantities
-from .engine.report.explanation import Explanation, ReceiverExplanation
-from .engine.report.statistics import AllocatorStatistics
 from .receiver import ReceiverStatistics, TrackReceiver
+from .report.explanation import Explanation, ReceiverExplanation
+from .report.statistics import AllocatorStatistics
 from .shell.connection_estimator import ConnectionEstimator, EstimatorStatistics
 
 T = TypeVar("T")

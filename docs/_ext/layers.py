@@ -35,6 +35,7 @@ PACKAGE = frozenset(
     {
         "vocabulary",
         "engine",
+        "report",
         "interface",
         "shell",
         "receiver",
@@ -59,6 +60,12 @@ LAYERS = (
         "decides: an event and the time in, effects out",
     ),
     Layer(
+        "report",
+        ("report",),
+        frozenset({"vocabulary", "engine"}),
+        "says how an engine stands, what it has done, and why",
+    ),
+    Layer(
         "estimation",
         ("estimation",),
         frozenset({"vocabulary"}),
@@ -73,7 +80,7 @@ LAYERS = (
     Layer(
         "shell",
         ("shell",),
-        frozenset({"vocabulary", "interface", "engine"}),
+        frozenset({"vocabulary", "interface", "engine", "report"}),
         "the allocators one opens: time, tasks and wake-ups around the engine",
     ),
     Layer(
@@ -91,7 +98,9 @@ LAYERS = (
     Layer(
         "public names",
         ("",),
-        frozenset({"vocabulary", "interface", "engine", "shell", "receiver", "connection"}),
+        frozenset(
+            {"vocabulary", "interface", "engine", "report", "shell", "receiver", "connection"}
+        ),
         "re-exported, nothing else",
     ),
     Layer(
@@ -127,7 +136,7 @@ LAYERS = (
 )
 """From the bottom up."""
 
-SANS_IO = ("engine", "estimation", "receiver.selector")
+SANS_IO = ("engine", "report", "estimation", "receiver.selector")
 """What never sees Trio, a clock, chance or a log, nor imports anything that does."""
 
 IMPURE = frozenset(

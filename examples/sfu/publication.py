@@ -36,8 +36,10 @@ DEAD = 1.0
 RETURN = 2.0
 """A layer that is asked for again has so long to come, s."""
 
-LINGER = 3.0
-"""What nobody wants is switched off after so long, s: not between two decisions."""
+LINGER = 10.0
+"""What nobody wants is switched off after so long, s. A publisher that changes its layers begins all of
+them anew, with key frames and at half their rates for 1.5 s: not between two decisions, then
+(docs/real_peers.md)."""
 
 KEY_FRAME_PAUSE = 0.5
 """One request for key frames makes all layers send one, so they are shared and rare, s."""
@@ -212,7 +214,7 @@ class Publication:
 
     # --- what comes ------------------------------------------------------------------------
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes, arrived_at: float) -> None:
         now = trio.current_time()
         size = len(data) + self.transport.tag_size
         if size > self._room:
@@ -230,7 +232,7 @@ class Publication:
             return
         track, layer = known
         self.counts["packets"] += 1
-        self._note(track, packet, now)
+        self._note(track, packet, arrived_at)
         layer.seen(size, now)
         if not layer.is_alive:
             self._set_alive(track, layer, is_alive=True)
@@ -253,13 +255,13 @@ class Publication:
                 return track, layer
         return None
 
-    def _note(self, track: PublishedTrack, packet: RtpPacket, now: float) -> None:
+    def _note(self, track: PublishedTrack, packet: RtpPacket, arrived_at: float) -> None:
         """What the header extensions say."""
         number = packet.extensions.get(track.extensions.get(TRANSPORT_CC, 0))
         if number is not None and len(number) == 2:
             if self._recorder is None:
                 self._recorder = FeedbackRecorder(self._ssrc, packet.ssrc)
-            self._recorder.received(int.from_bytes(number, "big"), now)
+            self._recorder.received(int.from_bytes(number, "big"), arrived_at)
         told = packet.extensions.get(track.extensions.get(LAYERS, 0))
         if told is not None:
             self._note_layers(track, told)

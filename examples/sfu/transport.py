@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import socket
+import struct
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import trio
 
@@ -14,11 +17,16 @@ from .dtls import Certificate, DtlsError, DtlsServer
 from .ice import CONSENT, Address, IceLite
 from .srtp import Srtp, SrtpError
 
-PacketCallback: TypeAlias = Callable[[bytes], object]
-"""Called with a decrypted packet. It must not raise, and must not block."""
+RtcpCallback: TypeAlias = Callable[[bytes], object]
+"""Called with decrypted RTCP. It must not raise, and must not block."""
+
+RtpCallback: TypeAlias = Callable[[bytes, float], object]
+"""The same for RTP, and when it arrived at this machine, s of `trio.current_time`: before it was read, by
+as much as this process had other things to do. Those who estimate bandwidth by arrivals need it: a
+publisher whose first probe was read late begins at 300 kbit/s (docs/real_peers.md)."""
 
 HANDSHAKE = 15.0
-"""Who has not connected by then does not come any more, s."""
+"""A peer that has not connected by then does not come any more, s."""
 
 BATCH = 64
 """Datagrams that are read in a row, before others get a turn."""
@@ -30,6 +38,12 @@ TICK = 0.1
 """How often time is looked at, s: for repetitions of the handshake and for consent."""
 
 _LARGEST = 2_048
+_TIMESTAMPS: int | None = 35 if sys.platform == "linux" else None
+"""SO_TIMESTAMPNS, which `socket` does not name: the kernel says when each datagram came."""
+_TIMESTAMP = struct.Struct("@ll")
+_ANCILLARY = 64
+_LONGEST_WAIT = 1.0
+"""Nothing has waited longer than this: the clock that the kernel reads was set, s."""
 _RECEIVE_BUFFER = 2**20
 _RTCP = range(192, 224)
 """The second byte of RTCP; with RTP it is marker and payload type (RFC 5761, section 4)."""
@@ -59,6 +73,8 @@ class Transport:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            if _TIMESTAMPS is not None:
+                self._socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
             self._socket.setblocking(False)
             self._socket.bind((host, port))
         except OSError:
@@ -72,8 +88,8 @@ class Transport:
         self.connected: trio.Event = trio.Event()
         self.tag_size: int = 0
         self.counts: Counter[str] = Counter()
-        self.on_rtp: PacketCallback = _ignore
-        self.on_rtcp: PacketCallback = _ignore
+        self.on_rtp: RtpCallback = _ignore
+        self.on_rtcp: RtcpCallback = _ignore
         self._scope = trio.CancelScope()
         self._ending = ""
         self._strange = 0
@@ -127,19 +143,19 @@ class Transport:
         """Take what is there: one wake-up for many packets."""
         for _ in range(BATCH):
             try:
-                datagram, address = self._socket.recvfrom(_LARGEST)
+                datagram, told, _flags, address = self._socket.recvmsg(_LARGEST, _ANCILLARY)
             except BlockingIOError:
                 return
             except OSError:  # what an ICMP message said of an earlier packet
                 continue
             self.counts["received"] += 1
-            self._take(datagram, address)
+            self._take(datagram, address, told)
 
-    def _take(self, datagram: bytes, address: Address) -> None:
+    def _take(self, datagram: bytes, address: Address, told: list[Any]) -> None:
         """RFC 7983, section 7: the first byte says what it is."""
         first = datagram[0] if datagram else 255
         if 128 <= first < 192 and len(datagram) >= 8 and self._srtp is not None:
-            self._take_media(self._srtp, datagram)
+            self._take_media(self._srtp, datagram, told)
         elif first < 4:
             answer = self.ice.receive(datagram, address, trio.current_time())
             if answer is None:
@@ -155,12 +171,12 @@ class Transport:
         self.counts["strange"] += 1
         self._strange += 1
 
-    def _take_media(self, srtp: Srtp, datagram: bytes) -> None:
+    def _take_media(self, srtp: Srtp, datagram: bytes, told: list[Any]) -> None:
         try:
             if datagram[1] in _RTCP:
                 self.on_rtcp(srtp.unprotect_rtcp(datagram))
             else:
-                self.on_rtp(srtp.unprotect(datagram))
+                self.on_rtp(srtp.unprotect(datagram), trio.current_time() - _waited(told))
         except SrtpError:
             self.counts["refused"] += 1
             self._strange += 1
@@ -230,5 +246,15 @@ class Transport:
         return True
 
 
-def _ignore(_packet: bytes) -> None:
+def _waited(told: list[Any]) -> float:
+    """How long a datagram has waited to be read, s; 0 where the kernel does not say."""
+    for level, kind, data in told:
+        if level == socket.SOL_SOCKET and kind == _TIMESTAMPS and len(data) == _TIMESTAMP.size:
+            seconds, nanoseconds = _TIMESTAMP.unpack(data)
+            waited: float = time.time() - seconds - 1e-9 * nanoseconds
+            return min(max(waited, 0.0), _LONGEST_WAIT)
+    return 0.0
+
+
+def _ignore(*_packet: object) -> None:
     """Nobody listens."""

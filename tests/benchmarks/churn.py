@@ -28,10 +28,10 @@ from itertools import product
 from trio_allocator import Track
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.receiver import Receiver
-from trio_allocator.engine.report.status import snapshot
 from trio_allocator.lab.simulation.run import make_engine
 from trio_allocator.messages import AllocationGranted, DecreaseAllocation, GrantReason
 from trio_allocator.options import ReceiverOptions
+from trio_allocator.report.status import snapshot
 
 from .decisions import BASE, SPREAD
 from .measure import Row

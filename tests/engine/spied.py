@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.engine import model
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.negotiation import Negotiation
-from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.settings import NEVER
+from trio_allocator.report.status import snapshot
 
 
 class SpiedEngine(Engine):

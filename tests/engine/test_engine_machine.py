@@ -14,13 +14,13 @@ from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.probing.padding import PaddingAccount
-from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
 from trio_allocator.engine.sharing.policy import Policy
 from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 from trio_allocator.messages import GrantReason
 from trio_allocator.options import ReceiverOptions
+from trio_allocator.report.status import snapshot
 from trio_allocator.testing import levels
 from trio_allocator.tracks import Track
 

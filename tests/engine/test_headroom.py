@@ -6,10 +6,11 @@ import pytest
 
 from tests.engine.support import NOW, asked, granted, joined, opened
 from trio_allocator.engine.effects import WakeReason
+from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.probing.probe_status import ProbeStatus
-from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
 from trio_allocator.messages import GrantReason
+from trio_allocator.report.status import snapshot
 
 pytestmark = pytest.mark.invariant("G2")
 
@@ -179,3 +180,30 @@ def test_the_same_fall_of_a_number_alone_is_acted_upon_at_once():
     engine.update_estimate(NOW, MEDIUM)
     engine.update_estimate(NOW + 5, MEDIUM - 50_000)
     assert asked(engine.drain()) == {1: LOW}
+
+
+@pytest.mark.invariant("G9", "P4")
+def test_a_step_that_gets_dearer_is_no_raise():
+    engine = opened()
+    camera = joined(engine, MEDIUM, *LADDER)
+    engine.update_estimate(NOW, HIGH, HIGH)
+    engine.request(NOW, camera, MEDIUM)
+    before = engine.settlement.headroom.raised_at
+    dearer = camera.track.with_variants({"l": 150_000, "m": 520_000, "h": 1_500_000})
+    engine.configure(NOW + 1, camera, dearer, camera.options, PaddingAccount())
+    engine.request(NOW + 1, camera, 572_000)
+    assert camera.allocation == 572_000
+    assert engine.settlement.headroom.raised_at == before  # no key frame comes of it
+    engine.update_estimate(NOW + 2, HIGH, HIGH)
+    engine.request(NOW + 2, camera, HIGH)
+    assert engine.settlement.headroom.raised_at == NOW + 2
+
+
+def test_a_ladder_with_other_steps_is_counted_anew():
+    engine = opened()
+    camera = joined(engine, MEDIUM, *LADDER)
+    engine.update_estimate(NOW, HIGH, HIGH)
+    fewer = camera.track.with_variants({"m": 500_000, "h": 1_500_000})
+    engine.configure(NOW + 1, camera, fewer, camera.options, PaddingAccount())
+    engine.request(NOW + 1, camera, HIGH)
+    assert engine.settlement.headroom.raised_at == NOW + 1

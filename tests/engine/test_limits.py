@@ -11,10 +11,10 @@ from tests.engine.support import NOW, asked, granted, joined, limit, opened
 from tests.engine.test_metamorphic import CASTS, Stage
 from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.probing.probe_status import ProbeStatus
-from trio_allocator.engine.report.status import Allowance, snapshot
 from trio_allocator.engine.sharing.layered_policy import LayeredPolicy
 from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 from trio_allocator.messages import GrantReason
+from trio_allocator.report.status import Allowance, snapshot
 
 POLICIES = {"fair": None, "layered": LayeredPolicy(), "water-filling": WaterFillingPolicy()}
 RESERVES = st.integers(0, 2000)

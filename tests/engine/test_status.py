@@ -9,7 +9,7 @@ from attrs import asdict
 
 from tests.engine.support import NOW, joined, opened
 from trio_allocator.engine.probing.probe_status import ProbeStatus
-from trio_allocator.engine.report.status import AllocatorStatus, Allowance, snapshot
+from trio_allocator.report.status import AllocatorStatus, Allowance, snapshot
 
 QUIET = AllocatorStatus(
     estimate=None,

@@ -10,9 +10,9 @@ from attrs import evolve
 from hypothesis import assume, given, strategies as st
 
 from tests.engine.support import NOW, joined, opened
-from trio_allocator.engine.report.status import snapshot
 from trio_allocator.engine.sharing.policy import Claim, Shares, check_shares
 from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
+from trio_allocator.report.status import snapshot
 
 FILL = WaterFillingPolicy()
 NO_BAR = WaterFillingPolicy(resume_share=0, resume_least=0)

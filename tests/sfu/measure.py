@@ -16,6 +16,7 @@ import sys
 import time
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 
 import trio
@@ -112,8 +113,8 @@ def processor_time(pid):
     return sum(processor_times(pid))
 
 
-async def run(steps, seconds, *, options=()):
-    """One publisher, one watcher, one link."""
+async def run(steps, seconds, *, options=(), log=None):
+    """One publisher, one watcher, one link; `log` is a file that gets all that the page was told."""
     async with (
         serving(*options) as (port, pid),
         open_page(port, "publish") as publisher,
@@ -130,6 +131,10 @@ async def run(steps, seconds, *, options=()):
             await watcher.socket.send(type="link", name="rate", value=rate)
         await trio.sleep(begin + seconds - time.monotonic())
         processor = (processor_time(pid) - processor) / seconds
+        if log is not None:
+            told = [*watcher.states, *watcher.decisions]
+            lines = [json.dumps(each) for each in sorted(told, key=itemgetter("time"))]
+            await trio.Path(log).write_text("\n".join(lines) + "\n")
         return evaluate(publisher, watcher, steps, seconds, begin, processor)
 
 
@@ -269,7 +274,7 @@ async def main(arguments):
         steps = ((0.0, arguments.constant),)
     results = []
     while len(results) < arguments.runs:
-        result = await run(steps, arguments.seconds)
+        result = await run(steps, arguments.seconds, log=arguments.log)
         print(json.dumps(asdict(result)), flush=True)
         if result.starved is None or arguments.anyway:
             results.append(result)
@@ -287,5 +292,6 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=25.0, help="how long each is; 25")
     parser.add_argument("--constant", type=float, help="bit/s of a link that does not change")
     parser.add_argument("--switches", type=int, help="measure so many switches of layers instead")
+    parser.add_argument("--log", help="a file for all that the page of the last run was told")
     parser.add_argument("--anyway", action="store_true", help="count starved runs, too")
     trio.run(main, parser.parse_args())

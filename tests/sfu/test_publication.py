@@ -91,7 +91,7 @@ class Stage:
         self.video, self.audio = tracks
         self.numbers = Counter()
 
-    def send(self, layer, payload=DELTA, extra=()):
+    def send(self, layer, payload=DELTA, extra=(), arrived_at=None):
         """One packet of a layer."""
         extensions = self.video.extensions
         self.numbers[layer] += 1
@@ -103,7 +103,8 @@ class Stage:
         head = bytes([0x90, self.video.payload_type]) + self.numbers[layer].to_bytes(2, "big")
         head += bytes(4) + SSRC[layer].to_bytes(4, "big")
         head += b"\x10\x00" + (len(block) // 4).to_bytes(2, "big")
-        self.wire.on_rtp(head + block + payload)
+        now = trio.current_time()
+        self.wire.on_rtp(head + block + payload, now if arrived_at is None else arrived_at)
 
     async def stream(self, *layers):
         """Packets of these layers until cancelled."""
@@ -139,15 +140,17 @@ async def test_packets_reach_the_followers_of_their_track(autojump_clock, stage)
     assert watcher.taken == [("h", 1, True), ("f", 1, False)]
     assert watcher.changes == [("h", True), ("f", True)]
     sound = RtpWriter(stage.audio.payload_type, 99, transport_cc=4, mid=None)
-    stage.wire.on_rtp(sound.build(7, 0, b"opus", 9))
+    stage.wire.on_rtp(sound.build(7, 0, b"opus", 9), trio.current_time())
     assert listener.taken == [("only", 7, True)]
 
 
 async def test_what_belongs_to_nobody_is_counted(autojump_clock, stage):
-    stage.wire.on_rtp(b"garbage")
-    stage.wire.on_rtp(RtpWriter(5, 1, transport_cc=4, mid=None).build(1, 2, b"x", 3))
+    stage.wire.on_rtp(b"garbage", trio.current_time())
+    stage.wire.on_rtp(
+        RtpWriter(5, 1, transport_cc=4, mid=None).build(1, 2, b"x", 3), trio.current_time()
+    )
     other = RtpWriter(stage.video.payload_type, 1, transport_cc=4, mid=None)
-    stage.wire.on_rtp(other.build(1, 2, b"x", 3))
+    stage.wire.on_rtp(other.build(1, 2, b"x", 3), trio.current_time())
     assert stage.publication.counts == {"malformed": 1, "unknown": 2}
 
 
@@ -161,17 +164,32 @@ async def test_a_second_stream_for_a_layer_is_not_let_in(autojump_clock, stage):
     assert stage.publication.counts == {"packets": 1, "unknown": 1}
 
 
-async def test_the_publisher_hears_what_has_arrived(autojump_clock, stage):
-    for _ in range(3):
-        stage.send("q")
-    await trio.sleep(0.06)
-    feedback = [
+def feedback(stage):
+    return [
         message
         for _, data in stage.wire.sent
         for message in parse_compound(data)
         if isinstance(message, TransportFeedback)
     ]
-    assert [len(each.arrivals) for each in feedback] == [3]
+
+
+async def test_the_publisher_hears_what_has_arrived(autojump_clock, stage):
+    for _ in range(3):
+        stage.send("q")
+    await trio.sleep(0.06)
+    assert [len(each.arrivals) for each in feedback(stage)] == [3]
+
+
+async def test_the_publisher_hears_when_its_packets_came_not_when_they_were_read(
+    autojump_clock, stage
+):
+    await trio.sleep(0.01)
+    for before in (0.008, 0.005, 0.002):
+        stage.send("q", arrived_at=trio.current_time() - before)
+    await trio.sleep(0.05)
+    (told,) = feedback(stage)
+    first, *others = told.arrivals
+    assert [other - first for other in others] == [3_000, 6_000]  # µs
 
 
 async def test_a_flood_of_a_publisher_is_cut(autojump_clock, stage):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import sys
+import time
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -54,7 +56,7 @@ async def test_packets_go_both_ways(profile):
     client = Client(profiles=profile)
     async with running(client) as (transport, _):
         heard = []
-        transport.on_rtp = heard.append
+        transport.on_rtp = lambda packet, _: heard.append(packet)
         transport.on_rtcp = heard.append
         assert not transport.send_rtp(RTP)
         assert not transport.send_rtcp(RTCP)
@@ -146,7 +148,7 @@ async def test_garbage_of_all_kinds_is_survived():
     client = Client()
     async with running(client) as (transport, ending):
         heard = []
-        transport.on_rtp = heard.append
+        transport.on_rtp = lambda packet, _: heard.append(packet)
         await client.connect(transport)
         garbage = [b"", *(bytes([first]) for first in range(256))]
         garbage += [bytes([first]) + secrets.token_bytes(40) for first in range(256)]
@@ -166,13 +168,40 @@ async def test_a_packet_that_comes_twice_counts_once():
     client = Client()
     async with running(client) as (transport, _):
         heard = []
-        transport.on_rtp = heard.append
+        transport.on_rtp = lambda packet, _: heard.append(packet)
         await client.connect(transport)
         packet = client.outbound.protect(RTP)
         client.send(transport, packet)
         client.send(transport, packet)
         await until(lambda: transport.counts["refused"] == 1)
         assert heard == [RTP]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there the kernel says so")
+async def test_a_packet_arrives_when_it_came_and_not_when_it_was_read():
+    client = Client()
+    async with running(client) as (transport, _):
+        heard = []
+        transport.on_rtp = lambda _, arrived_at: heard.append((arrived_at, trio.current_time()))
+        await client.connect(transport)
+        client.send(transport, client.outbound.protect(RTP))
+        time.sleep(0.1)  # noqa: ASYNC251 - something else keeps the process busy
+        await until(lambda: heard)
+        ((arrived_at, read_at),) = heard
+        assert read_at - arrived_at >= 0.1
+
+
+async def test_without_the_kernels_word_a_packet_arrives_when_it_is_read(monkeypatch):
+    monkeypatch.setattr(module, "_TIMESTAMPS", None)
+    client = Client()
+    async with running(client) as (transport, _):
+        heard = []
+        transport.on_rtp = lambda _, arrived_at: heard.append(arrived_at)
+        await client.connect(transport)
+        sent_at = trio.current_time()
+        client.send(transport, client.outbound.protect(RTP))
+        await until(lambda: heard)
+        assert sent_at <= heard[0] <= trio.current_time()
 
 
 async def test_others_get_their_turn_during_a_flood():
@@ -183,7 +212,7 @@ async def test_others_get_their_turn_during_a_flood():
         async with running(other) as (elsewhere, _):
             await other.connect(elsewhere)
             heard = []
-            elsewhere.on_rtp = heard.append
+            elsewhere.on_rtp = lambda packet, _: heard.append(packet)
             async with trio.open_nursery() as nursery:
 
                 async def flood():

@@ -40,7 +40,7 @@ def main() -> None:
         )
         sys.exit(2)
     except OSError as error:
-        # Whoever closed a pipe has read enough; anything else is worth a line.
+        # The reader of a closed pipe has read enough; any other error is worth a line.
         if error.errno != errno.EPIPE:
             reason = error.strerror or type(error).__name__
             print(f"trio-allocator: cannot go on: {reason}", file=sys.stderr)

@@ -126,7 +126,7 @@ def replay(  # noqa: PLR0917  # typer tells arguments from options
     ] = False,
     speed: Annotated[
         float | None,
-        typer.Option(metavar="FACTOR", help="Like --realtime, but so many times as fast."),
+        typer.Option(metavar="FACTOR", help="Like --realtime, but this many times as fast."),
     ] = None,
     as_machine: _Json = False,
     plot: _Plot = None,

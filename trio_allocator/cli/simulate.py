@@ -151,7 +151,7 @@ def simulate(
     ] = False,
     jobs: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Use so many processes; else one for each core."),
+        typer.Option(metavar="N", min=1, help="Number of processes; default: one for each core."),
     ] = None,
     scheduler: Annotated[
         str | None,

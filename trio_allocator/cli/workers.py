@@ -1,4 +1,4 @@
-"""Who makes the runs of a command, as its options say."""
+"""The executor of a command's runs, as its options say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..lab.workers import cluster, local_workers
 
 
 def workers(jobs: int | None, scheduler: str | None) -> AbstractContextManager[Executor | None]:
-    """Who makes the runs, as --jobs and --scheduler say.
+    """Open the executor that --jobs and --scheduler name.
 
     Raises:
         RecordingError: They contradict each other.

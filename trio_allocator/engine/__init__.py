@@ -1,7 +1,8 @@
 """The engine: an event and ``now`` in, effects out.
 
 No module in here knows Trio, a clock, randomness or logging: the same decisions run in a nursery,
-under Hypothesis at full speed, and in a simulator. Imports run one way:
-settings, negotiation, lows < receiver < ledger, estimates, caution, padding, prober, negotiator < line,
-shelves < fair, policies < settlement < engine < status.
+under Hypothesis at full speed, and in a simulator. One decision is read from the top in this order:
+`engine` (the event), `settlement` (what it changes), `sharing` (who should have what), `negotiator`
+(who is asked), `ledger` (the books), `effects` (what is told). `headroom` and `dips` say when a raise
+or a decrease waits; `probing` says when padding is sent.
 """

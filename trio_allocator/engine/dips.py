@@ -1,7 +1,7 @@
 """Small falls of the estimate, too short to lower anybody for (A2, G10).
 
 Congestion control that ramps falls by a few per cent again and again: a key frame or padding
-queues for a moment, and what it gave up is back within some feedbacks. Who lowered a track for
+queues for a moment, and what it gave up is back within some feedbacks. An allocator that lowered a track for
 each of them would switch it down and up every few seconds (measured: 22 changes in 50 s on a link
 that did not change).
 """

@@ -195,7 +195,7 @@ class Engine:
 
         Args:
             now: The time.
-            heard_until: Whoever had to answer by then has had its turn; later deadlines are not
+            heard_until: All that had to answer by then have had their turn; later deadlines are not
                 judged yet, even if they have passed.
         """
         self._begin(now, Cause.TIME)
@@ -288,8 +288,8 @@ class Engine:
         """Settle what has changed.
 
         Args:
-            await_others: Ask nobody anew before all have answered: else whoever answers first
-                would be asked again, and whoever comes last be spared (G5).
+            await_others: Ask nobody anew before all have answered: else the first to answer
+                would be asked again, and the last be spared (G5).
         """
         known = self.estimates.value
         settlement = self.settlement

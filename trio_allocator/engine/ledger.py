@@ -71,6 +71,7 @@ class Ledger:
         if receiver.waiting_since is not None:
             self.waiting_with_allocation += (allocation > 0) - (receiver.allocation > 0)
         receiver.allocation = allocation
+        receiver.reached = receiver.rank(allocation)
 
     def project(self, receiver: Receiver, level: int) -> None:
         """Expect the receiver to hold this much when all under way is done."""

@@ -1,4 +1,4 @@
-"""Who is asked, who owes what until when, and who refused."""
+"""Decrease requests: who is asked, what each owes until when, and who refused."""
 
 from __future__ import annotations
 

@@ -26,6 +26,8 @@ class Receiver:
         floor: What it is never taken below by negotiation or force: the minimum, or nothing if
             it is pausable.
         allocation: What it holds.
+        reached: How many steps that was when it came to hold it: of a step that gets dearer it may be
+            less now, and more of the allocation for it is no raise.
         projected: What it will hold when everything under way is done: below the allocation
             while a decrease is asked for, above it while a raise waits for room to be freed.
         claim: What it asked for last.
@@ -55,6 +57,7 @@ class Receiver:
         "options",
         "overtaken",
         "projected",
+        "reached",
         "refusal",
         "request",
         "returning",
@@ -71,6 +74,8 @@ class Receiver:
         self.allocation: int = bandwidth
         self.projected: int = bandwidth
         self.claim: int = bandwidth
+        self.steps: tuple[int, ...] = ()
+        self.reached: int = 0
         self.waiting_since: float | None = None
         self.returning: bool = False
         self.overtaken: int = 0
@@ -86,7 +91,10 @@ class Receiver:
         """Take over a ladder and options; allocation and claim stay."""
         self.track: Track = track
         self.options: ReceiverOptions = options
-        self.steps: tuple[int, ...] = track.bare_steps if options.bare_steps else track.steps
+        steps = track.bare_steps if options.bare_steps else track.steps
+        other_steps, self.steps = len(steps) != len(self.steps), steps
+        if other_steps:
+            self.reached = self.rank(self.allocation)
         reaching = bisect_left(self.steps, options.min_bitrate)
         self.minimum: int = (
             self.steps[reaching] if reaching < len(self.steps) else options.min_bitrate
@@ -135,7 +143,7 @@ class Receiver:
 
     @property
     def turn(self) -> float:
-        """Since when it waits for its next level, s; who returns comes before all others (A7)."""
+        """Since when it waits for its next level, s; a receiver that returns comes before all others (A7)."""
         if self.returning and not self.projected:
             return -NEVER
         return 0.0 if self.waiting_since is None else self.waiting_since

@@ -73,7 +73,7 @@ class Settings:
             (N3, N4). 50 ms is five times what the reference blocks its server for.
         hold: After a lowering that the allocator caused, raises of that receiver wait this long
             (G9). Jitsi, mediasoup and Symphony hold 5 to 10 s.
-        refusal_backoff: Who rejected, kept silent or broke a promise may be asked again after
+        refusal_backoff: A receiver that rejected, kept silent or broke a promise may be asked again after
             this, unless the estimate falls or its allocation rises before (N5).
         overtaken_limit: How often a waiting receiver may be overtaken before what becomes free is
             held for it (G8).

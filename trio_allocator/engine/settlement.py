@@ -19,7 +19,7 @@ from .sharing.policy_sharing import PolicySharing
 from .sharing.sharing import Capacity, Sharing
 
 MOST_ROUNDS = 16
-"""A user's policy that has not settled after so many rounds in one event never will (L3). The
+"""A user's policy that has not settled after this many rounds in one event never will (L3). The
 package's own need two; more are needed where requests are withdrawn one after the other."""
 
 _ACTS = {
@@ -151,7 +151,7 @@ class Settlement:
             if ledger.committed + receiver.projected - receiver.allocation > most:
                 continue
             del self._planned[receiver.id]
-            if receiver.rank(receiver.projected) > receiver.rank(receiver.allocation):
+            if receiver.rank(receiver.projected) > receiver.reached:
                 self.headroom.raised(now)
             before = receiver.allocation
             ledger.allocate(receiver, receiver.projected)

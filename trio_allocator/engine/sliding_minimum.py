@@ -49,7 +49,7 @@ class SlidingMinimum:
             del self._lows[0]
 
     def lowest(self, now: float, within: float) -> int | None:
-        """The lowest rate of so many seconds before a time, bit/s; None if there was none."""
+        """The lowest rate within this many seconds before a time, bit/s; None if there was none."""
         for _, until, rate in self._lows:
             if until + within > now:
                 return rate

@@ -313,7 +313,7 @@ class RateControl:
         self.lowered_at = now
 
     def _share(self, queue: float) -> float:
-        """Of what the link carries: so much that the queue drains in time."""
+        """The part of what the link carries with which the queue drains in time."""
         return max(1 - self._margin - max(queue - self._limit, 0.0) / DRAIN_TIME, DEEPEST)
 
     def _drain(self, now: float, seen: Observation) -> bool:
@@ -342,7 +342,7 @@ class RateControl:
             if seen.sent_at > self.lowered_at + SETTLED:
                 self._mark = _Mark(seen.sent_at, seen.told, seen.standing)
             return True
-        # Time in which the link has carried more than was sent: the queue is to be so much shorter.
+        # Time in which the link has carried more than was sent: the queue is to be shorter by that.
         waited = seen.sent_at - mark.sent_at
         expected = waited - 8 * (seen.told - mark.told) / self._link
         if expected >= min(max(EXPECTED * mark.standing, self._limit), ENOUGH):

@@ -36,7 +36,7 @@ _FOUR_PAIRS = tuple(bytes(symbols) for symbols in product(range(4), repeat=4))
 
 
 def decode(packet: bytes, start: int, end: int, covered: int) -> tuple[bytearray, int]:
-    """Read chunks until they cover so many packets; what the last one covers beyond is ignored.
+    """Read chunks until they cover this many packets; the rest of the last one is ignored.
 
     Args:
         packet: What they stand in.

@@ -122,7 +122,7 @@ def _arrivals(symbols: bytearray, packet: bytes, at: int) -> tuple[int | None, .
     time = 0
     places: Iterable[int] = compress(range(len(symbols)), symbols)
     if len(symbols) > LONG:
-        # Nearly all of so many are lost, or the packet would be larger: look for the others.
+        # Nearly all of them are lost, or the packet would be larger: look for the others.
         places = (match.start() for match in _RECEIVED.finditer(symbols))
     for index in places:
         if symbols[index] == chunks.SMALL_DELTA:

@@ -62,7 +62,7 @@ class FeedbackLog:
     """Writes a log.
 
     Args:
-        file: Where to: a line of JSON for each event. Whoever opened it closes it.
+        file: Where to: a line of JSON for each event. The caller closes it.
         tracks: For each track, by its id, the ladder: variant name to bit/s.
         start_bitrate: What the estimator started with, bit/s.
     """

@@ -160,7 +160,7 @@ def _check(index: int, layer: LayerAllocation) -> None:
 
 
 def _packed(values: list[int], bits: int) -> bytes:
-    """Values of so many bits each, the first one highest, with zeros up to a whole byte."""
+    """Values of this many bits each, the first one highest, with zeros up to a whole byte."""
     per_byte = 8 // bits
     whole = values + [0] * (-len(values) % per_byte)
     packed = bytearray()
@@ -198,7 +198,7 @@ class _Reader:
         return self._data[self._at - 1]
 
     def _values(self, count: int, bits: int) -> Iterator[int]:
-        """So many values of so many bits, from whole bytes."""
+        """This many values of this many bits each, from whole bytes."""
         per_byte = 8 // bits
         byte = 0
         for index in range(count):

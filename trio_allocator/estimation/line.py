@@ -8,7 +8,7 @@ WINDOW = 20
 """Points that the line is drawn through (libwebrtc, `TrendlineEstimatorSettings`)."""
 
 RENEWAL = 256
-"""After so many points the sums begin anew, so that errors of rounding do not add up."""
+"""After this many points the sums begin anew, so that errors of rounding do not add up."""
 
 LEAST_SPREAD = WINDOW * WINDOW * 1e-8
 """n² times the variance of x below which there is no slope: 0.1 ms, less than feedback resolves."""

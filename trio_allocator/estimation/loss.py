@@ -11,7 +11,7 @@ HIGH = 0.10
 """Loss above this is congestion (draft-ietf-rmcat-gcc-02, section 6)."""
 
 GROWTH = 0.08
-"""With little loss it rises by so much each second (libwebrtc); at `HIGH` no more."""
+"""With little loss it rises by this much each second (libwebrtc); at `HIGH` no more."""
 
 ACCELERATION = 2.0
 """Each second with no more than `LOW`, it rises by so many times more,"""

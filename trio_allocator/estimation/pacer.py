@@ -22,7 +22,7 @@ MAX_QUEUE_TIME = 2.0
 """s (libwebrtc, `PacingController::kMaxExpectedQueueLength`)."""
 
 LATENESS = 0.005
-"""By so much a timer may be late without the pace getting slower, s (libwebrtc, `kMinSleepTime` and
+"""A timer may be this late without the pace getting slower, s (libwebrtc, `kMinSleepTime` and
 Trio's own lateness are below that)."""
 
 LEAST_PACE = 8_000
@@ -32,7 +32,7 @@ PROBE_BURST = 0.002
 """Padding for a probe is asked for no more often, s (libwebrtc, `min_probe_delta`)."""
 
 LEAST_PADDING = 200
-"""Bytes: a probe that has all of its bytes, and not yet all of its packets, asks for so much more."""
+"""Bytes: a probe that has all of its bytes, and not yet all of its packets, asks for this many more."""
 
 PROBE_PATIENCE = 0.1
 """A probe that is sent too slowly ends so long after it should have, s."""
@@ -239,7 +239,7 @@ class Pacer(Generic[T]):
     # --- probes ------------------------------------------------------------------------------
 
     def start_probe(self, cluster: ProbeCluster, now: float) -> None:
-        """Pace at the probe's rate, until it is sent; whoever starts one serves `padding_due`.
+        """Pace at the probe's rate, until it is sent; the caller serves `padding_due`.
 
         A probe that is being sent ends.
         """

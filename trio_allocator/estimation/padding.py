@@ -105,7 +105,7 @@ class PaddingSource(Generic[T]):
         self._history.clear()
 
     def packets(self, due: int) -> list[FillingPacket[T]]:
-        """Packets for so many bytes: together at least that, and less than one packet more.
+        """Packets for this many bytes: together at least that, and less than one packet more.
 
         Args:
             due: Bytes.

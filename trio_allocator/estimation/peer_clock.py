@@ -13,7 +13,7 @@ Wide enough for feedback that was held up for seconds, and for clocks that drift
 over a day of talking."""
 
 LONGEST_SPAN = 60_000_000
-"""Between the earliest and the latest arrival in one feedback, µs: who waits that long with a
+"""Between the earliest and the latest arrival in one feedback, µs: a peer that waits that long with a
 report lies about it. (The format allows for six days.)"""
 
 _WRAP = 2**24 * REFERENCE_UNIT

@@ -54,8 +54,8 @@ class ProbeCluster:
     Attributes:
         id: What `SendSideEstimator.packet_sent` is to be told as `cluster`, from 1.
         bitrate: The rate to pace them at, bit/s.
-        min_packets: Send at least so many packets,
-        min_bytes: and at least so many bytes.
+        min_packets: Send at least this many packets,
+        min_bytes: and at least this many bytes.
     """
 
     id: int

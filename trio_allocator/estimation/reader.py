@@ -17,7 +17,7 @@ the other three quarters lie ahead, for feedbacks may be lost in a row, and rare
 
 REPORTS = 20
 """How often a packet may be reported on, on average. A receiver that reports every 50 ms and packets
-that overtake each other by half a second make ten. Whoever reports more, with run lengths that cost
+that overtake each other by half a second make ten. A peer that reports more, with run lengths that cost
 nothing, wants to cost time: that is ignored."""
 
 _LOST = 1

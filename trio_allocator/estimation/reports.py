@@ -35,7 +35,7 @@ class Remb:
 
     Attributes:
         sender_ssrc: Who estimates.
-        bitrate: bit/s, at most 10¹⁵; who sends more than that
+        bitrate: bit/s, at most 10¹⁵; a peer that sends more than that
             means that there is no limit.
         ssrcs: The streams that it is for, all of them together; at most 255.
     """

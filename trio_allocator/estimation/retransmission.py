@@ -27,7 +27,7 @@ MOST = 4_096
 class RetransmissionBudget:
     """Lets a packet be sent again once per round trip, and all of them at a share of the estimate.
 
-    A round trip passes before the peer can know that the packet was sent again: whoever asks
+    A round trip passes before the peer can know that the packet was sent again: a peer that asks
     earlier has not seen it (RFC 4585, section 6.2.1, leaves the choice to the sender).
 
     Args:

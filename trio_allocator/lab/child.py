@@ -1,4 +1,4 @@
-"""A process of ours that is spoken to in lines of JSON, and ends before whoever opened it goes on."""
+"""A process of ours that is spoken to in lines of JSON, and ends before its opener goes on."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ TAKEN_BACK = 1.0
 """A change that is undone within this time helped nobody, s."""
 
 SPARE = 1.2
-"""A step fits with a fifth to spare if so many times all that would be committed is estimated
+"""A step fits with a fifth to spare if this many times all that would be committed is estimated
 (invariant G10)."""
 
 NEARLY_BEST = 0.9

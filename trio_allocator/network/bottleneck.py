@@ -8,7 +8,7 @@ Where a packet goes, in this order:
 3. It takes the delay, and whatever impairments add to it. It may get lost here, too.
 
 When it arrives is computed when it is sent. It leaves the link when all its bits are through, so
-the link carries exactly what its capacity allows, however late whoever moves the packets may be.
+the link carries exactly what its capacity allows, however late its caller moves the packets.
 """
 
 from __future__ import annotations
@@ -385,7 +385,7 @@ class Bottleneck(Generic[T]):
         return Passage(waited, left, left + self.delay)
 
     def _transmit(self, now: float, bits: float) -> float:
-        """When so many bits, after all that waits, are through."""
+        """When this many bits, after all that waits, are through."""
         if self._free_at <= now:
             self._since = now
             self._bits = 0.0

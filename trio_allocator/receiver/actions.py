@@ -1,4 +1,4 @@
-"""What a `VariantSelector` wants done: plain data, carried out by whoever drives it."""
+"""What a `VariantSelector` wants done: plain data, carried out by its caller."""
 
 from __future__ import annotations
 

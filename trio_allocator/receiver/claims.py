@@ -1,6 +1,6 @@
 """Which allocation to ask for, and when: keep the quality, then give back, then climb.
 
-The order is that of Membrane's VariantSelector: who cannot keep what it sends does not ask for
+The order is that of Membrane's VariantSelector: a receiver that cannot keep what it sends does not ask for
 better. Two rules are added. A request is made only if it differs from the one before. And after a
 raise that was of no use has been given back, the next climb waits: an allocator that grants in
 other steps than the ladder's would otherwise be asked, and given back to, for ever.

@@ -1,6 +1,6 @@
 """What a selector and an allocator say to each other about one track, without any I/O.
 
-Whoever drives it has the mailbox and the time: a task (`TrackReceiver`), or a simulator. What is
+Its caller has the mailbox and the time: a task (`TrackReceiver`), or a simulator. What is
 granted in the very call that asks for it need not wait for its message: so the application hears of
 one event once, and never of what lasted no time at all.
 """

@@ -140,7 +140,7 @@ class LadderRates:
     """The rates of all variants of a track, measured on the one that flows.
 
     Attributes:
-        sent: Bytes sent since the window began. Whoever sends adds to it, once a packet: that
+        sent: Bytes sent since the window began. The sender adds to it, once a packet: that
             is all the hot path has to do.
         flowing: The variant that they count for; None while nothing flows.
         quiet: Nothing was sent for so long that no evaluation is due until `wake`.

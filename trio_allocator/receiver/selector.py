@@ -133,7 +133,7 @@ class VariantSelector:
         self._ladder: dict[str, int] = dict(track.variants)
         self._undecided: _Undecided | None = None
         self.rates: LadderRates = LadderRates(track.variants, self._tenths)
-        """The measurement: who sends adds the bytes to ``rates.sent``."""
+        """The measurement: the sender adds its bytes to ``rates.sent``."""
 
     @property
     def track(self) -> Track:

@@ -28,7 +28,7 @@ from .lifetime import living
 
 REPEAT = 1.0
 """How often an allocator is told at least, s: after 2 s without it takes the estimate for unknown,
-and then would grant nothing to whoever wants to send again after a pause."""
+and then would grant nothing to a receiver that sends again after a pause."""
 
 PROOF = 0.95
 """This share of what was carried is told as such. What is sent has headers, and varies: a raise that
@@ -52,7 +52,7 @@ SendCallback: TypeAlias = Callable[[int], object]
 """Called when a packet's turn has come, with its transport-wide sequence number: sends it, now."""
 
 ProbeCallback: TypeAlias = Callable[[int], object]
-"""Called with bytes of padding that are due now: sends packets of at least so many bytes, and
+"""Called with bytes of padding that are due now: sends packets of at least this many bytes, and
 reports each by `ConnectionEstimator.packet_sent`."""
 
 EstimateCallback: TypeAlias = Callable[[int, int | None], object]
@@ -68,7 +68,7 @@ class PacketLog(Protocol):
         ...
 
     def probe_given(self, time: float, wanted: float | None) -> None:
-        """A probe was begun, for so much as could be used, bit/s."""
+        """A probe was begun, up to what could be used, bit/s."""
         ...
 
     def received(self, time: float, data: bytes) -> None:
@@ -598,7 +598,7 @@ class ConnectionEstimator:
         try:
             self._tell(now)
         except (trio.ClosedResourceError, trio.BrokenResourceError):
-            self.close()  # nobody is left to tell; whoever opened the allocator knows why
+            self.close()  # nobody is left to tell; the opener of the allocator knows why
 
     def _send_due(self, now: float) -> None:
         while (departure := self._pacer.pop(now)) is not None:

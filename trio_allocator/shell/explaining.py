@@ -9,9 +9,9 @@ import trio
 
 from .. import quantities
 from ..engine.engine import Engine
-from ..engine.report.explanation import Explanation, explain
-from ..engine.report.statistics import AllocatorStatistics, statistics
-from ..engine.report.status import AllocatorStatus, snapshot
+from ..report.explanation import Explanation, explain
+from ..report.statistics import AllocatorStatistics, statistics
+from ..report.status import AllocatorStatus, snapshot
 from .decisions import DecisionChannel, DecisionLog
 
 DECISIONS_KEPT = 1_000

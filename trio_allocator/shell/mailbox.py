@@ -1,4 +1,4 @@
-"""A receiver's mailbox: it conflates, so nobody ever waits for whoever does not read.
+"""A receiver's mailbox: it conflates, so nobody ever waits for a receiver that does not read.
 
 It holds the newest grant, at most one decrease request, and the padding due; they are read in
 that order. What is taken is taken after the last checkpoint of `Mailbox.receive`, so that nothing
@@ -19,8 +19,8 @@ from ..messages import AllocationGranted, AllocatorMessage, DecreaseAllocation, 
 class RegistrationEndedError(trio.ClosedResourceError, trio.EndOfChannel):
     """The registration, or its allocator, has ended.
 
-    It is a `trio.ClosedResourceError` to whoever calls an operation, and the end of the channel
-    to whoever iterates: an ``async for`` over a receiver just ends.
+    It is a `trio.ClosedResourceError` to the caller of an operation, and the end of the channel
+    to an iteration: an ``async for`` over a receiver just ends.
     """
 
 
@@ -69,7 +69,7 @@ class Mailbox:
         self._request = None
 
     def end(self, ending: Ending) -> None:
-        """Unread messages die; whoever reads, now or later, gets the reason."""
+        """Unread messages die; a reader, now or later, gets the reason."""
         self._grant = self._request = None
         self._account.unread = 0
         self._ending = ending

@@ -168,7 +168,7 @@ class MediaTrack(Generic[T]):
     def switched(self, variant: str | None) -> None:
         """Its key frame is here: this variant is sent from now on (None: nothing is).
 
-        What waits of the variant before is withdrawn. It is still repeated to whoever lost it, and
+        What waits of the variant before is withdrawn. It is still repeated to a peer that lost it, and
         is no padding any more.
 
         Args:
@@ -212,7 +212,7 @@ class MediaTrack(Generic[T]):
         self._transmit(PacketKind.REPEATED, packet, 0, size, number)
 
     def pad(self, due: int) -> int:
-        """Send padding of at least so many bytes, now; it is not charged here.
+        """Send padding of at least this many bytes, now; it is not charged here.
 
         Returns:
             Bytes that were sent; 0 while the connection is not up.

@@ -91,7 +91,7 @@ class Timekeeper:
             self._task_ended()
 
     async def _let_them_answer(self) -> None:
-        """A busy loop makes nobody late: whoever is runnable gets to run before it is judged.
+        """A busy loop makes nobody late: a runnable task gets to run before it is judged.
 
         Two passes let a receiver wake up in the first, and one that hears from it in the second.
         """

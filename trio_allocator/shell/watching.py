@@ -53,7 +53,7 @@ class WatchedValue(Generic[T]):
         self._publish(value)
 
     def end(self) -> None:
-        """Nothing will be published any more: whoever waits is told."""
+        """Nothing will be published any more: all that wait are told."""
         self._publish(_Mark.ENDED)
 
     def _publish(self, value: T | _Mark) -> None:

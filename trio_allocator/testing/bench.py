@@ -45,7 +45,7 @@ class Terms:
 
     Attributes:
         negotiation_timeout: How long an asked receiver has to answer and to keep its promise.
-        refusal_backoff: After so long, who refused may be asked again.
+        refusal_backoff: After this time a receiver that refused may be asked again.
         calm: After so long, no lowering in the past keeps any raise back.
         silence: After so long without a new one, an estimate is no longer known. The checks
             deliver one every second or faster before that.

@@ -17,9 +17,9 @@ import trio
 import trio.testing
 
 MOST_BREAKS = 10
-"""Who goes on after an error in its sleep is woken by one so many times."""
+"""A guest that goes on after an error in its sleep is woken by one this many times."""
 STUCK_PASSES = 100
-"""After so many passes in a row it is worth a look whether there is still something to wait for."""
+"""After this many passes in a row it is worth a look whether there is still something to wait for."""
 
 
 class GuestRun:
@@ -163,7 +163,7 @@ class GuestRun:
         """
         hint = "the run does not end when it is cancelled: is something shielded?"
         assert self._main_task is not None
-        for _ in range(MOST_BREAKS):  # pragma: no branch - so many lives has hardly anybody
+        for _ in range(MOST_BREAKS):  # pragma: no branch - hardly any guest has as many lives
             if not _is_stuck():
                 break
             for task in _innermost(self._main_task):

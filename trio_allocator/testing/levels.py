@@ -12,7 +12,7 @@ from ..tracks import Track
 
 
 class Holder(Protocol):
-    """Whoever has an allocation: a `ReceiverHandle`, for one. Rates are bit/s."""
+    """Anything that has an allocation, such as a `ReceiverHandle`. Rates are bit/s."""
 
     @property
     def track(self) -> Track:

@@ -36,7 +36,7 @@ class Manner(Enum):
 
 
 HONEST = frozenset({Manner.HONEST, Manner.SEPARATE, Manner.TWICE, Manner.CONFUSED})
-"""Who does in time all that is asked of it, whatever else it does."""
+"""Manners that do in time all that is asked of them, whatever else they do."""
 
 
 class ReceiverCrashError(Exception):
@@ -78,7 +78,7 @@ class Behaviour:
                         await self._react(message)
         except (ReceiverCrashError, trio.ClosedResourceError, trio.BrokenResourceError):
             # It crashed, as tasks of applications do; or its registration ended before it spoke.
-            # Why an allocator failed is told to whoever opened it (L3).
+            # The opener of an allocator is told why it failed (L3).
             pass
         except InvariantError as violation:
             self._observer.violations.append(violation)

@@ -162,7 +162,7 @@ class Observer:
         try:
             self._estimate = self._allocator.estimate.value
         except trio.ClosedResourceError:
-            return  # it has ended: whoever still leaves changes nothing any more
+            return  # it has ended: a departure changes nothing any more
         known = self._estimate is not None or estimate is not None
         raised = False
         for member in self.members:

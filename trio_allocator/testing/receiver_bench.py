@@ -39,7 +39,7 @@ RECEIVER_RULES: Mapping[str, str] = {
   granted, whether it was forced or gave it up itself. It reports something while it may send.
 * R3: Every request that it could read is answered, before the deadline and just once; none is that
   was withdrawn unread, or that it never got. To go down by enough is an answer as well.
-* R4: Who accepts asks for less than it holds in the same act, or before virtual time moves.
+* R4: A receiver that accepts asks for less than it holds in the same act, or before virtual time moves.
 * R5: It goes on, and raises nothing, whatever it is told and when: asked or granted nothing right
   after registering, asked twice in a row or at its lowest, granted the same again, padding of any
   size.

@@ -153,7 +153,7 @@ class RecordingAllocator(PassthroughAllocator):
         return tuple(self._registrations.values())
 
     async def wait_for_receivers(self, number: int) -> tuple[ReceiverHandle, ...]:
-        """Wait until at least so many receivers are registered at a time, and return them.
+        """Wait until at least this many receivers are registered at a time, and return them.
 
         Raises:
             trio.ClosedResourceError: The allocator ended meanwhile.
@@ -218,7 +218,7 @@ class RecordingAllocator(PassthroughAllocator):
         registration.mailbox.withdraw_request()
 
     def pad(self, receiver: ReceiverHandle, size: float) -> None:
-        """Ask a receiver to send so many bytes of padding, with those it has not read of yet.
+        """Ask a receiver to send this many bytes of padding, besides those it has not read of yet.
 
         Raises:
             ValueError: It can not pad: no allocator may ask that.
@@ -275,7 +275,7 @@ class RecordingAllocator(PassthroughAllocator):
 
     def _allocate(self, registration: Registration, bitrate: int, reason: GrantReason) -> None:
         super()._allocate(registration, bitrate, reason)
-        # Whoever is low enough, by whatever way, has not to be asked any more.
+        # A receiver that is low enough, by any way, has not to be asked any more.
         if self._negotiator.lowered(registration.receiver):
             registration.mailbox.withdraw_request()
 

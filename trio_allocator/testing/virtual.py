@@ -17,7 +17,7 @@ Ts = TypeVarTuple("Ts")
 LONGEST = 3600.0
 """A check that is not over after so long never will be, virtual s."""
 STUCK = 10_000
-"""After so many steps of tasks at one instant, nothing will come of it."""
+"""After this many steps of tasks at one instant, nothing will come of it."""
 
 
 class Watchman(trio.abc.Instrument):
@@ -96,7 +96,7 @@ def run_watched(main: Callable[[Watchman], Awaitable[None]]) -> None:
     """Run a check in virtual time, and stop it if it has no end.
 
     Args:
-        main: What to run; it is given whoever counts the steps of its tasks.
+        main: What to run; its argument counts the steps of its tasks.
 
     Raises:
         trio.TooSlowError: It was not over after `LONGEST`, or its tasks run on without a sleep.

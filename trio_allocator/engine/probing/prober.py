@@ -175,7 +175,7 @@ class Prober:
         return True
 
     def _has_spent(self, share: float = MOST_PADDING) -> bool:
-        """Whether there was so much padding for a step that no probe has reached."""
+        """Whether padding has used up its share for a step that no probe has reached."""
         late = self._has_failed and self._now >= self._first_at + FREE_TIME
         return late and self._share.exceeds(share)
 

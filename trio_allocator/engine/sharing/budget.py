@@ -54,7 +54,7 @@ class Budget:
         return True
 
     def pour(self, volume: int) -> int:
-        """Take up to so much, by those who can use any part of it.
+        """Take up to this volume, bit/s, for receivers that can use any part of it.
 
         Returns:
             What there was of it, bit/s.

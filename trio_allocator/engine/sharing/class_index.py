@@ -160,7 +160,7 @@ class ClassIndex:
     def needs_above(self, room: int, most: float) -> Iterator[int]:
         """Increments waited for that `room` does not hold, and `most` does, bit/s.
 
-        The smallest of each class are among them. Who can use any part of what it waits for counts
+        The smallest of each class are among them. A receiver that can use any part of what it waits for counts
         with all of it, or as much as `most` holds: a bit is no step worth probing for.
         """
         for each in self.classes.values():

@@ -108,7 +108,7 @@ class Member:
 
     @property
     def round(self) -> int:
-        """In which round its next level is served; who returns has one before all others (A7)."""
+        """In which round its next level is served; a receiver that returns has one before all others (A7)."""
         return -1 if self.since == -math.inf else bisect_right(self.rounds, self.level)
 
     @property
@@ -179,13 +179,13 @@ class ClassOrder:
         self._keep_extras([member for member in self._members if _keeps_more(member)])
 
     def restore(self) -> None:
-        """Who was asked keeps all, where nobody else has to be asked for it: so it ends (N6, N7)."""
+        """A receiver that was asked keeps all, where nobody else has to be asked for it: so it ends (N6, N7)."""
         for member in self._members:
             if member.asked and member.held - member.level <= self.room:
                 self._raise([(member, member.held)])
 
     def climb(self) -> None:
-        """Serve what is waited for, lowest steps first; who can use any part gets what is left."""
+        """Serve what is waited for, lowest steps first; receivers that can use any part get what is left."""
         waiting = sorted((member for member in self._members if member.waits), key=_turn)
         room, weights = self.room, sum(member.weight for member in waiting)
         divisible = [member for member in waiting if _takes_any_part(member)]

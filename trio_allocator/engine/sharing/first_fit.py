@@ -27,7 +27,7 @@ from .class_index import ClassIndex, PriorityClass, restored
 from .class_order import ClassOrder, Member
 from .knapsack import best_subset
 from .policy import PolicyError
-from .sharing import Capacity
+from .sharing import Capacity, asking_order
 from .starvation import StarvationGuard
 from .utility import Utility, log_utility
 
@@ -101,7 +101,7 @@ class FirstFit:
             self._guard.bypassed(bypassed, capacity.usable, now)
         if len(self._touched) < 2:
             return self._touched.values()
-        return sorted(self._touched.values(), key=_asking_order)
+        return sorted(self._touched.values(), key=asking_order)
 
     def _move(self, receiver: Receiver, level: int) -> None:
         if level != receiver.projected:
@@ -357,9 +357,3 @@ def _least(receiver: Receiver, *, by_force: bool, extras_only: bool) -> int:
     refuses = receiver.refusal is not None and not by_force
     least = receiver.allocation if refuses else receiver.lowest
     return max(least, min(receiver.minimum, receiver.projected)) if extras_only else least
-
-
-def _asking_order(receiver: Receiver) -> tuple[int, float, int]:
-    """The lowest class first, then the highest rate per weight."""
-    options = receiver.options
-    return (options.priority, -receiver.allocation / options.weight, -receiver.id)

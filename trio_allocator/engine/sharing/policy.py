@@ -141,7 +141,7 @@ def check_shares(claims: Sequence[Claim], capacity: int, shares: Shares) -> None
 def unserved(
     claims: Sequence[Claim], capacity: int, shares: Shares, *, down_to_lowest: bool = False
 ) -> Iterator[tuple[str, Claim, int]]:
-    """Who waits for what is there for it: by which rule (G2, G6 or G8), who, and how much, bit/s.
+    """Find the claims that wait although there is room: the rule (G2, G6 or G8), the claim, the need in bit/s.
 
     Args:
         claims: Of everybody.

@@ -10,7 +10,7 @@ from ..negotiation import Negotiation
 from ..receiver import Receiver
 from ..settings import NEVER
 from .policy import Claim, Policy, PolicyError, Shares, check_shares, unserved
-from .sharing import Capacity
+from .sharing import Capacity, asking_order
 
 
 class PolicySharing:
@@ -84,7 +84,7 @@ class PolicySharing:
             for receiver in self._ledger
             if self._apply(receiver, shares.allocations[receiver.id])
         ]
-        return sorted(touched, key=_cut_order)
+        return sorted(touched, key=asking_order)
 
     def _holds_out(self, capacity: int) -> bool:
         """Whether the last answer is still the answer, with the same claims."""
@@ -96,7 +96,7 @@ class PolicySharing:
         return fits and self._lowest <= capacity <= self._highest
 
     def _claims(self, negotiate: bool, *, pinned: bool) -> list[Claim]:
-        """What the policy may know now; who refused is pinned to what it holds, or is not."""
+        """Make the claims; a receiver that refused may be pinned to what it holds."""
         return [claim_of(receiver, negotiate=negotiate, pinned=pinned) for receiver in self._ledger]
 
     def _ask(self, claims: Sequence[Claim], capacity: int) -> Shares:
@@ -154,15 +154,6 @@ class PolicySharing:
 
     def advance(self, now: float) -> None:
         """Nothing to do."""
-
-
-def _cut_order(receiver: Receiver) -> tuple[int, float, int]:
-    """Those to be asked first at the head: lowest class, then the highest rate per weight."""
-    return (
-        receiver.options.priority,
-        -receiver.allocation / receiver.options.weight,
-        -receiver.id,
-    )
 
 
 def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:

@@ -71,7 +71,7 @@ class Sharing(Protocol):
         ...
 
     def bars(self) -> dict[int, int]:
-        """Who is raised only where this level fits, bit/s."""
+        """Receiver id to the level, bit/s, that must fit before that receiver is raised."""
         ...
 
     @property
@@ -82,3 +82,9 @@ class Sharing(Protocol):
     def advance(self, now: float) -> None:
         """Time has passed."""
         ...
+
+
+def asking_order(receiver: Receiver) -> tuple[int, float, int]:
+    """Whom to ask first: the lowest class, in it the highest rate per weight, then the newest."""
+    options = receiver.options
+    return (options.priority, -receiver.allocation / options.weight, -receiver.id)

@@ -63,7 +63,7 @@ class StarvationGuard:
         return min((each.reserved_until for each in self._index.classes.values()), default=NEVER)
 
     def advance(self, now: float) -> None:
-        """End the reservations that are over: who had one goes to the end of the queue."""
+        """End the reservations that are over: their owners go to the end of the queue."""
         for each in list(self._index.classes.values()):
             if each.reserved_for is not None and each.reserved_until <= now:
                 receiver = self._ledger[each.reserved_for]

@@ -50,7 +50,7 @@ class WaterFillingPolicy:
         over: What is shared by weight: the rates above the ``"minimums"``, or the whole rates,
             over ``"nothing"``, while everybody keeps its minimum.
         resume_share: How much more than the minimum has to fit for resuming, as a share of it.
-        resume_least: ... and at least so much, bit/s. With 0 for both there is no bar.
+        resume_least: ... and at least this, bit/s. With 0 for both there is no bar.
 
     Raises:
         TypeError, ValueError: An argument is not usable.

@@ -10,7 +10,7 @@ All but what a sender says come from what passed the bottleneck, and not from wh
   no more than it can carry in that time, s. The window is behind: who stops at once needs about
   0.3 s × (1 - new / old).
 * **recovery**: from a rise of the capacity (or, in `pause`, from the flow's resumption) until
-  what left the bottleneck within 1 s is 0.9 of what there is to have, s. Who does not get there
+  what left the bottleneck within 1 s is 0.9 of what there is to have, s. A sender that does not get there
   before the capacity changes again is given all the time there was, so it is a lower bound.
 * **overflow**: share of packets that found the queue full.
 * **fairness**: Jain's index (Jain, Chiu, Hawe, 1984) of what the flows got within 5 s, on average

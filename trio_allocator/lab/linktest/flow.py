@@ -1,4 +1,4 @@
-"""What a run asks of a sender, whoever's it is."""
+"""What a run asks of any sender."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Run:
 
 
 def percentile(values: tuple[float, ...] | list[float], share: float) -> float:
-    """The value that so many are not above; 0 of none."""
+    """The value that this share are not above; 0 of none."""
     if not values:
         return 0.0
     ordered = sorted(values)

@@ -217,12 +217,12 @@ class Sender:
     # --- retransmissions and padding ---------------------------------------------------------
 
     def _pad(self, camera: Camera, size: int) -> None:
-        """Send so many bytes of padding, as the allocator asks."""
+        """Send this many bytes of padding, as the allocator asks."""
         for packet in self._padding(camera, size):
             self._enqueue(packet)
 
     def _fill(self, due: int) -> None:
-        """Send so many bytes of padding, as a probe of the estimator's needs them."""
+        """Send this many bytes of padding, as a probe of the estimator's needs them."""
         busiest = max(self._cameras, key=attrgetter("rate"))
         for packet in self._padding(busiest, due):
             self._send(packet, self._connection.packet_sent(packet.size))

@@ -182,7 +182,7 @@ class Link(Generic[T]):
         self._bottleneck.delay = delay
 
     def set_queue(self, queue: int) -> None:
-        """Let so many bytes wait from now on."""
+        """Let this many bytes wait from now on."""
         self._bottleneck.queue_size = queue
 
     def pause(self, now: float, duration: float) -> None:

@@ -413,7 +413,7 @@ class _Lines:
 
 
 class _Control:
-    """A socket at which whoever may open its file turns the relay."""
+    """A socket at which those who may open its file turn the relay."""
 
     def __init__(self, relay: Relay, path: str) -> None:
         self._relay = relay

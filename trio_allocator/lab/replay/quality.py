@@ -48,10 +48,10 @@ from .recording import Recording, Row, Source
 from .utility import UtilityRule, layer_utilities, resolve_rule
 
 REVERSAL_WINDOW = 10.0
-"""Who turns round within this time flaps, s (the peers' are counted alike)."""
+"""A receiver that turns round within this time flaps, s (the peers' are counted alike)."""
 
 RISE = 1.5
-"""An estimate has risen at so many times the mean of those within"""
+"""An estimate has risen at this many times the mean of those within"""
 
 RISE_WINDOW = 5.0
 """... this time before, s."""
@@ -256,7 +256,7 @@ def measure(
             tally = tallies[index]
             tally.layers[choice] += length
             tally.rate += length * weight
-            # A layer that is not sent just now shows nothing, whoever chose it.
+            # A layer that is not sent just now shows nothing.
             tally.utility += length * utilities[index][choice] if weight else 0.0
     achieved = sum(
         tally.utility

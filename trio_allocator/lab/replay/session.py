@@ -59,7 +59,7 @@ class MeasuredAt(StrEnum):
     """Who measures what the layers weigh."""
 
     RECEIVER = "receiver"
-    """Whoever sends measures what flows, and is told of all layers only where a smoothed rate has
+    """The sender measures what flows, and is told of all layers only where a smoothed rate has
     moved away for good."""
     PUBLISHER = "publisher"
     """A server that takes all layers in measures each, over a second, and tells of every change,

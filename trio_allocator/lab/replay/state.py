@@ -1,4 +1,4 @@
-"""Where a run stands: written by the session, read by whoever shows it."""
+"""Where a run stands: the session writes it, and what shows it reads it."""
 
 from __future__ import annotations
 

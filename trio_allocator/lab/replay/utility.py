@@ -16,7 +16,7 @@ _LEAST = 0.1
 
 
 class UtilityRule(Enum):
-    """How much a layer is worth to who watches."""
+    """How much a layer is worth to a viewer."""
 
     AUTO = "auto"
     """``frames`` if every layer to choose from is named after a frame rate, else ``log``. Layers

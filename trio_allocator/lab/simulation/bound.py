@@ -20,7 +20,7 @@ SHARE = 0.98
 """The link is filled up to this share of its capacity."""
 
 CELL = 10_000
-"""Rates are counted in cells of so many bit/s, rounded up."""
+"""Rates are counted in cells of this many bit/s, rounded up."""
 
 MOST_CELLS = 4_000
 """A link beyond that carries everything."""

@@ -22,7 +22,7 @@ AUDIO = 35_000
 """One audio track, bit/s."""
 
 AUDIO_TRACKS = 3
-"""There are at most so many."""
+"""There are at most this many."""
 
 UTILITY = tuple(math.log1p(rate / 50_000) / math.log1p(NOMINAL[-1] / 50_000) for rate in NOMINAL)
 """What a variant is worth: .353, .610, 1."""
@@ -40,7 +40,7 @@ KEY_FRAME = (0.1, 0.4)
 """How long after its request a key frame comes, s."""
 
 BLOCK = 10
-"""For so many steps a live rate is constant: 0.1 s."""
+"""For this many steps a live rate is constant: 0.1 s."""
 
 NONE = -1
 """No variant."""

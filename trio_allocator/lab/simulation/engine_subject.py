@@ -1,7 +1,7 @@
 """The project's own engine as allocator under test, with the selectors that its users run.
 
 Everything is as in `trio_allocator.shell.allocator` and `trio_allocator.receiver.TrackReceiver`, but for
-Trio: a message is read in the instant that it is sent, by whoever got one first.
+Trio: a message is read in the instant that it is sent, and the first one sent first.
 """
 
 from __future__ import annotations

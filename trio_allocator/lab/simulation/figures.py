@@ -15,7 +15,7 @@ from .oracle import SWITCH, Oracle
 from .world import World
 
 WINDOW = 50
-"""Loss and link overuse are looked at over so many steps: 0.5 s."""
+"""Loss and link overuse are looked at over this many steps: 0.5 s."""
 
 LOSS = 0.05
 """More loss than this in a window freezes the picture."""
@@ -30,10 +30,10 @@ OVERUSE = 1.25
 """The allocator is in overuse when it commits more than this many times the estimate."""
 
 GRACE = 60
-"""An estimate counts for its interval and so many steps more: the time of a key frame, and some."""
+"""An estimate counts for its interval and this many steps more: the time of a key frame, and some."""
 
 RISE = 1.5
-"""Capacity has risen when a second has so many times the mean of the `RISE_WINDOW` before it."""
+"""Capacity has risen when a second has this many times the mean of the `RISE_WINDOW` before it."""
 
 RISE_WINDOW = 5
 

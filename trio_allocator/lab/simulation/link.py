@@ -55,7 +55,7 @@ class Link:
         self.target = target
 
     def burst(self, rate: float, size: float) -> None:
-        """Fill up to this rate from now on, until so much has been put in, media counted.
+        """Fill up to this rate from now on, until this volume has been put in, media counted.
 
         Args:
             rate: bit/s.

@@ -17,7 +17,7 @@ FRAME_RATE = 20.0
 ships were as fast)."""
 
 LIVE = (0.7, 1.6)
-"""A live rate is from so many to so many times the declared one: a layer declared at 1.35 Mbit/s was
+"""A live rate is between these multiples of the declared one: a layer declared at 1.35 Mbit/s was
 seen between 0.92 and 3.73 Mbit/s in production, and .7 to 1.6 × most of the time."""
 
 DRIFT = 0.12
@@ -30,7 +30,7 @@ SIZE_SPREAD = 0.25
 """Standard deviation of the logarithm of a frame's size."""
 
 KEY_SIZE = (6.0, 8.0)
-"""A key frame is so many times a usual frame (libwebrtc at 20 frames a second)."""
+"""A key frame is this many times a usual frame (libwebrtc at 20 frames a second)."""
 
 PAID_BACK = 1.0
 """A coder saves what a key frame cost within this time, s,"""

@@ -1,4 +1,4 @@
-"""What is possible: the best choice of variants in every second, for who knows the capacity to come.
+"""What is possible: the best choice of variants in every second, with the capacity to come known.
 
 Equal cameras collapse into counts: a state says how many send each variant. The best path through
 the states, second by second, is found by dynamic programming; moving a camera from one variant to
@@ -22,7 +22,7 @@ SWITCH = 0.5
 """The price of a switch, utility times seconds."""
 
 ALL_STATES = 12
-"""Up to so many receivers every state is considered; beyond, those on the upper hull of utility over
+"""Up to this many receivers every state is considered; beyond, those on the upper hull of utility over
 rate. At 10 receivers that costs the oracle .0003 of its utility, and half a switch a minute."""
 
 

@@ -18,7 +18,7 @@ LARGEST = 1_200
 """Of a packet, bytes (libwebrtc's)."""
 
 LONGEST = 2
-"""What has gathered leaves after so many steps, however little it is: 20 ms, a voice's packet."""
+"""What has gathered leaves after this many steps, however little it is: 20 ms, a voice's packet."""
 
 
 class Packet(NamedTuple):
@@ -60,7 +60,7 @@ class Packets:
             missing = 8 * LARGEST - self._gathered
             self._gathered += bits
             while self._gathered >= 8 * LARGEST:
-                # It is sent at the moment at which so much has gathered.
+                # It is sent at the moment at which this much has gathered.
                 yield self._packet(step, missing / bits, LARGEST)
                 missing += 8 * LARGEST
                 self._gathered -= 8 * LARGEST

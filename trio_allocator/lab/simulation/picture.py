@@ -31,7 +31,7 @@ _PIXEL = 20
 """Steps that are drawn as one: 0.2 s."""
 
 _MOST_LANES = 40
-"""More receivers cannot be told apart: the first so many are drawn."""
+"""More receivers cannot be told apart: only the first of them are drawn."""
 
 
 @frozen(eq=False)

@@ -11,7 +11,7 @@ from .packets import LARGEST, Packets
 from .trace import Trace
 
 FEEDBACK = 10
-"""Feedback comes every so many steps, 0.1 s, and an estimate with it (libwebrtc: 50 to 250 ms)."""
+"""Feedback comes every this many steps, 0.1 s, and an estimate with it (libwebrtc: 50 to 250 ms)."""
 
 
 class Real:

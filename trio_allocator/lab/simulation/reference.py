@@ -18,7 +18,7 @@ from .clock import STEP
 from .world import World
 
 HEADROOM = 1.1
-"""An allocation is so many times the rate of a variant."""
+"""An allocation is this many times the rate of a variant."""
 
 OVERUSE = 0.8
 """Overuse begins when the estimate is below this share of the usage."""

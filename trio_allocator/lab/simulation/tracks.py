@@ -19,10 +19,10 @@ VOICE: Mapping[str, int] = {"opus": 35_000}
 """bit/s."""
 
 VOICES = 3
-"""There are at most so many: the loudest."""
+"""There are at most this many: the loudest."""
 
 SCREEN_FROM = 3
-"""With so many receivers and more, the last of them is a screen that is shared."""
+"""From this many receivers on, the last of them is a screen that is shared."""
 
 
 @frozen(kw_only=True)

@@ -64,7 +64,7 @@ class World:
         cameras: What sends.
         link: What it is sent over.
         estimates: All that were delivered: (step, bit/s).
-        interval: They come so many steps apart.
+        interval: They come this many steps apart.
 
     Args:
         trace: The capacity of the link.

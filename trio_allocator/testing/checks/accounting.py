@@ -161,7 +161,7 @@ def _within(estimate: int, receivers: Sequence[ReceiverHandle]) -> Generator[Non
 
 
 async def grants_stay_within_the_estimate(bench: Bench) -> None:
-    """A2: who sends nothing still holds what was granted, however many estimates come."""
+    """A2: a receiver that sends nothing still holds what was granted, however many estimates come."""
     async with bench.open() as allocator:
         cameras = [allocator.register_track_receiver(CAMERA) for _ in range(6)]
         for estimate in (MEDIUM, 2 * HIGH, 2 * HIGH, 2 * HIGH + MEDIUM):

@@ -58,7 +58,7 @@ def _left_alone(calm: dict[ReceiverHandle, int], when: str) -> None:
 
 
 async def nobody_disturbs_the_not_negotiable(bench: Bench) -> None:
-    """A5: what it registered with it keeps, however little there is and whoever wants it."""
+    """A5: what it registered with it keeps, however little there is and however others wait for it."""
     async with bench.open() as allocator:
         allocator.update_bandwidth_estimation(ENOUGH)
         camera = allocator.register_track_receiver(CAMERA, HIGH)

@@ -111,7 +111,7 @@ def _cast(allocator: ConnectionAllocator, visitors: int) -> list[ReceiverHandle]
 
 
 async def the_order_of_answers_decides_nothing(bench: Bench) -> None:
-    """G5: those who are all asked end where they end, whoever answers first, and if one refuses."""
+    """G5: the order of the answers does not change where the asked ones end, nor does one that refuses."""
     estimates = (3 * LOW, HIGH + 2 * MEDIUM + LOW, HIGH + MEDIUM + 2 * LOW)
     for estimate, refuses, at_once in product(estimates, (False, True), (False, True)):
         outcomes: list[list[int]] = []

@@ -29,7 +29,7 @@ from . import fairness, waiting
 
 
 async def every_change_is_told_once(bench: Bench) -> None:
-    """G1: who holds something else after an event is told, once and why; nobody else is."""
+    """G1: a receiver is told, once and why, if it holds something else after an event; nobody else is."""
     async with bench.open() as allocator:
         camera = allocator.register_track_receiver(CAMERA, LOW, negotiable=False)
         plain = allocator.register_track_receiver(PLAIN, MEDIUM, negotiable=False)
@@ -70,7 +70,7 @@ def _demand_told_once(
 
 
 async def a_lowering_agreed_on_is_told_once(bench: Bench) -> None:
-    """G1: who goes down when it is asked is told so, in one act or in two."""
+    """G1: a receiver that goes down when asked is told so, in one act or in two."""
     for at_once in (True, False):
         async with bench.open() as allocator:
             camera = allocator.register_track_receiver(CAMERA, HIGH)
@@ -104,7 +104,7 @@ async def the_newest_grant_is_the_one_to_read(bench: Bench) -> None:
 
 
 async def a_reader_sees_every_change(bench: Bench) -> None:
-    """G1: who reads all the time gets every grant, one by one and in order."""
+    """G1: a receiver that reads all the time gets every grant, one by one and in order."""
     heard: list[AllocatorMessage] = []
 
     async def read(camera: ReceiverHandle) -> None:
@@ -153,7 +153,7 @@ _MAKES_ROOM: dict[str, _MakesRoom] = {
 
 
 async def what_becomes_free_is_granted(bench: Bench) -> None:
-    """G2: whatever makes room, who waits and fits has it when that call returns."""
+    """G2: whatever makes room, a claim that waits and fits is granted when that call returns."""
     for event, make_room in _MAKES_ROOM.items():
         async with bench.open() as allocator:
             holder, waiter = _crowded(allocator)

@@ -160,7 +160,7 @@ async def every_operation_says_that_it_has_ended(bench: Bench) -> None:
 
 
 async def whoever_reads_is_told_of_the_end(bench: Bench) -> None:
-    """L1: whoever waits for a message while the allocator ends does not wait for ever."""
+    """L1: a receiver that waits for a message while the allocator ends does not wait for ever."""
     for when, end in ENDINGS.items():
         raised: list[outcome.Outcome[object]] = []
         iterated: list[AllocatorMessage] = []

@@ -26,7 +26,7 @@ PACKET = 1_500
 LONGEST_TICK = 0.1
 """Two rounds of padding are no further apart, s."""
 STEADY = 2.5
-"""Who has been as high as now for so long does not fall (P1 looks back for 2 s), s."""
+"""An estimate that was no higher for this long does not fall (P1 looks back for 2 s), s."""
 ESTIMATE = 1_000_000
 """Carries the medium variant, and not even twice that would carry the high one, bit/s."""
 ESCAPE_WITHIN = 20.0
@@ -246,7 +246,7 @@ async def takes_unread_back(bench: Bench) -> None:
 
 @_in_a_probe
 async def shares_the_load(probe: _Probe) -> None:
-    """P3: in equal parts; who leaves, or does not read, leaves its part to the others."""
+    """P3: in equal parts; a receiver that leaves, or does not read, leaves its part to the others."""
     join = probe.allocator.register_track_receiver
     other, leaver = join(CAMERA), join(PLAIN)
     mute = [join(MICROPHONE), join(PLAIN, can_pad=False)]

@@ -173,7 +173,7 @@ async def who_refused_is_left_alone(bench: Bench) -> None:
 
 
 async def a_refusal_lapses(bench: Bench) -> None:
-    """N5: who refused is asked again at a lower estimate, and after the back-off."""
+    """N5: a receiver that refused is asked again at a lower estimate, and after the back-off."""
     backoff = bench.terms.refusal_backoff
     for wait in (False, True):
         if wait and backoff > LONGEST_BACKOFF:
@@ -196,7 +196,7 @@ async def a_refusal_lapses(bench: Bench) -> None:
 
 
 async def who_was_raised_may_be_asked(bench: Bench) -> None:
-    """N5: who refused and has got more since then is asked again at the same estimate."""
+    """N5: a receiver that refused, and got more since then, is asked again at the same estimate."""
     async with bench.open() as allocator:
         refuser, other = cameras_at(allocator, 2, MEDIUM)
         refuser.request_allocation(HIGH)

@@ -33,7 +33,7 @@ from ..bench import (
 from ..violation import demand
 
 PATIENCE = 1.0
-"""Who has to be told at once and was not after so long, in virtual s, never will be."""
+"""A receiver that has to be told at once, and was not after this time in virtual s, never will be."""
 
 
 def _operations(
@@ -110,7 +110,7 @@ LEAVINGS = (_close, _close_asynchronously, _leave_block, _fail_in_block, _cancel
 
 
 async def what_a_leaver_held_is_granted_at_once(bench: Bench) -> None:
-    """L2: however a receiver leaves, whoever waits gets what it held, and once only."""
+    """L2: however a receiver leaves, those that wait get what it held, and once only."""
     for leave in LEAVINGS:
         async with bench.open() as allocator:
             allocator.update_bandwidth_estimation(10 * LOW)
@@ -171,7 +171,7 @@ async def its_messages_die_with_it(bench: Bench) -> None:
 
 
 async def an_answer_dies_with_it(bench: Bench) -> None:
-    """L2: who has left can not answer any more, and disturbs nobody by trying."""
+    """L2: a receiver that has left cannot answer any more, and disturbs nobody by trying."""
     async with bench.open() as allocator:
         asked = allocator.register_track_receiver(CAMERA, HIGH)
         stays = allocator.register_track_receiver(PLAIN, LOW)

@@ -97,7 +97,7 @@ async def who_waits_longest_is_first(bench: Bench) -> None:
 
 _THERE, _SMALL, _BIG = 1_000_000, 450_000, 900_000
 _ROUNDS = 20
-"""After so many rounds in which two small claims took turns, whoever was passed is not served."""
+"""After this many rounds in which two small claims took turns, the receiver that they passed is not served."""
 _LONGEST_HOLD = 5.0
 
 
@@ -212,7 +212,7 @@ async def _raise_and_lower(
 
 
 async def force_keeps_the_claim(bench: Bench) -> None:
-    """G9: what was claimed stays claimed after force; who lowers itself claims that."""
+    """G9: what was claimed stays claimed after force; a receiver that lowers itself claims that."""
     async with bench.open() as allocator:
         allocator.update_bandwidth_estimation(HIGH)
         camera = allocator.register_track_receiver(CAMERA)
@@ -281,7 +281,7 @@ async def noise_moves_little(bench: Bench) -> None:
 
 
 async def no_raise_is_kept_back_for_ever(bench: Bench) -> None:
-    """G9: who was lowered has its claim when the estimate was steady for long enough."""
+    """G9: a lowered receiver has its claim when the estimate was steady for long enough."""
     for willing in (True, False):
         async with bench.open() as allocator:
             allocator.update_bandwidth_estimation(HIGH)

@@ -115,7 +115,7 @@ async def what_a_watcher_calls_comes_after(bench: Bench) -> None:
 
 
 async def a_watcher_that_raises_hurts_itself_alone(bench: Bench) -> None:
-    """L5: what a watcher's predicate raises goes to whoever waits, and to nobody else."""
+    """L5: an error of a watcher's predicate goes to the task that waits, and to nobody else."""
     waited: list[outcome.Outcome[object]] = []
     delivered: list[outcome.Outcome[object]] = []
     async with bench.open() as allocator, trio.open_nursery() as watchers:

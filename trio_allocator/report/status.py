@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from ..effects import Act
-from ..engine import Engine
-from ..probing.probe_status import ProbeStatus
-from ..receiver import Receiver
+from ..engine.effects import Act
+from ..engine.engine import Engine
+from ..engine.probing.probe_status import ProbeStatus
+from ..engine.receiver import Receiver
 
 
 @frozen

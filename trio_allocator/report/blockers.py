@@ -25,11 +25,11 @@ from enum import StrEnum
 
 from attrs import evolve, frozen
 
-from ..engine import Engine
-from ..negotiation import Negotiation
-from ..receiver import Receiver
-from ..settings import NEVER
-from ..sharing.demand_ahead import DemandAhead
+from ..engine.engine import Engine
+from ..engine.negotiation import Negotiation
+from ..engine.receiver import Receiver
+from ..engine.settings import NEVER
+from .demand_ahead import DemandAhead
 
 
 class Blocker(StrEnum):
@@ -47,7 +47,7 @@ class Blocker(StrEnum):
     """What there is is not trusted yet, after a decrease or as it is not worth the risk; or it is
     held for one that was overtaken."""
     PRIORITY = "priority"
-    """Higher classes hold and wait for so much that the rest does not do."""
+    """Higher classes hold and wait for more than leaves room for it."""
     CONNECTION_CAP = "connection cap"
     """The connection's `max_bitrate`; see `Limits`."""
     RESERVE = "reserve"
@@ -152,7 +152,7 @@ class BlockerFinder:
     def _outer(
         self, receiver: Receiver, needed: int, enough: int
     ) -> tuple[list[Blocker], set[int]]:
-        """What of the connection is in the way of so much in all, and whose higher priority."""
+        """What of the connection is in the way of this total, and whose higher priority."""
         limits, estimate = self._limits, self._estimate
         borne = estimate is not None and enough <= estimate
         if self._usable is not None and needed <= self._usable and borne:

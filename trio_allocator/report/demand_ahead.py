@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from ..negotiation import Negotiation
-from ..receiver import Receiver
+from ..engine.negotiation import Negotiation
+from ..engine.receiver import Receiver
 
 MINIMUMS = -1
 """The round before that of the lowest steps."""

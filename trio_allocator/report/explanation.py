@@ -8,8 +8,8 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from ..engine import Engine
-from ..receiver import Receiver
+from ..engine.engine import Engine
+from ..engine.receiver import Receiver
 from .blockers import Blocker, BlockerFinder
 from .status import AllocatorStatus, snapshot
 
@@ -31,8 +31,8 @@ class ReceiverExplanation:
         enough: The estimate that would carry them.
         blockers: What it is blocked by, what to look at first coming first. With all of them
             lifted, and nothing else, it is granted the next step; see `Blocker`.
-        blocking: Ids of the receivers that are meant by that: who owes an answer, for whom
-            capacity is held, who has a higher priority.
+        blocking: Ids of the receivers that are meant by that: those that owe an answer, for which
+            capacity is held, that have a higher priority.
         held_until: When the hold that it waits out ends at the latest; None without one.
     """
 

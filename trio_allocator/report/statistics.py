@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from attrs import asdict, frozen
 
-from ..effects import Act, DecisionReason
-from ..engine import Engine
-from ..negotiation import RefusalKind
+from ..engine.effects import Act, DecisionReason
+from ..engine.engine import Engine
+from ..engine.negotiation import RefusalKind
 
 
 @frozen(kw_only=True)
