@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.engine.support import NOW, asked, granted, joined, opened
-from trio_allocator.engine.sharing.layered_policy import LayeredPolicy
+from tests.engine.test_metamorphic import PureFairPolicy
+from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
 from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 from trio_allocator.messages import GrantReason
 
@@ -65,3 +66,30 @@ def test_its_second_step_has_no_precedence():
     assert (muted.allocation, other.allocation) == (165, 165)
     engine.update_estimate(NOW + 3, 715)  # enough for one of them
     assert (muted.allocation, other.allocation) == (165, 550)
+
+
+@pytest.mark.parametrize("policy", [FairPolicy(), PureFairPolicy()])
+def test_a_plan_for_it_stands_while_room_is_made(policy):
+    engine = opened(55, policy)
+    small, large = joined(engine, 55, 100, priority=1), joined(engine, 0, 150, priority=1)
+    engine.request(NOW, small, 0)
+    engine.request(NOW, large, 1)
+    engine.request(NOW, large, 0)
+    holder = joined(engine, 55, pausable=True)
+    engine.request(NOW + 1, small, 110)
+    engine.request(NOW + 1, large, 165)
+    engine.update_estimate(NOW + 2, 165)  # what is worth more of the two
+    engine.answer(NOW + 2, holder, holder.request.id, accepted=True, bitrate=0)
+    assert (small.allocation, large.allocation) == (0, 165)
+
+
+def test_of_planned_raises_its_own_is_the_first_that_there_is_room_for():
+    engine = opened(660)
+    muted, other = joined(engine, 165, 150, priority=1), joined(engine, 0, 150, priority=1)
+    engine.request(NOW, muted, 0)
+    holders = [joined(engine, 330, 150, 300) for _ in range(2)]
+    engine.request(NOW, other, 165)
+    engine.request(NOW + 1, muted, 165)
+    assert [receiver.request.limit for receiver in holders] == [165, 165]
+    engine.answer(NOW + 1, holders[0], holders[0].request.id, accepted=True, bitrate=165)
+    assert (muted.allocation, other.allocation) == (165, 0)

@@ -141,10 +141,9 @@ class Receiver:
         index = bisect_left(self.steps, level)
         return max(self.minimum, self.steps[index - 1])
 
-    @property
-    def turn(self) -> float:
-        """Since when it waits for its next level, s; a receiver that returns comes before all others (A7)."""
-        if self.returning and not self.projected:
+    def turn(self, level: int) -> float:
+        """Since when it waits for more than this, s; one that returns comes before all others (A7)."""
+        if self.returning and not level:
             return -NEVER
         return 0.0 if self.waiting_since is None else self.waiting_since
 

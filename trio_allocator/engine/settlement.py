@@ -335,4 +335,4 @@ def _turn(receiver: Receiver) -> tuple[float, ...]:
     """In which order raises are carried out: as they are served."""
     more = receiver.allocation >= receiver.minimum
     rank = receiver.rank(receiver.allocation)
-    return (-receiver.options.priority, more, rank, receiver.turn, receiver.id)
+    return (-receiver.options.priority, more, rank, receiver.turn(receiver.allocation), receiver.id)

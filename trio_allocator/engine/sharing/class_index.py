@@ -285,7 +285,7 @@ def _find_queue(receiver: Receiver, entry: _Entry) -> None:
     if receiver.negotiation is not Negotiation.IDLE:
         return
     need = receiver.step_above(level) - level
-    weight, turn = receiver.options.weight, receiver.turn
+    weight, turn = receiver.options.weight, receiver.turn(level)
     first = turn == -NEVER  # a round of its own, before all others
     entry.demand = receiver.want - level
     if level < receiver.minimum:

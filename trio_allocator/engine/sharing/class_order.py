@@ -98,7 +98,7 @@ class Member:
         self = cls.holding(receiver, receiver.projected, receiver.projected)
         self.wanted = receiver.want
         self.elastic = receiver.options.elastic and not receiver.steps
-        self.since = receiver.turn
+        self.since = receiver.turn(receiver.projected)
         return self
 
     @property

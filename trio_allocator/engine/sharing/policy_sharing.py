@@ -184,7 +184,7 @@ def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
         wanted,
         tuple(sorted(levels)) if receiver.steps or asked else (),
         receiver.options.elastic and not receiver.steps and not asked,
-        None if receiver.waiting_since is None else receiver.turn,
+        None if receiver.waiting_since is None else receiver.turn(held),
         receiver.steps,
         receiver.options.pausable,
         receiver.projected > receiver.allocation,
