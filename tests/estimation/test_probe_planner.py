@@ -92,6 +92,14 @@ def test_what_got_through_is_asked_twice_as_much(later):
     assert ask(later, 0.2, 1_300_000) == 2_600_000
 
 
+def test_unless_more_is_to_be_asked_anyhow(planner):
+    planner.next(0.0, START, math.inf)
+    found(planner, 1, 700_000)
+    assert ask(planner, 0.1, 700_000) == 6 * START
+    found(planner, 2, 6 * START, 700_000)
+    assert ask(planner, 0.2, 6 * START) == 12 * START
+
+
 def test_unless_it_was_far_from_what_was_asked(later):
     found(later, 2, 1_250_000)
     assert ask(later, 0.2, 1_250_000) is None

@@ -405,6 +405,7 @@ class SendSideEstimator:
         What was lost in the meantime says nothing of the rate: the silence has answered it.
         """
         self._control.follow(max(self._control.rate, RESTART * self._known))
+        self._control.expect(self._known, now)
         self._planner.restore(min(self._known, self._receiver_limit))
         self._answered_at = now
         self._loss.answered(now)

@@ -97,7 +97,7 @@ class ProbePlanner:
         if result.bitrate <= WORTH * estimate:
             return
         self._pause = PAUSE
-        if not result.is_full and result.bitrate > FURTHER * probe.bitrate:
+        if not self._asked and not result.is_full and result.bitrate > FURTHER * probe.bitrate:
             self._asked.append(SCALE * result.bitrate)
 
     def ask(self, bitrate: float) -> None:
