@@ -16,10 +16,10 @@ from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
-from trio_allocator.engine.sharing.policy import Policy
-from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 from trio_allocator.messages import GrantReason
 from trio_allocator.options import ReceiverOptions
+from trio_allocator.policies.policy import Policy
+from trio_allocator.policies.water_filling import WaterFillingPolicy
 from trio_allocator.report.status import snapshot
 from trio_allocator.testing import levels
 from trio_allocator.tracks import Track
@@ -28,7 +28,7 @@ RATES = st.sampled_from([0, 1, 50, 110, 165, 330, 550, 880, 1100, 2750]) | st.in
 LADDERS = st.sampled_from(
     [(), (), (100,), (100, 500), (150, 500, 2500), (150, 500, 2500), (100, 300, 500, 800), (7, 13)]
 )
-PRIORITIES = st.sampled_from([0, 0, 0, 1, 255])
+PRIORITIES = st.sampled_from([0, 0, 0, 1, 255, (1, 0), (255, 1, 0), (1, 1, 0), (0, 0)])
 WEIGHTS = st.sampled_from([1.0, 1.0, 0.5, 3.0])
 MINIMA = st.sampled_from([0, 0, 0, 60, 165, 200])
 CAPS = st.sampled_from([None, None, None, 200, 550, 1000])

@@ -17,8 +17,8 @@ from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.sharing.layered_policy import FairPolicy
-from trio_allocator.engine.sharing.policy import Claim, Shares
 from trio_allocator.options import ReceiverOptions
+from trio_allocator.policies.policy import Claim, Shares
 from trio_allocator.tracks import Track
 
 LADDERS = st.sampled_from(
@@ -73,12 +73,12 @@ class Stage:
         settled = Settings(**{**changes, **settings})
         return cls(EngineOfTests(settled, now=100.0, initial_estimate=estimate, policy=policy))
 
-    def add(self, member: Member):
+    def add(self, member: Member, *, priority: int | tuple[int, ...] | None = None):
         variants = {f"v{rate}": rate for rate in member.ladder}
         track = Track("t", variants=variants)
         options = ReceiverOptions(
             negotiable=member.negotiable,
-            priority=member.priority,
+            priority=member.priority if priority is None else priority,
             weight=member.weight,
             pausable=member.pausable,
             elastic=member.elastic,

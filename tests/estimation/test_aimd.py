@@ -666,6 +666,36 @@ def test_what_was_known_before_the_overuse_is_brought_back_by_a_probe(control):
     assert control.rate == START
 
 
+def test_after_silence_an_overuse_is_measured_against_what_was_known_before(control):
+    control.expect(1_800_000, 0.9)
+    lowered(control, 1.0, recent=1_500_000, growth=0.075)
+    assert control.rate <= START
+    step(control, 1.2)
+    assert control.rate == pytest.approx(RESUME * 1_500_000)
+
+
+def test_but_only_the_first_and_only_one_that_follows_soon(control):
+    control.expect(3_000_000, 0.9)
+    lowered(control, 1.0, recent=1_500_000, growth=0.075)
+    step(control, 1.2)
+    before = control.rate
+    lowered(control, 2.0, recent=2_500_000, growth=0.075)
+    step(control, 2.2)
+    assert control.rate == before
+
+    control.expect(3_000_000, 3.0)
+    lowered(control, 3.0 + CALM, recent=2_500_000, growth=0.075)
+    step(control, 3.2 + CALM)
+    assert control.rate == before
+
+
+def test_nor_does_it_lower_what_there_is(control):
+    control.expect(500_000, 0.9)
+    lowered(control, 1.0, recent=1_500_000, growth=0.075)
+    step(control, 1.2)
+    assert control.rate == START
+
+
 def test_what_was_kept_is_not_missed(control):
     lowered(control, 1.0, recent=930_000)
     step(control, 1.2)

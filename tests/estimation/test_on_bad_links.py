@@ -138,9 +138,20 @@ def test_after_an_outage_three_quarters_are_back_within_three_seconds(length, ra
     assert trace.reach(BEGIN + length, 0.75 * before) <= 3
 
 
-@pytest.mark.parametrize("rate", [1.5 * M, 5 * M, 9 * M])
-def test_a_new_connection_has_four_fifths_of_the_link_within_a_second(rate):
-    trace = alone(rate, start=300_000 / rate, duration=3)
+@pytest.mark.parametrize("length", [1.3, 2.4])
+@pytest.mark.parametrize("rate", [0.9 * M, 4 * M])
+def test_so_they_are_if_what_waited_comes_behind_it(rate, length):
+    trace = alone(rate, Pauses(at=((BEGIN, length),)), duration=BEGIN + length + 6)
+    before = trace.mean(BEGIN - 2, BEGIN)
+    assert trace.reach(BEGIN + length, 0.75 * before) <= 3
+
+
+@pytest.mark.parametrize("pacing", [1.0, 2.5])
+@pytest.mark.parametrize(
+    ("rate", "delay"), [(1.5 * M, 0.05), (5 * M, 0.01), (5 * M, 0.05), (9 * M, 0.05)]
+)
+def test_a_new_connection_has_four_fifths_of_the_link_within_a_second(rate, delay, pacing):
+    trace = alone(rate, start=300_000 / rate, duration=3, delay=delay, pacing=pacing, fps=15)
     assert trace.reach(0, 0.8 * rate) <= 1.0
     assert lost(trace, 0, 3) == 0
 

@@ -92,6 +92,14 @@ def test_what_got_through_is_asked_twice_as_much(later):
     assert ask(later, 0.2, 1_300_000) == 2_600_000
 
 
+def test_unless_more_is_to_be_asked_anyhow(planner):
+    planner.next(0.0, START, math.inf)
+    found(planner, 1, 700_000)
+    assert ask(planner, 0.1, 700_000) == 6 * START
+    found(planner, 2, 6 * START, 700_000)
+    assert ask(planner, 0.2, 6 * START) == 12 * START
+
+
 def test_unless_it_was_far_from_what_was_asked(later):
     found(later, 2, 1_250_000)
     assert ask(later, 0.2, 1_250_000) is None
@@ -111,6 +119,25 @@ def test_what_is_to_be_asked_is_asked_at_once(later):
 def test_unless_it_is_little_more_than_the_estimate(later):
     later.ask(1.05 * START)
     assert ask(later, 0.2) is None
+
+
+def test_what_was_there_before_a_silence_is_asked_for_though_little_is_wanted(later):
+    later.restore(800_000)
+    assert ask(later, 0.101, wanted=100_000) == 800_000
+    later.ask(800_000)
+    assert ask(later, 0.2, wanted=500_000) == 600_000  # others are not
+
+
+def test_but_not_if_nothing_is_wanted(later):
+    later.restore(800_000)
+    assert ask(later, 0.101, wanted=0) is None
+
+
+def test_nor_in_congestion(later):
+    later.restore(800_000)
+    later.congested()
+    later.ask(800_000)
+    assert ask(later, 0.2, wanted=500_000) == 600_000
 
 
 def test_a_result_is_taken_once(later):

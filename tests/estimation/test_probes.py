@@ -125,6 +125,16 @@ def test_a_first_packet_that_is_larger_does_not_decide():
     assert found(packets) == ProbeResult(1, pytest.approx(550_000), is_full=False)
 
 
+def test_nor_does_a_last_packet_that_is_larger():
+    """Paced at 1.8 Mbit/s over a link of 5: the frame's packet behind the padding takes longer."""
+    sizes = [137, *[450] * 6, 1_200]
+    packets, sent_at = [], 0.0
+    for size in sizes:
+        packets.append((size, sent_at, 1 + sent_at + 8 * size / 5_000_000))
+        sent_at += 8 * size / 1_800_000
+    assert found(packets) == ProbeResult(1, pytest.approx(1_800_000), is_full=False)
+
+
 def test_unless_without_it_there_is_no_burst():
     packets = [(1_200, 0.0, 1.0), *((275, 0.02 + 1e-5 * n, 1.02 + 1e-5 * n) for n in range(6))]
     assert found(packets).bitrate == pytest.approx(8 * 6 * 275 / 0.02, rel=0.01)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from ..messages import AllocationGranted, DecreaseAllocation, GrantReason
+from ..policies.policy import Policy, PolicyError
+from ..policies.step_classes import class_above
 from .effects import Act, Cause, DecisionReason, Effect
 from .headroom import Headroom
 from .lazy_heap import LazyHeap
@@ -14,7 +16,6 @@ from .negotiator import Negotiator
 from .receiver import Receiver
 from .settings import NEVER, Settings
 from .sharing.layered_policy import FairPolicy
-from .sharing.policy import Policy, PolicyError
 from .sharing.policy_sharing import PolicySharing
 from .sharing.sharing import Capacity, Sharing
 
@@ -335,4 +336,5 @@ def _turn(receiver: Receiver) -> tuple[float, ...]:
     """In which order raises are carried out: as they are served."""
     more = receiver.allocation >= receiver.minimum
     rank = receiver.rank(receiver.allocation)
-    return (-receiver.options.priority, more, rank, receiver.turn(receiver.allocation), receiver.id)
+    priority = class_above(receiver.classes, receiver.allocation)
+    return (-priority, more, rank, receiver.turn(receiver.allocation), receiver.id)

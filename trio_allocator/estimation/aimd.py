@@ -228,6 +228,7 @@ class RateControl:
         self._most = most
         self._updated_at: float | None = None
         self._growth = GROWTH
+        self._expects_until = -math.inf
         # Of the episode of overuse that goes on:
         self._began_at = 0.0
         self._before = self._resume = self._link = start
@@ -281,7 +282,9 @@ class RateControl:
 
     def _begin_to_drain(self, now: float, seen: Observation) -> None:
         self._began_at = now
-        self._before = self.rate
+        # After an outage, its backlog says nothing against what was known before.
+        self._before = max(self.rate, self._before) if now < self._expects_until else self.rate
+        self._expects_until = -math.inf
         self._margin = MARGIN
         self._rounds = 0
         self._is_ours = False
@@ -446,6 +449,11 @@ class RateControl:
         self.capacity.forget()
         self._growth = GROWTH
         self._keep_bounds()
+
+    def expect(self, known: float, now: float) -> None:
+        """This rate, bit/s, was known before a silence: an overuse that follows soon is measured against it."""
+        self._before = known
+        self._expects_until = now + CALM
 
     def follow(self, rate: float) -> None:
         """Take a rate that somebody else has found, bit/s."""

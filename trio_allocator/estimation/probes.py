@@ -30,12 +30,14 @@ GREATEST_RATIO = 2.0
 (libwebrtc)."""
 
 FULL = 0.9
-"""A probe whose sending took less than this share of the time of its arriving has met the end of the
-link (libwebrtc compares rates, `kMinRatioForUnsaturatedLink`: a first packet that is larger than the
-others would look like the end of a link),"""
+"""A probe that arrived at less than this share of the rate of its sending (libwebrtc,
+`kMinRatioForUnsaturatedLink`), and whose sending took less than this share of the time of its
+arriving, has met the end of the link. (One of them alone can be due to the sizes of packets: a first
+packet that is larger than the others hides a part of the rate, and the last one takes longer to arrive
+if it is larger than the first.)"""
 
 UTILISATION = 0.95
-"""and this share of what arrived can be used (libwebrtc, `kTargetUtilizationFraction`)."""
+"""This share of what arrived then can be used (libwebrtc, `kTargetUtilizationFraction`)."""
 
 REMEMBERED = 8
 """So many probes are on their way at most."""
@@ -156,7 +158,7 @@ def _judge(cluster: int, packets: list[_Packet]) -> ProbeResult | None:
     arrived = 8 * (total - first.size) / arriving
     if arriving * GREATEST_RATIO < sending:
         return None
-    if sending < FULL * arriving:
+    if sending < FULL * arriving and arrived < FULL * sent:
         return ProbeResult(cluster, UTILISATION * arrived, is_full=True)
     return ProbeResult(cluster, min(sent, arrived), is_full=False)
 

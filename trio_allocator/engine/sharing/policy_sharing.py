@@ -5,11 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
+from ...policies.policy import Claim, Policy, PolicyError, Shares, check_shares, unserved
+from ...policies.step_classes import class_below
 from ..ledger import Ledger
 from ..negotiation import Negotiation
 from ..receiver import Receiver
 from ..settings import NEVER
-from .policy import Claim, Policy, PolicyError, Shares, check_shares, unserved
+from .by_class import ask
 from .sharing import Capacity, asking_order
 
 
@@ -104,7 +106,7 @@ class PolicySharing:
 
     def _ask(self, claims: Sequence[Claim], capacity: int) -> Shares:
         try:
-            answer = self._policy(claims, capacity)
+            answer = ask(self._policy, claims, capacity)
             chosen = {c.receiver_id: answer.allocations[c.receiver_id] for c in claims}
             shares = Shares(chosen, float(answer.lowest), float(answer.highest), dict(answer.bars))
             check_shares(claims, capacity, shares)
@@ -177,9 +179,11 @@ def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
         wanted = max(held, receiver.want)
     steps = set() if asked else {*receiver.steps, receiver.minimum}
     levels = {lowest, held, wanted, *(step for step in steps if lowest < step < wanted)}
+    # Who was asked keeps all, or goes there: that is decided where the last of it belongs.
+    asked_in = class_below(receiver.classes, receiver.allocation)
     return Claim(
         receiver.id,
-        receiver.options.priority,
+        asked_in if asked else receiver.classes[0][0],
         receiver.options.weight,
         held,
         lowest,
@@ -192,6 +196,7 @@ def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
         receiver.options.pausable,
         receiver.projected > receiver.allocation,
         asked,
+        () if asked or len(receiver.classes) == 1 else receiver.classes,
     )
 
 

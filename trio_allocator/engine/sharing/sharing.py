@@ -7,6 +7,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from ...policies.step_classes import class_below
 from ..receiver import Receiver
 from ..settings import NEVER
 
@@ -93,5 +94,5 @@ class Sharing(Protocol):
 
 def asking_order(receiver: Receiver) -> tuple[int, float, int]:
     """Whom to ask first: the lowest class, in it the highest rate per weight, then the newest."""
-    options = receiver.options
-    return (options.priority, -receiver.allocation / options.weight, -receiver.id)
+    priority = class_below(receiver.classes, receiver.allocation)
+    return (priority, -receiver.allocation / receiver.options.weight, -receiver.id)
