@@ -19,8 +19,6 @@ ATTEMPTS = 3
 LONGEST = 90.0
 """A run that has not ended by then, s, never will."""
 
-INCONCLUSIVE = "inconclusive"
-
 CALM, PATIENCE = 3.0, 30.0
 """Before it is tried again, threads have to get their processor for so long, s; or so long has passed."""
 
@@ -143,9 +141,16 @@ def told(error):
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:120]}"
 
 
+UNPROVED = []
+"""What the tests that were inconclusive were called, and why they were: what is raised through a nursery
+loses its words."""
+
+
 def inconclusive(reasons):
     """Neither passed nor failed: nothing was measured."""
-    pytest.skip(f"{INCONCLUSIVE}, this machine was too busy: {'; '.join(reasons)}")
+    why = f"inconclusive, this machine was too busy: {'; '.join(reasons)}"
+    UNPROVED.append(f"{os.environ['PYTEST_CURRENT_TEST'].partition(' ')[0]}: {why}")
+    pytest.skip(why)
 
 
 @pytest.fixture
@@ -210,31 +215,25 @@ def _again_if_starved(test):
 # --- a run that has proved nothing is no success ---------------------------------------------------
 
 
-def outcomes(session):
-    """How many of these tests proved something, and which did not."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+def proved_nothing(reporter):
+    """Whether all of them were inconclusive."""
     stats = {} if reporter is None else reporter.stats
-    proved = [each for key in ("passed", "failed") for each in stats.get(key, ()) if is_ours(each)]
-    skipped = [each for each in stats.get("skipped", ()) if is_ours(each)]
-    return len(proved), [each for each in skipped if INCONCLUSIVE in str(each.longrepr)]
-
-
-def is_ours(report):
-    return "acceptance/" in getattr(report, "nodeid", "") and getattr(report, "when", "") == "call"
+    conclusive = [each for key in ("passed", "failed") for each in stats.get(key, ())]
+    ours = [each for each in conclusive if "acceptance/" in each.nodeid and each.when == "call"]
+    return bool(UNPROVED) and not ours
 
 
 def pytest_sessionfinish(session, exitstatus):
-    proved, unproved = outcomes(session)
-    if unproved and not proved and exitstatus == 0 and ALLOWED not in os.environ:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if proved_nothing(reporter) and exitstatus == 0 and ALLOWED not in os.environ:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter):
-    proved, unproved = outcomes(terminalreporter._session)
-    if unproved:
-        say = terminalreporter.write_line
-        terminalreporter.section(f"{len(unproved)} acceptance tests proved nothing", red=True)
-        for report in unproved:
-            say(f"{report.nodeid}: {report.longrepr[2]}")
-        if not proved:
-            say(f"None proved anything: that is no success, unless {ALLOWED} is set.", red=True)
+    if UNPROVED:
+        terminalreporter.section(f"{len(UNPROVED)} acceptance tests proved nothing", red=True)
+        for each in UNPROVED:
+            terminalreporter.write_line(each)
+    if proved_nothing(terminalreporter):
+        line = f"None proved anything: that is no success, unless {ALLOWED} is set."
+        terminalreporter.write_line(line, red=True)
