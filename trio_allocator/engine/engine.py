@@ -8,6 +8,7 @@ the books; and the settlement brings everybody to what they should have: decreas
 from __future__ import annotations
 
 from ..options import ReceiverOptions
+from ..policies.policy import Policy
 from ..tracks import Track
 from .dips import Dips
 from .effects import Cause, DecisionReason, Effect, WakeReason
@@ -22,7 +23,6 @@ from .probing.prober import Prober
 from .receiver import Receiver
 from .settings import NEVER, Settings
 from .settlement import Settlement
-from .sharing.policy import Policy
 from .sharing.registry import chosen_policy
 
 
@@ -319,7 +319,8 @@ class Engine:
             most = int(min(reached, limits.most))
             return most, most
         usable = limits.usable(self.estimates.value)
-        trusted = max(self.trusted, reached if reached <= usable else 0)
+        held = reached if reached <= usable else self.ledger.committed
+        trusted = max(self.trusted, held if held <= usable else 0)  # in overuse nothing is raised
         return self.dips.kept(self._now, self.ledger.committed, usable), trusted
 
     def _await_headroom(self) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
+from ...policies.policy import Claim, Policy, PolicyError, Shares, check_shares, unserved
+from ...policies.step_classes import class_below
 from ..ledger import Ledger
 from ..negotiation import Negotiation
 from ..receiver import Receiver
 from ..settings import NEVER
-from ..step_classes import class_below
 from .by_class import ask
-from .policy import Claim, Policy, PolicyError, Shares, check_shares, unserved
 from .sharing import Capacity, asking_order
 
 
@@ -60,7 +60,10 @@ class PolicySharing:
             PolicyError: It raised, or its answer breaks an invariant. Nothing was changed.
         """
         mode = (capacity.negotiate, capacity.force)
-        most = capacity.for_raises(self._ledger.projected)
+        ledger = self._ledger
+        most = max(
+            capacity.for_keeping(ledger.committed), capacity.for_raises(ledger.projected)
+        )  # a policy is told one number
         if not self._dirty and mode == self._mode and self._holds_out(most):
             return []
         claims = self._claims(capacity.negotiate, pinned=True)
