@@ -14,7 +14,7 @@ class ReceiverOptionChanges(TypedDict, total=False):
     """The options as keyword arguments; see `ReceiverOptions` for what each means."""
 
     negotiable: bool
-    priority: int
+    priority: int | tuple[int, ...]
     weight: float
     min_bitrate: float
     max_bitrate: float | None
@@ -44,7 +44,11 @@ class ReceiverOptions:
         negotiable: May be asked to decrease. Default: the track has more than one variant, or it is
             pausable.
         priority: 0 to 255, larger first. A lower class never keeps, above its minimum, what a
-            higher one waits for.
+            higher one waits for. A tuple gives each step a class of its own, the lowest step
+            first, the last number for all higher steps: ``(9, 0)`` puts the lowest step before
+            all, and the rest behind the others. It must not rise. The first number is that of the
+            minimum: the lowest step, or the one that reaches `min_bitrate`. Without a ladder,
+            `min_bitrate` is the first step and all that is above it the second.
         weight: Share within the class, greater than 0, relative to 1.
         min_bitrate: What it should have before anyone of its class has more than a minimum, bit/s.
         max_bitrate: What it may hold at most, bit/s; None for no cap.
@@ -60,7 +64,7 @@ class ReceiverOptions:
     """
 
     negotiable: bool = field()
-    priority: int = field(default=0)
+    priority: int | tuple[int, ...] = field(default=0)
     weight: float = field(default=1.0, converter=_weight)
     min_bitrate: int = field(default=0, converter=_minimum)
     max_bitrate: int | None = field(default=None, converter=_cap)
@@ -79,7 +83,21 @@ class ReceiverOptions:
 
     @priority.validator
     def _check_priority(self, _attribute: object, value: object) -> None:
-        quantities.whole_number("priority", value, 0, 255)
+        if not isinstance(value, tuple):
+            if isinstance(value, list):
+                raise TypeError(
+                    f"priority must be a number or a tuple, not {value!r}: write a tuple"
+                )
+            quantities.whole_number("priority", value, 0, 255)
+            return
+        if not value:
+            raise ValueError("priority must name a class for the lowest step at least, got ()")
+        classes = [quantities.whole_number("priority", each, 0, 255) for each in value]
+        if classes != sorted(classes, reverse=True):
+            raise ValueError(
+                f"priority must not rise from step to step, got {value!r}: a higher step is of no "
+                f"use before the lower ones, so write {tuple(sorted(classes, reverse=True))!r}"
+            )
 
     def __attrs_post_init__(self) -> None:
         if self.max_bitrate is not None and self.max_bitrate < self.min_bitrate:
@@ -87,6 +105,11 @@ class ReceiverOptions:
                 f"max_bitrate ({self.max_bitrate}) must not be below min_bitrate "
                 f"({self.min_bitrate}) bit/s"
             )
+
+    @property
+    def priorities(self) -> tuple[int, ...]:
+        """`priority` step by step, the lowest first; the last is that of all higher steps."""
+        return self.priority if isinstance(self.priority, tuple) else (self.priority,)
 
     @classmethod
     def for_track(cls, track: Track, changes: ReceiverOptionChanges) -> ReceiverOptions:

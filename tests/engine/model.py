@@ -6,11 +6,22 @@ from them (steps, minimums, sums, who may be asked) is worked out again here, th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from trio_allocator.testing.levels import below, floor, lowest, minimum, need, steps, want
+from trio_allocator.testing.levels import (
+    below,
+    class_above,
+    floor,
+    in_classes,
+    lowest,
+    minimum,
+    need,
+    steps,
+    want,
+)
 
 FALLING = 0.95
 """P1: the estimate falls below this share of its maximum of the last two seconds."""
@@ -69,11 +80,25 @@ def waits(r: Any) -> bool:
     return want(r) > r.allocation and r.held_until is None and idle(r)
 
 
-def extra(r: Any) -> int:
-    """What those before it could take from it: above its minimum, and not under way already."""
+def extra(r: Any, concerned: Callable[[int], bool] = lambda _: True) -> int:
+    """What those before it could take from it: above its minimum, and not under way already.
+
+    Of the classes that `concerned` holds for.
+    """
     if not idle(r) or not (r.options.negotiable or r.projected > r.allocation):
         return 0
-    return max(0, r.projected - max(lowest(r), minimum(r)))
+    parts = in_classes(r, max(lowest(r), minimum(r)), r.projected)
+    return sum(rate for priority, rate in parts.items() if concerned(priority))
+
+
+def in_class(r: Any) -> int:
+    """The class of its next step."""
+    return class_above(r, r.projected)
+
+
+def all_classes(r: Any) -> set[int]:
+    """All classes that any step of it belongs to."""
+    return set(in_classes(r, 0, 10**16))
 
 
 # --- the books -----------------------------------------------------------------------------------
@@ -134,13 +159,13 @@ def _check_indices(shares: Any, everyone: list[Any]) -> None:
     index = shares._index
     index.flush()
     assert set(index._entries) == {r.id for r in everyone}, "C3: entries"
-    assert set(index.classes) == {r.options.priority for r in everyone}, "C3: classes"
+    assert set(index.classes) == {p for r in everyone for p in all_classes(r)}, "C3: classes"
     assert set(shares._touched) <= set(index._entries), "C3: touched"
     assert not shares._bypassed, "C3: bypassed"
     for priority, each in index.classes.items():
-        members = [r for r in everyone if r.options.priority == priority]
+        members = [r for r in everyone if priority in all_classes(r)]
         assert each.members == len(members), "A1: members"
-        down = {r.id: r for r in members if _gives(r) > 0}
+        down = {r.id: r for r in members if _gives(r, priority) > 0}
         forced = {i: r for i, r in down.items() if r.refusal and r.projected <= r.allocation}
         asked = {i: r for i, r in down.items() if i not in forced}
         assert (each.askable, each.forcible) == (asked, forced), "A1: who gives"
@@ -148,13 +173,14 @@ def _check_indices(shares: Any, everyone: list[Any]) -> None:
             (each.gives, each.gives_extra, asked),
             (each.forced, each.forced_extra, forced),
         ):
-            assert total == sum(map(_gives, given.values())), "A1: what they give"
-            more = [r for r in given.values() if r.projected > minimum(r)]
-            lots = sum(min(_gives(r), r.projected - minimum(r)) for r in more)
+            assert total == sum(_gives(r, priority) for r in given.values()), "A1: what they give"
+            lots = sum(_gives(r, priority, minimum(r)) for r in given.values())
             assert extra == lots, "A1: extra"
         up = {r.id: r for r in members if waits(r) and r.allocation <= r.projected < want(r)}
+        up = {i: r for i, r in up.items() if in_class(r) == priority}
         back = {r.id: r for r in members if r.projected < r.allocation}
         back = {i: r for i, r in back.items() if r.negotiation.name != "PLEDGED"}
+        back = {i: r for i, r in back.items() if _comes_back_in(r) == priority}
         lowly = {i for i, r in up.items() if r.projected < minimum(r)}
         for queue, expected in (
             (each.minimums, lowly),
@@ -180,12 +206,23 @@ def _turn(r: Any) -> float:
     return -inf if r.returning and r.projected == 0 else float(r.waiting_since)
 
 
-def _gives(r: Any) -> int:
+def _gives(r: Any, priority: int, above: int = 0) -> int:
+    """What of its steps of this class it can give; only of what is above some level, bit/s."""
     if not idle(r):
         return 0
     stuck = r.refusal is not None or not r.options.negotiable
     bottom = r.allocation if r.projected > r.allocation and stuck else lowest(r)
-    return max(0, int(r.projected) - bottom)
+    return in_classes(r, max(bottom, above), int(r.projected)).get(priority, 0)
+
+
+def _comes_back_in(r: Any) -> int:
+    """The class in which it may keep what it was to give: all of it, or a step."""
+    return in_class(r) if r.request is None else _last_class(r)
+
+
+def _last_class(r: Any) -> int:
+    """The class of the last of what it holds."""
+    return next(reversed(in_classes(r, 0, r.allocation)), in_class(r))
 
 
 # --- the state after an event --------------------------------------------------------------------
@@ -247,11 +284,11 @@ def check_shares(engine: Any, witness: Witness, status: Any, event: str) -> None
         if r.negotiation.name == "ASKED":
             gone = r.allocation - r.projected <= slack
             assert not gone, f"N7: the need for the request to {r.id} has gone"
-    keepers = [r.options.priority for r in everyone if r.id in status.favoured]
+    keepers = [in_class(r) for r in everyone if r.id in status.favoured]
     for r in everyone:
         if not waits(r) or r.projected >= want(r) or slack < 0:
             continue
-        priority, level = r.options.priority, r.projected
+        priority, level = in_class(r), r.projected
         within = level < min(minimum(r), want(r))
         kept_back = [p for p in keepers if p > priority or (p == priority and not within)]
         if kept_back and r.id not in status.favoured:
@@ -263,10 +300,10 @@ def check_shares(engine: Any, witness: Witness, status: Any, event: str) -> None
         assert lack > room, f"G2: a step of {r.id} fits"
         if deferred:
             continue
-        room += sum(extra(o) for o in everyone if o.options.priority < priority)
+        room += sum(extra(o, lambda p, than=priority: p < than) for o in everyone)
         assert lack > room, f"G6: lower classes keep what {r.id} waits for"
         if within:
-            room += sum(extra(o) for o in everyone if o.options.priority == priority)
+            room += sum(extra(o, lambda p, than=priority: p == than) for o in everyone)
             assert lack > room, f"G8: others have more while {r.id} lacks its minimum"
     if not engine.settlement.negotiator._outstanding:
         assert committed == sum(r.projected for r in everyone), "G2: nothing under way, yet planned"
@@ -521,12 +558,18 @@ class Witness:
             return  # a policy serves those who wait as it likes, out of what refusers hold as well
         if raised or sum(o.held for o in self.seen.values()) <= estimate:
             # Not overuse: it makes room for those before it, and only those after them can.
-            ceiling = max((o.options.priority for o in served), default=0)
+            ceiling = max(
+                (
+                    _last_class(o) if o.id in granted else class_above(o, o.allocation)
+                    for o in served
+                ),
+                default=0,
+            )
         for o in everyone:
             shadow = self.seen[o.id]
             askable = o.options.negotiable and shadow.refusal is None and o.id not in granted
-            if askable and o.options.priority < ceiling and o.projected == o.allocation:
+            if askable and o.projected == o.allocation:
                 left = o.allocation - lowest(o)
                 if ceiling < 256:
-                    left = extra(o)
+                    left = extra(o, lambda p: p < ceiling)
                 assert left <= 0, f"N8: {o.id} could be asked for {left} before forcing"

@@ -28,7 +28,7 @@ RATES = st.sampled_from([0, 1, 50, 110, 165, 330, 550, 880, 1100, 2750]) | st.in
 LADDERS = st.sampled_from(
     [(), (), (100,), (100, 500), (150, 500, 2500), (150, 500, 2500), (100, 300, 500, 800), (7, 13)]
 )
-PRIORITIES = st.sampled_from([0, 0, 0, 1, 255])
+PRIORITIES = st.sampled_from([0, 0, 0, 1, 255, (1, 0), (255, 1, 0), (1, 1, 0), (0, 0)])
 WEIGHTS = st.sampled_from([1.0, 1.0, 0.5, 3.0])
 MINIMA = st.sampled_from([0, 0, 0, 60, 165, 200])
 CAPS = st.sampled_from([None, None, None, 200, 550, 1000])

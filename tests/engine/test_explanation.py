@@ -318,7 +318,10 @@ def test_to_explain_changes_nothing():
 RATES = st.sampled_from([0, 30_000, 100_000, 165_000, 400_000, 550_000, 1_200_000, 2_750_000])
 LADDERS = st.sampled_from([(), (35_000,), CAMERA, (200_000, 1_000_000)])
 OPTIONS = st.fixed_dictionaries(
-    {"priority": st.integers(0, 2), "negotiable": st.booleans()},
+    {
+        "priority": st.integers(0, 2) | st.sampled_from([(2, 0), (1, 0), (2, 1, 0)]),
+        "negotiable": st.booleans(),
+    },
     optional={
         "elastic": st.just(True),
         "pausable": st.just(True),
@@ -410,7 +413,7 @@ class World:
             engine.configure(self.now, receiver, receiver.track, options, None)
         if Blocker.PRIORITY in blockers:
             for other in [engine.ledger[i] for i in found.blocking]:
-                if other.options.priority > receiver.options.priority:
+                if other is not receiver and other.options.priorities[0] > found.priority:
                     engine.leave(self.now, other)
         if Blocker.CONNECTION_CAP in blockers:
             limit(engine, self.now, max_bitrate=None)

@@ -73,12 +73,12 @@ class Stage:
         settled = Settings(**{**changes, **settings})
         return cls(EngineOfTests(settled, now=100.0, initial_estimate=estimate, policy=policy))
 
-    def add(self, member: Member):
+    def add(self, member: Member, *, priority: int | tuple[int, ...] | None = None):
         variants = {f"v{rate}": rate for rate in member.ladder}
         track = Track("t", variants=variants)
         options = ReceiverOptions(
             negotiable=member.negotiable,
-            priority=member.priority,
+            priority=member.priority if priority is None else priority,
             weight=member.weight,
             pausable=member.pausable,
             elastic=member.elastic,

@@ -121,6 +121,25 @@ def test_unless_it_is_little_more_than_the_estimate(later):
     assert ask(later, 0.2) is None
 
 
+def test_what_was_there_before_a_silence_is_asked_for_though_little_is_wanted(later):
+    later.restore(800_000)
+    assert ask(later, 0.101, wanted=100_000) == 800_000
+    later.ask(800_000)
+    assert ask(later, 0.2, wanted=500_000) == 600_000  # others are not
+
+
+def test_but_not_if_nothing_is_wanted(later):
+    later.restore(800_000)
+    assert ask(later, 0.101, wanted=0) is None
+
+
+def test_nor_in_congestion(later):
+    later.restore(800_000)
+    later.congested()
+    later.ask(800_000)
+    assert ask(later, 0.2, wanted=500_000) == 600_000
+
+
 def test_a_result_is_taken_once(later):
     found(later, 2, 1_300_000)
     found(later, 2, 1_400_000)

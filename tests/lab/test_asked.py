@@ -45,6 +45,8 @@ def test_what_is_understood():
         (lambda: parse_priorities(["screen"]), "--priority: 'screen' must be TRACK=NUMBER"),
         (lambda: parse_priorities(["screen=high"]), "--priority: 'high' is not a whole number"),
         (lambda: parse_priorities(["screen=256"]), "--priority: priority must be"),
+        (lambda: parse_priorities(["screen=9,x"]), "--priority: '9,x' is not a whole number"),
+        (lambda: parse_priorities(["screen=0,9"]), "so write (9, 0)"),
         (lambda: parse_weights(["screen=heavy"]), "--weight: 'heavy' is not a number"),
         (lambda: parse_weights(["screen=0"]), "--weight: weight must be"),
         (
@@ -59,3 +61,7 @@ def test_what_is_not(wrong, says):
         wrong()
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_priority_may_be_given_step_by_step():
+    assert parse_priorities(["screen=9, 0", "cam=3"]) == {"screen": (9, 0), "cam": 3}

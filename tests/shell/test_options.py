@@ -5,7 +5,14 @@ import trio
 import trio.testing
 
 from tests.shell.support import CAMERA, HIGH, LOW, MEDIUM, PLAIN, asked, granted, obey, unread
-from trio_allocator import GrantReason, ReceiverOptions, Track, open_allocator
+from trio_allocator import (
+    GrantReason,
+    ReceiverOptions,
+    SetOptions,
+    Track,
+    TrackReceiver,
+    open_allocator,
+)
 
 
 @pytest.fixture(params=["fair", "layered", "water-filling"])
@@ -124,6 +131,37 @@ async def test_part_of_a_request_is_of_use_from_that_call_on(allocator):
     assert unread(receiver) == []
     receiver.set_options(elastic=True)
     assert granted(receiver).allocation == 1_000
+
+
+@pytest.mark.invariant("G6")
+@pytest.mark.parametrize(
+    "path", ["at registration", "by the handle", "by a message", "by a receiver"]
+)
+async def test_a_priority_per_step_by_every_path(allocator, autojump_clock, path):
+    screen = Track("screen", kind="screen", variants={"few": 600_000, "many": 1_200_000})
+    options = {"priority": (9, 0), "pausable": True}
+    face = Track("face", variants={"only": 57_000})
+    others = [allocator.register_track_receiver(face, pausable=True) for _ in range(2)]
+    for other in others:
+        other.request_allocation(62_700)
+    async with trio.open_nursery() as nursery:
+        if path == "by a receiver":
+            receiver = TrackReceiver(allocator, screen, request_variant=lambda *_: None, **options)
+            handle = await nursery.start(receiver.run)
+        else:
+            first = options if path == "at registration" else {}
+            handle = allocator.register_track_receiver(screen, **first)
+            if path == "by the handle":
+                handle.set_options(**options)
+            elif path == "by a message":
+                handle.send_nowait(SetOptions(options))
+            handle.request_allocation(screen.allocation("many"))
+        allocator.update_bandwidth_estimation(1_320_000)
+        # The second step would fit in place of a thumbnail.
+        assert [other.allocation for other in others] == [62_700, 62_700]
+        assert 600_000 <= handle.allocation < 1_200_000
+        assert handle.options.priorities == (9, 0)
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.invariant("N8")

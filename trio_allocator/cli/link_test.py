@@ -130,7 +130,9 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
     priority: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="TRACK=N", help="A track's priority, 0 to 255, larger first; may be repeated."
+            metavar="TRACK=N",
+            help="A track's priority, 0 to 255, larger first, or step by step, such as screen=9,0; "
+            "may be repeated.",
         ),
     ] = None,
     weight: Annotated[

@@ -8,6 +8,7 @@ from ..options import ReceiverOptions
 from ..tracks import Track
 from .negotiation import TRANSITIONS, Negotiation, NegotiationEvent, Refusal, Request
 from .settings import NEVER
+from .step_classes import StepClasses, class_above, step_classes
 
 ANSWERS_REMEMBERED = 8
 """How many answered requests are told apart from those that lapsed unanswered."""
@@ -21,6 +22,7 @@ class Receiver:
         track: The track with its current ladder.
         options: The options in force.
         steps: Allocations worth having, ascending; empty without a ladder.
+        classes: The priority classes that its steps belong to.
         minimum: What it should have before anyone of its class has more (G8): its lowest step
             that reaches `min_bitrate`.
         floor: What it is never taken below by negotiation or force: the minimum, or nothing if
@@ -48,6 +50,7 @@ class Receiver:
         "allocation",
         "answered",
         "claim",
+        "classes",
         "floor",
         "held_until",
         "id",
@@ -100,6 +103,8 @@ class Receiver:
             self.steps[reaching] if reaching < len(self.steps) else options.min_bitrate
         )
         self.floor: int = 0 if options.pausable else self.minimum
+        levels = (self.minimum, *self.steps[reaching + 1 :]) if self.minimum else ()
+        self.classes: StepClasses = step_classes(options.priorities, levels)
         self.set_claim(self.claim)
 
     def set_claim(self, claim: int) -> None:
@@ -146,6 +151,11 @@ class Receiver:
         if self.returning and not level:
             return -NEVER
         return 0.0 if self.waiting_since is None else self.waiting_since
+
+    @property
+    def priority(self) -> int:
+        """The class of its next step, above what it is to hold."""
+        return class_above(self.classes, self.projected)
 
     def rank(self, level: int) -> int:
         """How many steps it has at this level: claims for low steps come before those for high."""

@@ -17,6 +17,7 @@ from .sharing.layered_policy import FairPolicy
 from .sharing.policy import Policy, PolicyError
 from .sharing.policy_sharing import PolicySharing
 from .sharing.sharing import Capacity, Sharing
+from .step_classes import class_above
 
 MOST_ROUNDS = 16
 """A user's policy that has not settled after this many rounds in one event never will (L3). The
@@ -335,4 +336,5 @@ def _turn(receiver: Receiver) -> tuple[float, ...]:
     """In which order raises are carried out: as they are served."""
     more = receiver.allocation >= receiver.minimum
     rank = receiver.rank(receiver.allocation)
-    return (-receiver.options.priority, more, rank, receiver.turn(receiver.allocation), receiver.id)
+    priority = class_above(receiver.classes, receiver.allocation)
+    return (-priority, more, rank, receiver.turn(receiver.allocation), receiver.id)

@@ -279,8 +279,8 @@ class SendSideEstimator:
 
         Args:
             now: s.
-            wanted: What the application could use, bit/s: no probe goes far beyond it. None for
-                as much as there is.
+            wanted: What the application could use, bit/s: no probe goes far beyond it, but for one
+                after silence, which asks for what was there before. None for as much as there is.
 
         Raises:
             TypeError, ValueError: One of them is not usable.
@@ -406,7 +406,7 @@ class SendSideEstimator:
         """
         self._control.follow(max(self._control.rate, RESTART * self._known))
         self._control.expect(self._known, now)
-        self._planner.ask(self._known)
+        self._planner.restore(min(self._known, self._receiver_limit))
         self._answered_at = now
         self._loss.answered(now)
 

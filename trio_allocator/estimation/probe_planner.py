@@ -27,7 +27,7 @@ LONGEST_PAUSE = 5.0
 """up to this (libwebrtc's, while an application sends little)."""
 
 HEADROOM = 1.2
-"""No probe goes further beyond what is wanted (LiveKit: 1.2)."""
+"""No probe goes further beyond what is wanted (LiveKit: 1.2), but the one after silence."""
 
 WORTH = 1.1
 """Nor is one sent for less than this times the estimate."""
@@ -43,7 +43,7 @@ class ProbePlanner:
     A probe that met the end of the link is the last one for a while.
     """
 
-    __slots__ = ("_asked", "_awaited", "_next_at", "_next_id", "_pause")
+    __slots__ = ("_asked", "_awaited", "_is_restoring", "_next_at", "_next_id", "_pause")
 
     def __init__(self, start: float) -> None:
         """Plan the first ones.
@@ -53,6 +53,7 @@ class ProbePlanner:
         """
         self._asked: deque[float] = deque(scale * start for scale in FIRST_SCALES)
         self._awaited: ProbeCluster | None = None
+        self._is_restoring = False
         self._next_at = -math.inf
         self._next_id = 1
         self._pause = PAUSE
@@ -67,7 +68,9 @@ class ProbePlanner:
         """
         if now < self._next_at + (0.0 if self._asked else self._pause):
             return None
-        bitrate = min(self._asked.popleft() if self._asked else SCALE * estimate, HEADROOM * wanted)
+        limit = math.inf if self._is_restoring and wanted > 0 else HEADROOM * wanted
+        self._is_restoring = False
+        bitrate = min(self._asked.popleft() if self._asked else SCALE * estimate, limit)
         if bitrate < WORTH * estimate:
             self._asked.clear()
             return None
@@ -103,6 +106,16 @@ class ProbePlanner:
         self._asked.append(bitrate)
         self._next_at = -math.inf
 
+    def restore(self, bitrate: float) -> None:
+        """This was there before a silence, bit/s: ask for it next, and at once, if anything is wanted.
+
+        Receivers that were paused want their lowest step first, and would be granted the others one
+        by one, as the estimate grows.
+        """
+        self.ask(bitrate)
+        self._is_restoring = True
+
     def congested(self) -> None:
         """This is no time to ask."""
         self._asked.clear()
+        self._is_restoring = False

@@ -29,7 +29,7 @@ class Asked:
 
     policy: PolicyName = DEFAULT_POLICY
     settings: Mapping[str, Any] = field(factory=dict)
-    priorities: Mapping[str, int] = field(factory=dict)
+    priorities: Mapping[str, int | tuple[int, ...]] = field(factory=dict)
     weights: Mapping[str, float] = field(factory=dict)
 
     def check_names(self, known: Iterable[str]) -> None:
@@ -104,20 +104,23 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def parse_priorities(texts: Iterable[str]) -> dict[str, int]:
-    """Read priorities of tracks, such as ``screen=2``.
+def parse_priorities(texts: Iterable[str]) -> dict[str, int | tuple[int, ...]]:
+    """Read priorities of tracks, such as ``screen=2``, or ``screen=9,0`` step by step.
 
     Raises:
-        RecordingError: There is no name, or the number is not from 0 to 255.
+        RecordingError: There is no name, or a number is not from 0 to 255, or they rise.
     """
-    found = {}
+    found: dict[str, int | tuple[int, ...]] = {}
     for name, value in _pairs("--priority", texts):
-        if not value.isdecimal():
+        numbers = [number.strip() for number in value.split(",")]
+        if not all(number.isdecimal() for number in numbers):
             raise RecordingError(
-                f"--priority: {shown(value)} is not a whole number: write 0 to 255"
+                f"--priority: {shown(value)} is not a whole number: write 0 to 255, or several "
+                "with commas between, one for each step"
             )
-        _check("--priority", priority=int(value))
-        found[name] = int(value)
+        priority = tuple(map(int, numbers)) if len(numbers) > 1 else int(value)
+        _check("--priority", priority=priority)
+        found[name] = priority
     return found
 
 

@@ -8,7 +8,7 @@ its next step. What lifting means, for each:
 * **cap**: `max_bitrate` is taken away.
 * **hold**: time passes until the hold ends, the estimate being repeated.
 * **negotiation**: those who owe an answer accept, and go to the limit at once.
-* **priority**: the receivers of higher classes leave. (A larger estimate would do as well.)
+* **priority**: the receivers with steps of higher classes leave. (A larger estimate would do as well.)
 * **connection cap**: `max_bitrate` of the connection is taken away.
 * **reserve**: that of the connection is set to 0.
 * **network**: the estimate rises to what is enough.
@@ -29,6 +29,7 @@ from ..engine.engine import Engine
 from ..engine.negotiation import Negotiation
 from ..engine.receiver import Receiver
 from ..engine.settings import NEVER
+from ..engine.step_classes import class_above
 from .demand_ahead import DemandAhead
 
 
@@ -144,7 +145,7 @@ class BlockerFinder:
                 ends.append((receiver.id, until))
         above_minimum = receiver.allocation >= receiver.minimum
         for other, until in self._reserved.items():
-            ahead = self._ledger[other].options.priority - receiver.options.priority
+            ahead = self._ledger[other].priority - receiver.priority
             if other != receiver.id and (ahead > 0 or (ahead == 0 and above_minimum)):
                 ends.append((other, until))
         return {who: max(end for other, end in ends if other == who) for who, _ in ends}
@@ -173,11 +174,15 @@ class BlockerFinder:
 
     def _higher(self, receiver: Receiver, needed: int) -> set[int]:
         """The receivers of higher classes, if without them there would be enough."""
-        priority = receiver.options.priority
-        above = self._backlog.above(priority) if self._ordered else 0
+        above = self._backlog.above(receiver) if self._ordered else 0
         if not above or needed - above > (self._usable or 0):
             return set()
-        return {other.id for other in self._ledger if other.options.priority > priority}
+        priority = class_above(receiver.classes, receiver.allocation)
+        return {
+            other.id
+            for other in self._ledger
+            if other is not receiver and other.classes[0][0] > priority
+        }
 
 
 def _next_step(receiver: Receiver) -> int | None:

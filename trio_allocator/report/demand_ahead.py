@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from ..engine.negotiation import Negotiation
 from ..engine.receiver import Receiver
+from ..engine.step_classes import class_above, parts_between
 
 MINIMUMS = -1
 """The round before that of the lowest steps."""
@@ -32,24 +33,31 @@ class DemandAhead:
         self._rounds: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
         self._held: dict[int, int] = defaultdict(int)
         for receiver in receivers:
-            self._held[receiver.options.priority] += receiver.allocation
-            for number, need in waits(receiver):
-                self._rounds[receiver.options.priority][number] += need
+            for priority, held in parts_between(receiver.classes, 0, receiver.allocation):
+                self._held[priority] += held
+            for priority, number, need in waits(receiver):
+                self._rounds[priority][number] += need
 
-    def above(self, priority: int) -> int:
-        """What higher classes hold and wait for, bit/s."""
+    def above(self, receiver: Receiver) -> int:
+        """What others hold and wait for in higher classes than that of its next step, bit/s."""
+        priority = class_above(receiver.classes, receiver.allocation)
         held = sum(rate for other, rate in self._held.items() if other > priority)
+        own = parts_between(receiver.classes, 0, receiver.allocation)
+        held -= sum(rate for other, rate in own if other > priority)
         return held + self._above(priority)
 
     def before(self, receiver: Receiver) -> int:
         """What is served before a receiver's next step, and in the same round, by others, bit/s."""
         if not self._ordered:
             total = sum(sum(rounds.values()) for rounds in self._rounds.values())
-            return total - sum(need for _, need in waits(receiver))
-        priority, last = receiver.options.priority, next_round(receiver)
+            return total - sum(need for _, _, need in waits(receiver))
+        priority = class_above(receiver.classes, receiver.allocation)
+        last = next_round(receiver)
         rounds = self._rounds.get(priority, {})
         same = sum(need for number, need in rounds.items() if number <= last)
-        own = sum(need for number, need in waits(receiver) if number <= last)
+        own = sum(
+            need for each, number, need in waits(receiver) if each == priority and number <= last
+        )
         return self._above(priority) + same - own
 
     def _above(self, priority: int) -> int:
@@ -65,8 +73,8 @@ def next_round(receiver: Receiver) -> int:
     return receiver.rank(receiver.allocation)
 
 
-def waits(receiver: Receiver) -> Iterator[tuple[int, int]]:
-    """What a receiver could be raised by if there were room: rounds, and bit/s in each.
+def waits(receiver: Receiver) -> Iterator[tuple[int, int, int]]:
+    """What a receiver could be raised by if there were room: class, round, and bit/s in each.
 
     Who is on hold counts: by the time that others' holds are over, so may its own be.
     """
@@ -75,5 +83,6 @@ def waits(receiver: Receiver) -> Iterator[tuple[int, int]]:
     level = receiver.allocation
     while level < receiver.want:
         above = receiver.step_above(level)
-        yield MINIMUMS if level < receiver.minimum else receiver.rank(level), above - level
+        number = MINIMUMS if level < receiver.minimum else receiver.rank(level)
+        yield class_above(receiver.classes, level), number, above - level
         level = above

@@ -10,6 +10,7 @@ from attrs import asdict, frozen
 
 from ..engine.engine import Engine
 from ..engine.receiver import Receiver
+from ..engine.step_classes import class_above
 from .blockers import Blocker, BlockerFinder
 from .status import AllocatorStatus, snapshot
 
@@ -21,7 +22,7 @@ class ReceiverExplanation:
     Attributes:
         receiver_id: Whose.
         track_id: What it sends.
-        priority: Its class.
+        priority: The class of its next step; it has one only, but for a priority per step.
         allocation: What it holds.
         claim: What it asked for last.
         next_step: The next allocation that would be of use to it; None if there is none.
@@ -157,7 +158,7 @@ def _explained(engine: Engine, finder: BlockerFinder, receiver: Receiver) -> Rec
     return ReceiverExplanation(
         receiver_id=receiver.id,
         track_id=receiver.track.id,
-        priority=receiver.options.priority,
+        priority=class_above(receiver.classes, receiver.allocation),
         allocation=receiver.allocation,
         claim=receiver.claim,
         next_step=found.next_step,

@@ -91,3 +91,29 @@ def need(holder: Holder, level: int) -> int:
     if elastic and level >= min(minimum(holder), want(holder)):
         return 1
     return above(holder, level) - level
+
+
+def class_above(holder: Holder, level: int) -> int:
+    """The priority class of what comes next above a level."""
+    priority = holder.options.priority
+    if not isinstance(priority, tuple):
+        return priority
+    reached = sum(rung <= level for rung in _rungs(holder))
+    return priority[min(reached, len(priority) - 1)]
+
+
+def in_classes(holder: Holder, low: int, high: int) -> dict[int, int]:
+    """How much of what is between two levels belongs to each priority class, bit/s."""
+    parts: dict[int, int] = {}
+    while low < high:
+        end = min([rung for rung in _rungs(holder) if low < rung < high], default=high)
+        priority = class_above(holder, low)
+        parts[priority] = parts.get(priority, 0) + end - low
+        low = end
+    return parts
+
+
+def _rungs(holder: Holder) -> list[int]:
+    """The minimum, and the steps above it, bit/s."""
+    least = minimum(holder)
+    return sorted({rung for rung in (least, *steps(holder)) if rung >= max(least, 1)})

@@ -29,7 +29,7 @@ OPTIONS = st.fixed_dictionaries(
     {},
     optional={
         "negotiable": st.booleans(),
-        "priority": st.sampled_from([0, 0, 1, 255]),
+        "priority": st.sampled_from([0, 0, 1, 255, (1, 0), (255, 1, 0)]),
         "weight": st.sampled_from([1.0, 0.5, 3.0]),
         "min_bitrate": st.sampled_from([0, 60, 165, 200]),
         "max_bitrate": st.sampled_from([None, 200, 550, 1000]),

@@ -339,6 +339,7 @@ def test_tracks_are_read_with_their_options(write):
         ("[[track]]\nname = 'a'\nladder = {a = 1}\ncolour = 3", "there is no 'colour'"),
         ("[[track]]\nname = 'a'\nladder = {a = 1}\ncount = 0", "count must be from 1"),
         ("[[track]]\nname = 'a'\nladder = {a = 1}\npriority = 999", "priority must be"),
+        ("[[track]]\nname = 'a'\nladder = {a = 1}\npriority = [9, 0]", "one number for all steps"),
         ("[[track]]\nname = 'a'\nladder = {a = 1}\nkind = 'smell'", "kind must be one of"),
         ("[[track]]\nname = 'a'\nladder = {a = 1}\n" * 2, "two tracks are called 'a'"),
         ("[[track]]\nname = 'a'\nkind = 'audio'\nladder = {a = 1}", "no track has a picture"),

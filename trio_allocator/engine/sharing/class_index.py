@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sortedcontainers import SortedDict
 
@@ -10,15 +10,18 @@ from ..lazy_heap import LazyHeap
 from ..negotiation import Negotiation
 from ..receiver import Receiver
 from ..settings import NEVER
+from ..step_classes import class_above, class_below, parts_between
 from .need_queue import NeedQueue, Place
 
 
 class PriorityClass:
     """One priority class. Rates are bit/s.
 
+    Of a receiver with a priority per step, what is below is meant of the steps of this class.
+
     Attributes:
         priority: The class.
-        members: How many receivers are in it.
+        members: How many receivers have a step in it.
         askable: Who can be brought down by asking, or by dropping a plan.
         forcible: Who refused, and can be brought down only by force.
         gives: How far down the askable go together.
@@ -91,21 +94,21 @@ class _Entry:
     """Where a receiver stands in the indices, so that it can be taken out again."""
 
     __slots__ = (
+        "classes",
         "demand",
         "elastic",
-        "extra",
         "forced",
         "gives",
         "longest",
         "place",
-        "priority_class",
         "queue",
+        "waits_in",
     )
 
-    def __init__(self, priority_class: PriorityClass) -> None:
-        self.priority_class = priority_class
-        self.gives = 0
-        self.extra = 0
+    def __init__(self, classes: Sequence[PriorityClass], waits_in: PriorityClass) -> None:
+        self.classes = classes
+        self.waits_in = waits_in
+        self.gives: list[tuple[PriorityClass, int, int]] = []
         self.forced = False
         self.demand = 0
         self.queue: NeedQueue | None = None
@@ -145,12 +148,12 @@ class ClassIndex:
         entry = self._entries.pop(receiver.id, None)
         if entry is not None:
             self._take_out(receiver.id, entry)
-            entry.priority_class.tops.discard(receiver.id)
-            self._leave(receiver.id, entry.priority_class)
+            for each in entry.classes:
+                self._leave(receiver.id, each)
 
     def class_of(self, receiver_id: int) -> PriorityClass:
-        """The class that a receiver stands in."""
-        return self._entries[receiver_id].priority_class
+        """The class that a receiver's next step belongs to."""
+        return self._entries[receiver_id].waits_in
 
     def waits_for_more(self, receiver_id: int) -> bool:
         """Whether a receiver waits for more than a minimum."""
@@ -176,38 +179,38 @@ class ClassIndex:
 
     def place(self, receiver: Receiver) -> None:
         """Put a receiver in its place."""
-        priority = receiver.options.priority
-        each: PriorityClass | None = self.classes.get(priority)
-        if each is None:
-            each = self.classes[priority] = PriorityClass(priority)
-        entry = _Entry(each)
-        _find_what_it_gives(receiver, entry)
-        _find_queue(receiver, entry)
         number = receiver.id
         old = self._entries.get(number)
-        self._entries[number] = entry
-        if old is None or old.priority_class is not each:
-            each.members += 1
+        classes = [self._class(priority) for priority, _ in receiver.classes]
+        each = self.classes[_waits_in(receiver)]
+        entry = self._entries[number] = _Entry(classes, each)
+        self._find_what_it_gives(receiver, entry)
+        _find_queue(receiver, entry)
         if old is not None:
             self._take_out(number, old, entry)
-            if old.priority_class is not each:
-                old.priority_class.tops.discard(number)
-                self._leave(number, old.priority_class)
-            elif each.reserved_for == number and entry.longest is None:
-                each.release()
-        if receiver.steps:
-            each.tops.put(number, (-receiver.steps[-1],))
-        elif old is not None:
-            each.tops.discard(number)
-        if entry.gives:
-            if entry.forced:
-                each.forcible[number] = receiver
-                each.forced += entry.gives
-                each.forced_extra += entry.extra
+        before = [] if old is None else old.classes
+        if before != classes:
+            for one in classes:
+                one.members += one not in before
+            for one in before:
+                if one not in classes:
+                    self._leave(number, one)
+        for one in classes:
+            if receiver.steps:
+                one.tops.put(number, (-receiver.steps[-1],))
             else:
-                each.askable[number] = receiver
-                each.gives += entry.gives
-                each.gives_extra += entry.extra
+                one.tops.discard(number)
+            if one.reserved_for == number and (one is not each or entry.longest is None):
+                one.release()
+        for one, gives, extra in entry.gives:
+            if entry.forced:
+                one.forcible[number] = receiver
+                one.forced += gives
+                one.forced_extra += extra
+            else:
+                one.askable[number] = receiver
+                one.gives += gives
+                one.gives_extra += extra
         if entry.queue is not None:
             entry.queue.put(number, entry.place)
             each.demand += entry.demand
@@ -216,20 +219,48 @@ class ClassIndex:
         if entry.elastic:
             each.elastic.put(number, (entry.demand,))
 
+    def _class(self, priority: int) -> PriorityClass:
+        each: PriorityClass | None = self.classes.get(priority)
+        if each is None:
+            each = self.classes[priority] = PriorityClass(priority)
+        return each
+
+    def _find_what_it_gives(self, receiver: Receiver, entry: _Entry) -> None:
+        """How far a receiver can be brought down in each class, and whether only by force."""
+        if receiver.negotiation is not Negotiation.IDLE:
+            return
+        level, lowest = receiver.projected, receiver.lowest
+        planned = level > receiver.allocation
+        refused = receiver.refusal is not None
+        if planned and refused:
+            lowest = receiver.allocation  # the plan can be dropped, what is held stays
+        entry.forced = refused and not planned
+        if level <= lowest:
+            return
+        base = max(lowest, receiver.minimum)
+        if len(entry.classes) == 1:  # as nearly always
+            entry.gives = [(entry.waits_in, level - lowest, max(0, level - base))]
+            return
+        extras = dict(parts_between(receiver.classes, base, level))
+        entry.gives = [
+            (self.classes[priority], gives, extras.get(priority, 0))
+            for priority, gives in parts_between(receiver.classes, lowest, level)
+        ]
+
     @staticmethod
     def _take_out(number: int, old: _Entry, new: _Entry | None = None) -> None:
         """Undo an entry, but for what the new one overwrites anyway."""
-        each = old.priority_class
-        same = new is not None and new.priority_class is each
-        if old.gives:
+        each = old.waits_in
+        same = new is not None and new.waits_in is each
+        for one, gives, extra in old.gives:
             if old.forced:
-                del each.forcible[number]
-                each.forced -= old.gives
-                each.forced_extra -= old.extra
+                del one.forcible[number]
+                one.forced -= gives
+                one.forced_extra -= extra
             else:
-                del each.askable[number]
-                each.gives -= old.gives
-                each.gives_extra -= old.extra
+                del one.askable[number]
+                one.gives -= gives
+                one.gives_extra -= extra
         if old.queue is not None:
             each.demand -= old.demand
             if new is None or new.queue is not old.queue:
@@ -241,6 +272,7 @@ class ClassIndex:
 
     def _leave(self, number: int, each: PriorityClass) -> None:
         """One is no more in a class."""
+        each.tops.discard(number)
         each.members -= 1
         if each.reserved_for == number:
             each.release()
@@ -248,26 +280,16 @@ class ClassIndex:
             del self.classes[each.priority]
 
 
-def _find_what_it_gives(receiver: Receiver, entry: _Entry) -> None:
-    """How far a receiver can be brought down, and whether only by force."""
-    if receiver.negotiation is not Negotiation.IDLE:
-        return
-    level, lowest = receiver.projected, receiver.lowest
-    planned = level > receiver.allocation
-    refused = receiver.refusal is not None
-    if planned and refused:
-        lowest = receiver.allocation  # the plan can be dropped, what is held stays
-    if level <= lowest:
-        return
-    if level > receiver.minimum:
-        entry.extra = level - max(lowest, receiver.minimum)
-    entry.gives = level - lowest
-    entry.forced = refused and not planned
+def _waits_in(receiver: Receiver) -> int:
+    """The class in which a receiver waits, or would: that of its next step."""
+    if receiver.request is not None and receiver.projected < receiver.allocation:
+        return class_below(receiver.classes, receiver.allocation)  # it keeps all, or goes there
+    return class_above(receiver.classes, receiver.projected)
 
 
 def _find_queue(receiver: Receiver, entry: _Entry) -> None:
     """Where a receiver stands among those that wait."""
-    level, each = receiver.projected, entry.priority_class
+    level, each = receiver.projected, entry.waits_in
     if level < receiver.allocation:
         if receiver.negotiation is Negotiation.PLEDGED:
             return

@@ -21,6 +21,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from ..receiver import Receiver
+from ..step_classes import part_of
 from .knapsack import best_subset
 from .policy import Claim
 from .utility import Utility
@@ -94,9 +95,10 @@ class Member:
 
     @classmethod
     def waiting(cls, receiver: Receiver) -> Member:
-        """A receiver of an allocator's that waits for more."""
+        """A receiver of an allocator's that waits for more, in the class of its next step."""
         self = cls.holding(receiver, receiver.projected, receiver.projected)
-        self.wanted = receiver.want
+        _, end = part_of(receiver.classes, receiver.priority) or (0, math.inf)
+        self.wanted = int(min(receiver.want, end))
         self.elastic = receiver.options.elastic and not receiver.steps
         self.since = receiver.turn(receiver.projected)
         return self

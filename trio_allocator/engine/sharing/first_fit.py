@@ -23,6 +23,7 @@ from collections.abc import Iterable, Sequence
 from ..ledger import Ledger
 from ..receiver import Receiver
 from ..settings import NEVER, Settings
+from ..step_classes import part_of
 from .class_index import ClassIndex, PriorityClass, restored
 from .class_order import ClassOrder, Member
 from .knapsack import best_subset
@@ -158,50 +159,58 @@ class FirstFit:
             if gives:
                 concerned.append((each, gives))
         room = max(0, sum(gives for _, gives in concerned) - over)
+        cut: set[int] = set()  # they have nothing left in lower classes
         for each, gives in reversed(concerned):
-            if gives <= room:
+            if gives <= room and cut.isdisjoint(each.forcible if by_force else each.askable):
                 room -= gives
             else:
                 extras_only = each.priority == extras_of
-                room = self._cut_class(each, room, by_force=by_force, extras_only=extras_only)
+                room = self._cut_class(each, room, cut, by_force=by_force, extras_only=extras_only)
         self._index.flush()
 
     def _cut_class(
-        self, each: PriorityClass, room: int, *, by_force: bool, extras_only: bool
+        self, each: PriorityClass, room: int, cut: set[int], *, by_force: bool, extras_only: bool
     ) -> int:
-        """Let one class keep what there is room for; return the room that is left."""
-        receivers = list((each.forcible if by_force else each.askable).values())
-        if room == 0:
-            for receiver in receivers:
-                self._move(receiver, _least(receiver, by_force=by_force, extras_only=extras_only))
-            return 0
-        members, planned = [], []
+        """Let one class keep what there is room for; return the room that is left.
+
+        Args:
+            each: The class.
+            room: What there is for it above what it can give, bit/s.
+            cut: Who lost something in a higher class; those of this class join them.
+            by_force: See `_cut`.
+            extras_only: See `_cut`.
+        """
+        givers = (each.forcible if by_force else each.askable).values()
+        receivers = [receiver for receiver in givers if receiver.id not in cut]
+        members, levels, planned = [], [], []
         for receiver in receivers:
-            level = receiver.projected
-            least = _least(receiver, by_force=by_force, extras_only=extras_only)
+            begin, end = part_of(receiver.classes, each.priority) or (0, NEVER)
+            level = int(min(receiver.projected, end))
+            least = max(begin, _least(receiver, by_force=by_force, extras_only=extras_only))
             # Plans above a minimum come after all that is held: they are made anew.
-            held = level if level <= receiver.allocation else max(receiver.allocation, least)
+            held = min(level, max(receiver.allocation, least))
             member = Member.holding(receiver, held, least)
             members.append(member)
+            levels.append(level)
             if least < receiver.minimum <= level and held < receiver.minimum:
                 planned.append((member, receiver.minimum))
-        order = ClassOrder(members, room, self._utility_of(each))
-        order.keep_minimums()
-        order.keep_planned(planned)
-        order.keep_extras()
-        for member in members:
-            self._move(self._ledger[member.number], member.level)
-        return order.room
+        if room > 0:
+            order = ClassOrder(members, room, self._utility_of(each))
+            order.keep_minimums()
+            order.keep_planned(planned)
+            order.keep_extras()
+            room = order.room
+        for receiver, member, level in zip(receivers, members, levels, strict=True):
+            if member.level < level:
+                cut.add(receiver.id)
+                self._move(receiver, member.level)
+        return room
 
     def _utility_of(self, each: PriorityClass) -> Utility:
         if self._given is not None:
             return self._given
         best = each.best_step or max(
-            (
-                max(r.want, r.allocation)
-                for r in self._ledger
-                if r.options.priority == each.priority
-            ),
+            (max(r.want, r.allocation) for r in self._ledger if part_of(r.classes, each.priority)),
             default=1,
         )
         if best != self._best:

@@ -7,6 +7,7 @@ is replaced by the built-in sharing, and the allocator's status says so (L3).
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Protocol
@@ -14,6 +15,7 @@ from typing import Protocol
 from attrs import field, frozen
 
 from ..settings import NEVER
+from ..step_classes import StepClasses, class_above, parts_between
 
 
 @frozen
@@ -37,6 +39,9 @@ class Claim:
         pausable: It may be brought down to nothing, and is paused when it holds nothing.
         planned: It is to be raised as soon as somebody has made room for that.
         asked: It was asked to go down to `lowest` and has not answered: it keeps all, or goes there.
+        classes: Of a priority per step: the classes of its steps, the highest first, each with the
+            level up to which it goes; the last has no end. Empty where all is of `priority`, and
+            so whenever an allocator asks: it asks class by class.
     """
 
     receiver_id: int
@@ -53,6 +58,12 @@ class Claim:
     pausable: bool = False
     planned: bool = False
     asked: bool = False
+    classes: StepClasses = ()
+
+    @property
+    def in_classes(self) -> StepClasses:
+        """`classes`, written out."""
+        return self.classes or ((self.priority, NEVER),)
 
     def rank(self, level: int) -> int:
         """How many steps of the ladder a level reaches; 0 without a ladder."""
@@ -151,14 +162,17 @@ def unserved(
     """
     chosen = shares.allocations
     total = sum(chosen.values())
-    extra: dict[int, int] = {}
-    given: dict[int, int] = {}
+    extra: Counter[int] = Counter()
+    given: Counter[int] = Counter()
     for claim in claims:
         level = chosen[claim.receiver_id]
-        above = max(0, level - max(claim.lowest, claim.minimum))
-        extra[claim.priority] = extra.get(claim.priority, 0) + above
-        more = level - claim.lowest if down_to_lowest else above
-        given[claim.priority] = given.get(claim.priority, 0) + more
+        minimum = max(claim.lowest, claim.minimum)
+        least = claim.lowest if down_to_lowest else minimum
+        for priority, _ in claim.in_classes:
+            extra[priority] += 0
+            given[priority] += 0
+        extra.update(dict(parts_between(claim.in_classes, minimum, level)))
+        given.update(dict(parts_between(claim.in_classes, least, level)))
     classes = sorted(given)
     below = dict(zip(classes, accumulate((given[p] for p in classes), initial=0), strict=False))
     for claim in claims:
@@ -169,9 +183,10 @@ def unserved(
         following = level + 1 if claim.elastic and not within else claim.level_above(level)
         need = max(following, shares.bars.get(claim.receiver_id, 0)) - level
         room = capacity - total
+        priority = class_above(claim.in_classes, level)
         if need <= room:
             yield "G2", claim, need
-        elif need <= room + below[claim.priority]:
+        elif need <= room + below[priority]:
             yield ("G8" if within else "G6"), claim, need
-        elif within and need <= room + below[claim.priority] + extra[claim.priority]:
+        elif within and need <= room + below[priority] + extra[priority]:
             yield "G8", claim, need

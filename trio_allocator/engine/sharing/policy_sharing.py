@@ -9,6 +9,8 @@ from ..ledger import Ledger
 from ..negotiation import Negotiation
 from ..receiver import Receiver
 from ..settings import NEVER
+from ..step_classes import class_below
+from .by_class import ask
 from .policy import Claim, Policy, PolicyError, Shares, check_shares, unserved
 from .sharing import Capacity, asking_order
 
@@ -101,7 +103,7 @@ class PolicySharing:
 
     def _ask(self, claims: Sequence[Claim], capacity: int) -> Shares:
         try:
-            answer = self._policy(claims, capacity)
+            answer = ask(self._policy, claims, capacity)
             chosen = {c.receiver_id: answer.allocations[c.receiver_id] for c in claims}
             shares = Shares(chosen, float(answer.lowest), float(answer.highest), dict(answer.bars))
             check_shares(claims, capacity, shares)
@@ -174,9 +176,11 @@ def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
         wanted = max(held, receiver.want)
     steps = set() if asked else {*receiver.steps, receiver.minimum}
     levels = {lowest, held, wanted, *(step for step in steps if lowest < step < wanted)}
+    # Who was asked keeps all, or goes there: that is decided where the last of it belongs.
+    asked_in = class_below(receiver.classes, receiver.allocation)
     return Claim(
         receiver.id,
-        receiver.options.priority,
+        asked_in if asked else receiver.classes[0][0],
         receiver.options.weight,
         held,
         lowest,
@@ -189,6 +193,7 @@ def claim_of(receiver: Receiver, *, negotiate: bool, pinned: bool) -> Claim:
         receiver.options.pausable,
         receiver.projected > receiver.allocation,
         asked,
+        () if asked or len(receiver.classes) == 1 else receiver.classes,
     )
 
 

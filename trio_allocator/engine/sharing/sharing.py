@@ -9,6 +9,7 @@ from attrs import frozen
 
 from ..receiver import Receiver
 from ..settings import NEVER
+from ..step_classes import class_below
 
 
 @frozen
@@ -86,5 +87,5 @@ class Sharing(Protocol):
 
 def asking_order(receiver: Receiver) -> tuple[int, float, int]:
     """Whom to ask first: the lowest class, in it the highest rate per weight, then the newest."""
-    options = receiver.options
-    return (options.priority, -receiver.allocation / options.weight, -receiver.id)
+    priority = class_below(receiver.classes, receiver.allocation)
+    return (priority, -receiver.allocation / receiver.options.weight, -receiver.id)

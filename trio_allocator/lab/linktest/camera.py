@@ -45,7 +45,7 @@ class Camera:
         send_padding: Callable[[Camera, int], None],
         frames: Frames,
         *,
-        priority: int = 0,
+        priority: int | tuple[int, ...] = 0,
         weight: float = 1.0,
     ) -> None:
         """Prepare it: the receiver is yet to be run.

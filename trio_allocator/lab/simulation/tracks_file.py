@@ -107,6 +107,11 @@ def _tracks(entry: dict[str, Any], place: str) -> list[SimulatedTrack]:
     for key in ("min_bitrate", "max_bitrate"):
         if isinstance(given.get(key), str):
             given[key] = _rate(given[key], f"{place}: {key}")
+    if isinstance(given.get("priority"), list):
+        raise RecordingError(
+            f"{place}: priority must be one number for all steps here: the best that could be had "
+            "is not worked out step by step"
+        )
     kind = entry.get("kind", "video")
     given.setdefault("pausable", kind != "audio")
     try:
