@@ -13,9 +13,7 @@ from .engine.settings import (
     Settings as Settings,
 )
 from .engine.sharing.layered_policy import LayeredPolicy as LayeredPolicy
-from .engine.sharing.policy import Claim as Claim, Policy as Policy, Shares as Shares
 from .engine.sharing.registry import PolicyName as PolicyName
-from .engine.sharing.water_filling import WaterFillingPolicy as WaterFillingPolicy
 from .interface import (
     Claims as Claims,
     ConnectionAllocator as ConnectionAllocator,
@@ -41,6 +39,8 @@ from .options import (
     ReceiverOptionChanges as ReceiverOptionChanges,
     ReceiverOptions as ReceiverOptions,
 )
+from .policies.policy import Claim as Claim, Policy as Policy, Shares as Shares
+from .policies.water_filling import WaterFillingPolicy as WaterFillingPolicy
 from .receiver import (
     ReceiverStatistics as ReceiverStatistics,
     RequestVariant as RequestVariant,

@@ -34,6 +34,7 @@ class Layer:
 PACKAGE = frozenset(
     {
         "vocabulary",
+        "policies",
         "engine",
         "report",
         "interface",
@@ -54,15 +55,21 @@ LAYERS = (
         "what both sides talk about: plain, checked data",
     ),
     Layer(
+        "policies",
+        ("policies",),
+        frozenset({"vocabulary"}),
+        "ways to share, as pure functions of claims and a capacity",
+    ),
+    Layer(
         "engine",
         ("engine",),
-        frozenset({"vocabulary"}),
+        frozenset({"vocabulary", "policies"}),
         "decides: an event and the time in, effects out",
     ),
     Layer(
         "report",
         ("report",),
-        frozenset({"vocabulary", "engine"}),
+        frozenset({"vocabulary", "policies", "engine"}),
         "says how an engine stands, what it has done, and why",
     ),
     Layer(
@@ -80,7 +87,7 @@ LAYERS = (
     Layer(
         "shell",
         ("shell",),
-        frozenset({"vocabulary", "interface", "engine", "report"}),
+        frozenset({"vocabulary", "policies", "interface", "engine", "report"}),
         "the allocators one opens: time, tasks and wake-ups around the engine",
     ),
     Layer(
@@ -99,7 +106,16 @@ LAYERS = (
         "public names",
         ("",),
         frozenset(
-            {"vocabulary", "interface", "engine", "report", "shell", "receiver", "connection"}
+            {
+                "vocabulary",
+                "policies",
+                "interface",
+                "engine",
+                "report",
+                "shell",
+                "receiver",
+                "connection",
+            }
         ),
         "re-exported, nothing else",
     ),
@@ -136,7 +152,7 @@ LAYERS = (
 )
 """From the bottom up."""
 
-SANS_IO = ("engine", "report", "estimation", "receiver.selector")
+SANS_IO = ("policies", "engine", "report", "estimation", "receiver.selector")
 """What never sees Trio, a clock, chance or a log, nor imports anything that does."""
 
 IMPURE = frozenset(

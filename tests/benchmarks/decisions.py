@@ -31,11 +31,11 @@ from typing import Any
 
 from trio_allocator import Track
 from trio_allocator.engine.probing.padding import PaddingAccount
-from trio_allocator.engine.sharing.policy import Claim
 from trio_allocator.engine.sharing.registry import chosen_policy
 from trio_allocator.lab.replay.knapsack import best_choice
 from trio_allocator.lab.simulation.run import make_engine
 from trio_allocator.options import ReceiverOptions
+from trio_allocator.policies.policy import Claim
 
 from .measure import Row, micro, seconds
 

@@ -11,9 +11,9 @@ from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.sharing.layered_policy import FairPolicy
-from trio_allocator.engine.sharing.policy import Policy
 from trio_allocator.messages import AllocationGranted, DecreaseAllocation, GrantReason
 from trio_allocator.options import ReceiverOptions
+from trio_allocator.policies.policy import Policy
 from trio_allocator.tracks import Track
 
 NOW = 100.0

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from tests.engine.support import NOW, joined, opened
 from trio_allocator.engine.settlement import MOST_ROUNDS
-from trio_allocator.engine.sharing.policy import Shares
+from trio_allocator.policies.policy import Shares
 
 pytestmark = pytest.mark.invariant("L3")
 

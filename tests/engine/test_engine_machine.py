@@ -16,10 +16,10 @@ from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
-from trio_allocator.engine.sharing.policy import Policy
-from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 from trio_allocator.messages import GrantReason
 from trio_allocator.options import ReceiverOptions
+from trio_allocator.policies.policy import Policy
+from trio_allocator.policies.water_filling import WaterFillingPolicy
 from trio_allocator.report.status import snapshot
 from trio_allocator.testing import levels
 from trio_allocator.tracks import Track

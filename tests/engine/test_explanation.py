@@ -15,9 +15,9 @@ from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.sharing.layered_policy import LayeredPolicy
-from trio_allocator.engine.sharing.policy import Shares
-from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 from trio_allocator.options import ReceiverOptionChanges
+from trio_allocator.policies.policy import Shares
+from trio_allocator.policies.water_filling import WaterFillingPolicy
 from trio_allocator.report.blockers import Blocker
 from trio_allocator.report.explanation import ReceiverExplanation, explain
 

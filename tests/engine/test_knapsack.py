@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from trio_allocator.engine.sharing import knapsack
-from trio_allocator.engine.sharing.knapsack import best_subset
+from trio_allocator.policies.knapsack import best_subset
 
 COSTS = st.sampled_from([1, 3, 10, 35, 100]) | st.integers(1, 200)
 THINGS = st.lists(st.tuples(COSTS, st.sampled_from([0.0, 0.5, 1.0, 2.0]) | st.floats(0, 5)))

@@ -7,9 +7,9 @@ from attrs import evolve
 from hypothesis import given, strategies as st
 
 from trio_allocator.engine.sharing.layered_policy import LayeredPolicy
-from trio_allocator.engine.sharing.policy import Claim, check_shares
-from trio_allocator.engine.sharing.utility import log_utility
-from trio_allocator.engine.sharing.water_level import divide_by_weight
+from trio_allocator.policies.policy import Claim, check_shares
+from trio_allocator.policies.utility import log_utility
+from trio_allocator.policies.water_level import divide_by_weight
 
 POLICY = LayeredPolicy()
 LADDERS = st.sampled_from(

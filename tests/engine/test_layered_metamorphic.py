@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from tests.engine.test_metamorphic import CASTS, EVENTS, Member, Stage
 from trio_allocator.engine.sharing.layered_policy import LayeredPolicy
-from trio_allocator.engine.sharing.utility import log_utility
+from trio_allocator.policies.utility import log_utility
 
 ESTIMATES = st.integers(0, 9000)
 

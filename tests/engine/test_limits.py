@@ -13,8 +13,8 @@ from trio_allocator.engine.headroom import FAILURES_FOR, MOST_FAILURES, STEP
 from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.probing.probe_status import ProbeStatus
 from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
-from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 from trio_allocator.messages import GrantReason
+from trio_allocator.policies.water_filling import WaterFillingPolicy
 from trio_allocator.report.status import Allowance, snapshot
 
 POLICIES = {"fair": FairPolicy(), "layered": LayeredPolicy(), "water-filling": WaterFillingPolicy()}

@@ -17,8 +17,8 @@ from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.sharing.layered_policy import FairPolicy
-from trio_allocator.engine.sharing.policy import Claim, Shares
 from trio_allocator.options import ReceiverOptions
+from trio_allocator.policies.policy import Claim, Shares
 from trio_allocator.tracks import Track
 
 LADDERS = st.sampled_from(

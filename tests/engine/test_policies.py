@@ -10,9 +10,9 @@ from attrs import evolve
 from tests.engine.support import NOW, record
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiation import Negotiation, Refusal, RefusalKind
-from trio_allocator.engine.sharing.policy import Claim, PolicyError, Shares, check_shares
 from trio_allocator.engine.sharing.policy_sharing import PolicySharing
 from trio_allocator.engine.sharing.sharing import Capacity
+from trio_allocator.policies.policy import Claim, PolicyError, Shares, check_shares
 
 CLAIM = Claim(
     receiver_id=1,

@@ -9,9 +9,9 @@ from tests.engine.support import FAIR, NOW, joined, opened
 from tests.engine.test_metamorphic import CASTS, EVENTS, Stage
 from trio_allocator.engine.sharing.by_class import ask
 from trio_allocator.engine.sharing.layered_policy import LayeredPolicy
-from trio_allocator.engine.sharing.policy import Shares
 from trio_allocator.engine.sharing.policy_sharing import claim_of
-from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
+from trio_allocator.policies.policy import Shares
+from trio_allocator.policies.water_filling import WaterFillingPolicy
 from trio_allocator.report.blockers import Blocker
 from trio_allocator.report.explanation import explain
 

@@ -6,13 +6,13 @@ from typing import get_args
 
 import pytest
 
-from trio_allocator.engine.sharing.policy import Shares
 from trio_allocator.engine.sharing.registry import (
     DEFAULT_POLICY,
     POLICIES,
     PolicyName,
     chosen_policy,
 )
+from trio_allocator.policies.policy import Shares
 
 
 def test_every_name_is_a_policy_and_nothing_else_is():

@@ -7,8 +7,8 @@ import pytest
 from tests.engine.support import NOW, asked, granted, joined, opened
 from tests.engine.test_metamorphic import PureFairPolicy
 from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
-from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
 from trio_allocator.messages import GrantReason
+from trio_allocator.policies.water_filling import WaterFillingPolicy
 
 pytestmark = pytest.mark.invariant("A7")
 EVERY_POLICY = pytest.mark.parametrize("policy", [LayeredPolicy(), WaterFillingPolicy()])

@@ -13,8 +13,8 @@ from trio_allocator.engine.effects import Act
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.probing.padding import Meter, Padding, PaddingAccount
 from trio_allocator.engine.settings import Settings
-from trio_allocator.engine.sharing.policy import Claim, Shares, check_shares
 from trio_allocator.options import ReceiverOptions
+from trio_allocator.policies.policy import Claim, Shares, check_shares
 from trio_allocator.report.status import snapshot
 from trio_allocator.tracks import Track
 

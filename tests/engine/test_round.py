@@ -6,7 +6,7 @@ import pytest
 
 from tests.engine.support import NOW, asked, joined, opened
 from tests.engine.test_metamorphic import first_fit
-from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
+from trio_allocator.policies.water_filling import WaterFillingPolicy
 
 FALLEN = 2750 + 550 + 550 + 165
 

@@ -7,8 +7,8 @@ import pytest
 from tests.engine.support import NOW, asked, granted, joined, ladder, opened, withdrawn
 from trio_allocator.engine.effects import Act
 from trio_allocator.engine.probing.padding import PaddingAccount
-from trio_allocator.engine.sharing.policy import Shares
 from trio_allocator.messages import GrantReason
+from trio_allocator.policies.policy import Shares
 from trio_allocator.report.status import snapshot
 
 GRANTED = GrantReason.GRANTED

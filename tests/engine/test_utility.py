@@ -5,7 +5,7 @@ import math
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_allocator.engine.sharing.utility import KNEE, log_utility
+from trio_allocator.policies.utility import KNEE, log_utility
 
 RATES = st.integers(1, 10**9)
 

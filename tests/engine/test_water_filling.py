@@ -10,8 +10,8 @@ from attrs import evolve
 from hypothesis import assume, given, strategies as st
 
 from tests.engine.support import NOW, joined, opened
-from trio_allocator.engine.sharing.policy import Claim, Shares, check_shares
-from trio_allocator.engine.sharing.water_filling import WaterFillingPolicy
+from trio_allocator.policies.policy import Claim, Shares, check_shares
+from trio_allocator.policies.water_filling import WaterFillingPolicy
 from trio_allocator.report.status import snapshot
 
 FILL = WaterFillingPolicy()

@@ -17,9 +17,9 @@ from trio_allocator.engine.settlement import Settlement
 from trio_allocator.engine.sharing import policy_sharing
 from trio_allocator.engine.sharing.first_fit import FirstFit
 from trio_allocator.engine.sharing.need_queue import NeedQueue
-from trio_allocator.engine.sharing.policy import Shares
 from trio_allocator.engine.sharing.starvation import StarvationGuard
 from trio_allocator.messages import AllocationGranted, GrantReason
+from trio_allocator.policies.policy import Shares
 from trio_allocator.shell.mailbox import Mailbox
 from trio_allocator.testing.bench import Bench
 from trio_allocator.testing.checks import grants

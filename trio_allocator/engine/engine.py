@@ -8,6 +8,7 @@ the books; and the settlement brings everybody to what they should have: decreas
 from __future__ import annotations
 
 from ..options import ReceiverOptions
+from ..policies.policy import Policy
 from ..tracks import Track
 from .dips import Dips
 from .effects import Cause, DecisionReason, Effect, WakeReason
@@ -22,7 +23,6 @@ from .probing.prober import Prober
 from .receiver import Receiver
 from .settings import NEVER, Settings
 from .settlement import Settlement
-from .sharing.policy import Policy
 from .sharing.registry import chosen_policy
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 
 from ..options import ReceiverOptions
+from ..policies.step_classes import StepClasses, class_above, step_classes
 from ..tracks import Track
 from .negotiation import TRANSITIONS, Negotiation, NegotiationEvent, Refusal, Request
 from .settings import NEVER
-from .step_classes import StepClasses, class_above, step_classes
 
 ANSWERS_REMEMBERED = 8
 """How many answered requests are told apart from those that lapsed unanswered."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from ..messages import AllocationGranted, DecreaseAllocation, GrantReason
+from ..policies.policy import Policy, PolicyError
+from ..policies.step_classes import class_above
 from .effects import Act, Cause, DecisionReason, Effect
 from .headroom import Headroom
 from .lazy_heap import LazyHeap
@@ -14,10 +16,8 @@ from .negotiator import Negotiator
 from .receiver import Receiver
 from .settings import NEVER, Settings
 from .sharing.layered_policy import FairPolicy
-from .sharing.policy import Policy, PolicyError
 from .sharing.policy_sharing import PolicySharing
 from .sharing.sharing import Capacity, Sharing
-from .step_classes import class_above
 
 MOST_ROUNDS = 16
 """A user's policy that has not settled after this many rounds in one event never will (L3). The

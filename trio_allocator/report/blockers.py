@@ -29,7 +29,7 @@ from ..engine.engine import Engine
 from ..engine.negotiation import Negotiation
 from ..engine.receiver import Receiver
 from ..engine.settings import NEVER
-from ..engine.step_classes import class_above
+from ..policies.step_classes import class_above
 from .demand_ahead import DemandAhead
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from ..engine.negotiation import Negotiation
 from ..engine.receiver import Receiver
-from ..engine.step_classes import class_above, parts_between
+from ..policies.step_classes import class_above, parts_between
 
 MINIMUMS = -1
 """The round before that of the lowest steps."""

@@ -10,7 +10,7 @@ from attrs import asdict, frozen
 
 from ..engine.engine import Engine
 from ..engine.receiver import Receiver
-from ..engine.step_classes import class_above
+from ..policies.step_classes import class_above
 from .blockers import Blocker, BlockerFinder
 from .status import AllocatorStatus, snapshot
 

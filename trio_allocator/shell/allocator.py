@@ -14,11 +14,11 @@ from ..engine.limits import LimitChanges, Limits
 from ..engine.negotiator import AnswerError
 from ..engine.probing.padding import PaddingAccount
 from ..engine.settings import SettingChanges
-from ..engine.sharing.policy import Policy
 from ..engine.sharing.registry import PolicyName
 from ..interface import Claims, ConnectionAllocator, ReceiverHandle
 from ..messages import AllocationGranted
 from ..options import ReceiverOptionChanges, ReceiverOptions
+from ..policies.policy import Policy
 from ..tracks import Track
 from .checks import Opening, check_opening, check_registration
 from .decisions import DecisionLog

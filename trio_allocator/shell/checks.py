@@ -7,9 +7,9 @@ from attrs import frozen
 from .. import quantities
 from ..engine.limits import Limits
 from ..engine.settings import SettingChanges, Settings
-from ..engine.sharing.policy import Policy
 from ..engine.sharing.registry import chosen_policy
 from ..options import ReceiverOptionChanges, ReceiverOptions
+from ..policies.policy import Policy
 from ..tracks import Track
 
 

@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Unpack
 
 from ..engine.settings import SettingChanges
-from ..engine.sharing.policy import Policy
 from ..engine.sharing.registry import PolicyName
+from ..policies.policy import Policy
 from .allocator import ProbingAllocator
 from .checks import check_opening
 from .lifetime import living

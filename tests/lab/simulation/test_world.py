@@ -82,7 +82,7 @@ def test_the_engine_is_told_what_was_sent():
 
 def test_settings_reach_the_engine_and_a_policy_may_be_ones_own():
     def nothing(claims, _capacity):
-        from trio_allocator.engine.sharing.policy import Shares
+        from trio_allocator.policies.policy import Shares
 
         return Shares({claim.receiver_id: claim.lowest for claim in claims})
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
+from ...policies.policy import Claim, Policy, Shares
+from ...policies.step_classes import part_of
 from ..settings import NEVER
-from ..step_classes import part_of
-from .policy import Claim, Policy, Shares
 
 
 def ask(policy: Policy, claims: Sequence[Claim], capacity: int) -> Shares:

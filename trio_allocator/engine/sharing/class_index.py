@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from sortedcontainers import SortedDict
 
+from ...policies.step_classes import class_above, class_below, parts_between
 from ..lazy_heap import LazyHeap
 from ..negotiation import Negotiation
 from ..receiver import Receiver
 from ..settings import NEVER
-from ..step_classes import class_above, class_below, parts_between
 from .need_queue import NeedQueue, Place
 
 

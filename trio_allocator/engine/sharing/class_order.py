@@ -20,12 +20,12 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
+from ...policies.knapsack import best_subset
+from ...policies.policy import Claim
+from ...policies.step_classes import part_of
+from ...policies.utility import Utility
+from ...policies.water_level import divide_by_weight
 from ..receiver import Receiver
-from ..step_classes import part_of
-from .knapsack import best_subset
-from .policy import Claim
-from .utility import Utility
-from .water_level import divide_by_weight
 
 
 class Member:

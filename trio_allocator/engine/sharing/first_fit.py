@@ -20,17 +20,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ...policies.knapsack import best_subset
+from ...policies.policy import PolicyError
+from ...policies.step_classes import part_of
+from ...policies.utility import Utility, log_utility
 from ..ledger import Ledger
 from ..receiver import Receiver
 from ..settings import NEVER, Settings
-from ..step_classes import part_of
 from .class_index import ClassIndex, PriorityClass, restored
 from .class_order import ClassOrder, Member
-from .knapsack import best_subset
-from .policy import PolicyError
 from .sharing import Capacity, asking_order
 from .starvation import StarvationGuard
-from .utility import Utility, log_utility
 
 
 class FirstFit:

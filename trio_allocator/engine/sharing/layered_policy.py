@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from ...policies.policy import Claim, Shares
+from ...policies.utility import Utility, log_utility
 from ..ledger import Ledger
 from ..settings import Settings
 from .class_order import ClassOrder, Member
 from .first_fit import FirstFit
-from .policy import Claim, Shares
 from .policy_sharing import PolicySharing
 from .sharing import Sharing
-from .utility import Utility, log_utility
 
 
 class LayeredPolicy:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
+from ...policies.policy import Claim, Policy, PolicyError, Shares, check_shares, unserved
+from ...policies.step_classes import class_below
 from ..ledger import Ledger
 from ..negotiation import Negotiation
 from ..receiver import Receiver
 from ..settings import NEVER
-from ..step_classes import class_below
 from .by_class import ask
-from .policy import Claim, Policy, PolicyError, Shares, check_shares, unserved
 from .sharing import Capacity, asking_order
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
+from ...policies.policy import Policy
+from ...policies.water_filling import WaterFillingPolicy
 from .layered_policy import FairPolicy, LayeredPolicy
-from .policy import Policy
-from .water_filling import WaterFillingPolicy
 
 PolicyName: TypeAlias = Literal["layered", "water-filling", "fair"]
 """A way to share that comes with the package."""

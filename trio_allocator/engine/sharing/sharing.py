@@ -7,9 +7,9 @@ from typing import Protocol
 
 from attrs import frozen
 
+from ...policies.step_classes import class_below
 from ..receiver import Receiver
 from ..settings import NEVER
-from ..step_classes import class_below
 
 
 @frozen

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from math import gcd, lcm
 from typing import Literal, TypeAlias
 
-from ... import quantities
+from .. import quantities
 from .budget import Budget
 from .policy import Claim, Shares
 from .water_level import Share, WaterLevel

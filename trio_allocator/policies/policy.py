@@ -6,6 +6,7 @@ is replaced by the built-in sharing, and the allocator's status says so (L3).
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,8 +15,7 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-from ..settings import NEVER
-from ..step_classes import StepClasses, class_above, parts_between
+from .step_classes import StepClasses, class_above, parts_between
 
 
 @frozen
@@ -63,7 +63,7 @@ class Claim:
     @property
     def in_classes(self) -> StepClasses:
         """`classes`, written out."""
-        return self.classes or ((self.priority, NEVER),)
+        return self.classes or ((self.priority, math.inf),)
 
     def rank(self, level: int) -> int:
         """How many steps of the ladder a level reaches; 0 without a ladder."""
@@ -94,8 +94,8 @@ class Shares:
     """
 
     allocations: Mapping[int, int]
-    lowest: float = field(default=NEVER)
-    highest: float = field(default=-NEVER)
+    lowest: float = field(default=math.inf)
+    highest: float = field(default=-math.inf)
     bars: Mapping[int, int] = field(factory=dict[int, int])
 
 

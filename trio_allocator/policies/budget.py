@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..settings import NEVER
+import math
 
 
 class Budget:
@@ -26,8 +26,8 @@ class Budget:
     def __init__(self, capacity: int, kept: int) -> None:
         self.capacity: int = capacity
         self.free: int = capacity - kept
-        self._spare: float = NEVER
-        self._missing: float = NEVER
+        self._spare: float = math.inf
+        self._missing: float = math.inf
 
     @property
     def lowest(self) -> float:

@@ -7,10 +7,9 @@ is served for itself, and nobody has anything in a lower one without all of the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
-
-from .settings import NEVER
 
 StepClasses: TypeAlias = tuple[tuple[int, float], ...]
 """Classes, the highest first, each with the level up to which it goes, bit/s; the last is endless."""
@@ -24,7 +23,7 @@ def step_classes(priorities: Sequence[int], levels: Sequence[int]) -> StepClasse
         levels: The steps, bit/s, the first being the minimum. Without any, all is the first step.
     """
     ends: dict[int, float] = dict(zip(priorities, levels, strict=False))
-    ends[priorities[min(len(levels), len(priorities) - 1)]] = NEVER
+    ends[priorities[min(len(levels), len(priorities) - 1)]] = math.inf
     return tuple(ends.items())
 
 
