@@ -277,13 +277,16 @@ def check_shares(engine: Any, witness: Witness, status: Any, event: str) -> None
     least = sum(min(r.allocation, floor(r)) for r in everyone if r.options.negotiable)
     assert named.get("minimum", 0) <= least, "A2: the minimums do not explain it"
     assert status.unrelieved == max(0, excess - under_way), "N6: unrelieved"
-    # After a decrease that it caused, the sum grows only as far as recent estimates allow (G9).
-    grown = max(committed, estimate if status.ceiling is None else status.ceiling)
-    slack = min(estimate, grown) - sum(r.projected for r in everyone)
+    # What is held may stay as far as the estimate goes; the sum grows only as far as recent estimates
+    # allow (G9), in overuse too.
+    projected = sum(r.projected for r in everyone)
+    trusted = estimate if status.ceiling is None else status.ceiling
+    spare = min(estimate, max(committed, trusted)) - projected
     for r in everyone:
         if r.negotiation.name == "ASKED":
-            gone = r.allocation - r.projected <= slack
+            gone = r.allocation - r.projected <= spare
             assert not gone, f"N7: the need for the request to {r.id} has gone"
+    slack = spare if committed <= estimate else min(spare, max(0, trusted - projected))
     keepers = [in_class(r) for r in everyone if r.id in status.favoured]
     for r in everyone:
         if not waits(r) or r.projected >= want(r) or slack < 0:

@@ -207,3 +207,47 @@ def test_a_ladder_with_other_steps_is_counted_anew():
     engine.configure(NOW + 1, camera, fewer, camera.options, PaddingAccount())
     engine.request(NOW + 1, camera, HIGH)
     assert engine.settlement.headroom.raised_at == NOW + 1
+
+
+# --- what is held needs no headroom ----------------------------------------------------------------
+
+
+@pytest.mark.invariant("N7")
+def test_a_request_is_withdrawn_as_soon_as_the_whole_estimate_covers_what_is_held():
+    engine = opened(2_200, LayeredPolicy())
+    cameras = [joined(engine, 550, 100, 500) for _ in range(4)]
+    engine.update_estimate(NOW + 2, 800)
+    assert all(camera.request is not None for camera in cameras)
+    engine.update_estimate(NOW + 2, 2_199)  # one of them has still to go
+    assert engine.trusted < 1_760  # ... though raises might bring them to less
+    assert [camera.id for camera in cameras if camera.request is not None] == [cameras[3].id]
+
+
+@pytest.mark.invariant("G2", "G9")
+def test_in_overuse_the_room_that_steps_leave_is_not_handed_on_beyond_what_raises_may_fill():
+    engine = opened(3_000, LayeredPolicy())
+    camera, other = joined(engine, 2_750, 100, 500, 2_500), joined(engine, 0, negotiable=False)
+    engine.update_estimate(NOW + 2, 1_000)
+    engine.update_estimate(NOW + 2, 2_700)
+    room = engine.trusted - 550
+    assert room < 2_700 - 550
+    engine.request(NOW + 2, other, room + 1)
+    engine.answer(NOW + 2, camera, camera.request.id, accepted=True, bitrate=550)
+    assert (camera.allocation, other.allocation) == (550, 0)
+    engine.request(NOW + 2, other, room)
+    assert other.allocation == room
+
+
+@pytest.mark.invariant("G2")
+def test_once_a_leaver_has_cured_an_overuse_what_is_held_may_be_handed_on():
+    engine = opened(2_000, LayeredPolicy())
+    camera, leaver = joined(engine, 550, 100, 500), joined(engine, 300, negotiable=False)
+    joined(engine, 250, negotiable=False)
+    engine.update_estimate(NOW + 2, 660)
+    engine.update_estimate(NOW + 2, 900)
+    engine.answer(NOW + 2, camera, camera.request.id, accepted=True)  # it owes the step to 110
+    waiting = joined(engine, 0, negotiable=False, now=NOW + 2)
+    engine.request(NOW + 2, waiting, 400)
+    engine.leave(NOW + 2, leaver)
+    assert engine.trusted < 110 + 250 + 400 <= engine.ledger.committed == 800
+    assert waiting.projected == 400

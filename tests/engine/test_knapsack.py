@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 from hypothesis import given, strategies as st
 
-from trio_allocator.engine.sharing import knapsack
+from trio_allocator.policies import knapsack
 from trio_allocator.policies.knapsack import best_subset
 
 COSTS = st.sampled_from([1, 3, 10, 35, 100]) | st.integers(1, 200)

@@ -270,3 +270,13 @@ def test_a_hold_ends_with_whoever_had_it():
     engine.force(NOW, receiver, 100)
     engine.leave(NOW, receiver)
     assert engine.settlement.holds() == {}
+
+
+@pytest.mark.invariant("G8", "N8")
+def test_who_is_forced_gives_for_the_minimum_of_another_in_the_same_event():
+    engine = opened(303)
+    fixed = joined(engine, 165, min_bitrate=200, negotiable=False)
+    silent = joined(engine, 165)
+    engine.request(NOW, fixed, 330)
+    engine.advance(NOW + 0.05)
+    assert (fixed.allocation, silent.allocation) == (200, 103)

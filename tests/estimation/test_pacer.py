@@ -80,6 +80,29 @@ def test_but_a_very_late_one_makes_no_burst(pacer):
     assert pacer.next_send_time == pytest.approx(1.01 - LATENESS)
 
 
+def test_a_burst_is_what_is_due_within_its_time():
+    pacer = Pacer(BITRATE, burst=0.025)
+    fill(pacer, 5)  # 10 ms each
+    sent = list(iter(lambda: pacer.pop(0.0), None))
+    assert len(sent) == 3
+    assert pacer.next_send_time == pytest.approx(0.005)
+    assert pacer.pop(0.005) is not None
+
+
+def test_on_average_bursts_keep_the_pace():
+    pacer = Pacer(BITRATE, burst=0.025)
+    fill(pacer, 101)
+    assert drain(pacer)[-1][0] == pytest.approx(1.0 - 0.025)
+
+
+def test_a_probe_is_not_sent_in_bursts():
+    pacer = Pacer(BITRATE, burst=0.025)
+    fill(pacer, 5)
+    pacer.start_probe(ProbeCluster(1, 2 * BITRATE, 5, 1), 0.0)
+    assert pacer.pop(0.0) is not None
+    assert pacer.pop(0.001) is None
+
+
 def test_larger_priorities_leave_first_and_equals_in_their_order(pacer):
     for packet, priority in (("a", 0), ("b", 5), ("c", 0), ("d", 5), ("e", -1)):
         pacer.enqueue(packet, SIZE, 0.0, priority=priority)

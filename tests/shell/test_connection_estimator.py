@@ -30,6 +30,7 @@ from trio_allocator.estimation import (
     Remb,
     SendSideEstimator,
 )
+from trio_allocator.shell.connection_estimator import BURST
 from trio_allocator.testing import EstimateDelivered, MemoryLink, RecordingAllocator
 
 START = 300_000
@@ -264,12 +265,13 @@ async def test_packets_leave_in_turn_at_the_pace(allocator, options, factor, aut
         estimator.pace(partial(send, "first"), 1_500, priority=1)
         assert not sent, "not within the call"
         assert (estimator.queue_bytes, estimator.queue_time) == (6_000, pytest.approx(4 * pace))
-        await trio.sleep(1.5 * pace)
+        await trio.sleep(1.5 * pace - BURST)
         assert estimator.packet_sent(100) == 2
         await trio.sleep(1)
     assert [row[:2] for row in sent] == [("first", 0), ("a", 1), ("b", 3), ("c", 4)]
     times = [time - begun for _name, _number, time in sent]
-    assert times == pytest.approx([0, pace, 2 * pace, 3 * pace])
+    second = max(pace - BURST, BURST)  # no two wake-ups are closer
+    assert times == pytest.approx([0, second, 2 * pace - BURST, 3 * pace - BURST])
 
 
 async def test_a_new_estimate_is_a_new_pace(allocator, autojump_clock):
@@ -282,7 +284,7 @@ async def test_a_new_estimate_is_a_new_pace(allocator, autojump_clock):
         estimator.feedback_received(Remb(1, 100_000).build())
         await trio.sleep(1)
     pace = 8 * 1_500 / 100_000
-    assert sent == pytest.approx([0, pace, 2 * pace])
+    assert sent == pytest.approx([0, pace - BURST, 2 * pace - BURST])
 
 
 async def test_what_is_due_together_leaves_in_one_wake_up(allocator, autojump_clock):
@@ -293,9 +295,9 @@ async def test_what_is_due_together_leaves_in_one_wake_up(allocator, autojump_cl
         for _ in range(1_000):
             estimator.pace(lambda _number: sent.append(trio.current_time() - begun), 125)
         await trio.sleep(1)
-    # 0.1 ms for each: by so many single wake-ups, or by forty.
-    assert len(set(sent)) <= 42
-    assert sent[-1] == pytest.approx(0.1, abs=0.003)
+    # 0.1 ms for each: by so many single wake-ups, or by ten.
+    assert len(set(sent)) <= 11
+    assert sent[-1] == pytest.approx(0.1, abs=BURST + 0.001)
 
 
 async def test_a_packet_that_brings_nothing_forward_sets_no_timer(
@@ -316,7 +318,8 @@ async def test_a_packet_that_brings_nothing_forward_sets_no_timer(
         for _ in range(10):
             estimator.pace(lambda _number: None, 1_000)
         monkeypatch.undo()
-    assert deadlines == [trio.current_time()]
+    assert len(deadlines) == 1
+    assert deadlines[0] <= trio.current_time()
 
 
 async def test_audio_is_never_paced_below_what_it_holds(autojump_clock):

@@ -3,7 +3,6 @@
 from contextlib import asynccontextmanager
 from unittest import mock
 
-import pytest
 from hypothesis import settings
 
 from tests.engine.spied import SpiedEngine
@@ -39,13 +38,7 @@ class PassthroughMachine(AllocatorMachine):
         return open_passthrough_allocator()
 
 
-OPEN = pytest.mark.xfail(
-    reason="requests and waits that the rule for raises frees in the same call: N7, G2 in rare orders",
-    strict=False,
-)
-"""The machines find what is left to mend of the rebuilt engine. Not strict: few examples pass."""
-
 for machine in (NurseryMachine, PassthroughMachine):
     machine.TestCase.settings = settings(max_examples=settings().max_examples * 5 // 2)
-TestNursery = OPEN(NurseryMachine.TestCase)
+TestNursery = NurseryMachine.TestCase
 TestPassthrough = PassthroughMachine.TestCase

@@ -32,8 +32,9 @@ from trio_allocator.engine.probing.prober import Prober
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.settlement import Settlement
-from trio_allocator.engine.sharing import class_index, knapsack
+from trio_allocator.engine.sharing import class_index
 from trio_allocator.engine.sharing.first_fit import FirstFit
+from trio_allocator.policies import knapsack
 from trio_allocator.shell.mailbox import Mailbox
 from trio_allocator.shell.registration import Registration
 

@@ -295,7 +295,7 @@ def nobody_is_asked_for_another(patch):
     patch.setattr(
         FirstFit,
         "_serve_next",
-        lambda self, classes, capacity, negotiate: right(self, classes, capacity, negotiate=False),
+        lambda self, classes, capacity: right(self, classes, evolve(capacity, negotiate=False)),
     )
 
 

@@ -319,7 +319,8 @@ class Engine:
             most = int(min(reached, limits.most))
             return most, most
         usable = limits.usable(self.estimates.value)
-        trusted = max(self.trusted, reached if reached <= usable else 0)
+        held = reached if reached <= usable else self.ledger.committed
+        trusted = max(self.trusted, held if held <= usable else 0)  # in overuse nothing is raised
         return self.dips.kept(self._now, self.ledger.committed, usable), trusted
 
     def _await_headroom(self) -> None:

@@ -44,9 +44,10 @@ AUDIO_PACE = 2.0
 """Audio is paced no slower than this many times what it holds: headers add a third to its own rate and
 more. It is sent whatever the estimate says, and would only get late."""
 
-COARSENESS = 0.0025
-"""But for probes, the task wakes no more often than this, s, and sends all that is due; the pacer makes
-up for it. A wake-up costs more than a packet (libwebrtc's pacer sleeps for 5 ms)."""
+BURST = 0.01
+"""But for probes, the task wakes no more often than this, s, and sends all that is due until then: a wake-up
+costs more than a packet (docs/estimation.md, "The pace"). libwebrtc sends what is due within 40 ms
+(`PacingController::kDefaultBurstInterval`)."""
 
 SendCallback: TypeAlias = Callable[[int], object]
 """Called when a packet's turn has come, with its transport-wide sequence number: sends it, now."""
@@ -198,6 +199,7 @@ class ConnectionEstimator:
                 options.get("pacing_factor", PACING_FACTOR),
                 "times the estimate",
             ),
+            burst=BURST,
             **_given(options, max_queue_time="max_queue_time"),
         )
         self._budget = RetransmissionBudget(start, **_given(options, share="repeat_share"))
@@ -552,7 +554,7 @@ class ConnectionEstimator:
             return math.inf
         send_at = self._pacer.next_send_time
         if not self._pacer.is_probing:
-            send_at = max(send_at, self._acted_at + COARSENESS)
+            send_at = max(send_at, self._acted_at + BURST)
         return min(self._estimator.wake_at, self._told_at + REPEAT, send_at)
 
     def _arm(self) -> None:

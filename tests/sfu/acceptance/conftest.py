@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
+from pathlib import Path
 
 import pytest
 import trio
@@ -17,9 +19,64 @@ ATTEMPTS = 3
 LONGEST = 90.0
 """A run that has not ended by then, s, never will."""
 
+CALM, PATIENCE = 3.0, 30.0
+"""Before it is tried again, threads have to get their processor for so long, s; or so long has passed."""
+
+ALLOWED = "ACCEPTANCE_MAY_PROVE_NOTHING"
+"""Set in the environment: a run in which every test was inconclusive does not fail."""
+
 NAP, LATE, TOLERATED = 0.01, 0.05, 0.02
 """A thread that wants to sleep for `NAP` s is late by `LATE` s no more often than this share, where
 there is a processor to be had. (On an idle machine: never.)"""
+
+WAITED = 0.4
+"""Threads that wait for a processor for more than this share of the time in which they could run, are
+starved."""
+
+LOOK = 0.5
+"""How often it is looked how long they have waited, s."""
+
+
+class Waits:
+    """How long the threads of these processes have waited for a processor, where Linux says so."""
+
+    def __init__(self):
+        self._seen = {}
+        self._before = self._now()
+        self.look()
+
+    @staticmethod
+    def _now():
+        """Of each thread of this process and of those that it has started: ran, and waited, ns."""
+        parents = {}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = path.read_text().rpartition(")")[2].split()
+                parents[path.parent.name] = fields[1]
+        found = {str(os.getpid())}
+        while more := {each for each in parents if parents[each] in found} - found:
+            found |= more
+        times = {}
+        for process in found:
+            for path in Path(f"/proc/{process}/task").glob("*/schedstat"):
+                with suppress(OSError):
+                    times[path.parent.name] = [int(word) for word in path.read_text().split()[:2]]
+        return times
+
+    def look(self):
+        """To be called now and then: those that have ended are counted as they were last seen."""
+        self._seen |= self._now()
+
+    @property
+    def share(self):
+        """Of the time in which they could run, they waited this share."""
+        self.look()
+        zero = 0, 0
+        ran, waited = (
+            sum(times[i] - self._before.get(each, zero)[i] for each, times in self._seen.items())
+            for i in (0, 1)
+        )
+        return waited / max(ran + waited, 1)
 
 
 class Machine:
@@ -28,13 +85,17 @@ class Machine:
     def __init__(self):
         self._naps = self._late = 0
         self._done = threading.Event()
+        self._waits = Waits()
 
     def watch(self):
-        before = time.monotonic()
+        before = looked = time.monotonic()
         while not self._done.wait(NAP):
             now = time.monotonic()
             self._naps += 1
             self._late += now - before - NAP > LATE
+            if now > looked + LOOK:
+                self._waits.look()
+                looked = now = time.monotonic()
             before = now
 
     def stop(self):
@@ -44,9 +105,11 @@ class Machine:
     def starved(self):
         """Why what ran meanwhile is no measurement; None if it may be one."""
         share = self._late / max(self._naps, 1)
-        if share <= TOLERATED:
-            return None
-        return f"{100 * share:.0f} % of the naps of a thread were {1e3 * LATE:.0f} ms too long"
+        if share > TOLERATED:
+            return f"{100 * share:.0f} % of the naps of a thread were {1e3 * LATE:.0f} ms too long"
+        if self._waits.share > WAITED:
+            return f"threads waited {100 * self._waits.share:.0f} % of their time for a processor"
+        return None
 
 
 @contextmanager
@@ -61,6 +124,16 @@ def watched():
         thread.join()
 
 
+def await_calm():
+    """Until others leave a processor."""
+    until = time.monotonic() + PATIENCE
+    starved = "yes"
+    while starved and time.monotonic() < until:
+        with watched() as machine:
+            time.sleep(CALM)
+            starved = machine.starved
+
+
 def told(error):
     """The first line of each of its leaves: what is compared may be thousands of pictures."""
     if isinstance(error, ExceptionGroup):
@@ -68,9 +141,16 @@ def told(error):
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:120]}"
 
 
+UNPROVED = []
+"""What the tests that were inconclusive were called, and why they were: what is raised through a nursery
+loses its words."""
+
+
 def inconclusive(reasons):
     """Neither passed nor failed: nothing was measured."""
-    pytest.skip(f"inconclusive, this machine was too busy: {'; '.join(reasons)}")
+    why = f"inconclusive, this machine was too busy: {'; '.join(reasons)}"
+    UNPROVED.append(f"{os.environ['PYTEST_CURRENT_TEST'].partition(' ')[0]}: {why}")
+    pytest.skip(why)
 
 
 @pytest.fixture
@@ -82,7 +162,9 @@ def unless_starved():
 
     async def repeat(run, judge):
         reasons = []
-        for _ in range(ATTEMPTS):
+        while len(reasons) < ATTEMPTS:
+            if reasons:
+                await trio.to_thread.run_sync(await_calm)
             result = None
             with watched() as machine:
                 try:
@@ -114,7 +196,9 @@ def _again_if_starved(test):
     @wraps(test)
     def repeated(*args, **kwargs):
         reasons = []
-        for _ in range(ATTEMPTS):
+        while len(reasons) < ATTEMPTS:
+            if reasons:
+                await_calm()
             with watched() as machine:
                 try:
                     test(*args, **kwargs)
@@ -126,3 +210,30 @@ def _again_if_starved(test):
         inconclusive(reasons)
 
     return repeated
+
+
+# --- a run that has proved nothing is no success ---------------------------------------------------
+
+
+def proved_nothing(reporter):
+    """Whether all of them were inconclusive."""
+    stats = {} if reporter is None else reporter.stats
+    conclusive = [each for key in ("passed", "failed") for each in stats.get(key, ())]
+    ours = [each for each in conclusive if "acceptance/" in each.nodeid and each.when == "call"]
+    return bool(UNPROVED) and not ours
+
+
+def pytest_sessionfinish(session, exitstatus):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if proved_nothing(reporter) and exitstatus == 0 and ALLOWED not in os.environ:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    if UNPROVED:
+        terminalreporter.section(f"{len(UNPROVED)} acceptance tests proved nothing", red=True)
+        for each in UNPROVED:
+            terminalreporter.write_line(each)
+    if proved_nothing(terminalreporter):
+        line = f"None proved anything: that is no success, unless {ALLOWED} is set."
+        terminalreporter.write_line(line, red=True)

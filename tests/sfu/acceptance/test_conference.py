@@ -6,15 +6,21 @@ import math
 import time
 from itertools import pairwise
 
-import pytest
 import trio
 from attrs import define
 
-from tests.sfu.measure import LATE, serving
+from tests.sfu.measure import serving
 from tests.sfu.pages import open_page
 
 PICTURE = "640,360,15"
-BEFORE, CUT, AFTER = 8.0, 10.0, 15.0
+BEFORE, CUT, AFTER = 8.0, 10.0, 12.0
+
+LATE = 0.05
+"""A relay that delivered one packet in a hundred later than this was starved, s: the bars here are
+seconds."""
+
+SLOW = 12
+"""So is a publisher with fewer pictures a second than this, of 15."""
 
 
 @define
@@ -34,7 +40,7 @@ async def confer():
         open_page(port, "watch") as calm,
         open_page(port, "watch") as cut,
     ):
-        for page, rate in ((calm, 4_000_000), (cut, 1_500_000)):
+        for page, rate in ((calm, 4_000_000), (cut, 2_000_000)):
             await page.watch(3)
             await page.socket.send(type="link", name="rate", value=rate)
         with trio.fail_after(20):
@@ -52,7 +58,7 @@ async def confer():
             if each["kind"] == "video" and each["fps"]
         )
         starved = None
-        if late > LATE or slow < 12:
+        if late > LATE or slow < SLOW:
             starved = f"the relay was {1e3 * late:.0f} ms late, pictures came {slow} times a second"
         assert [calm.errors, cut.errors, calm.ended, cut.ended] == [[], [], None, None]
         return Outcome(starved, frames_of(calm), frames_of(cut), cut_at)
@@ -75,9 +81,6 @@ def rate(frames, begin, end):
     return sum(begin <= at < end for at, _, _ in frames) / (end - begin)
 
 
-@pytest.mark.xfail(
-    reason="open: once it failed on a busy machine, the cause was not seen", strict=False
-)
 async def test_one_is_cut_off_and_the_other_is_not_disturbed(unless_starved):
     await unless_starved(confer, judge)
 
@@ -88,15 +91,17 @@ def judge(result):
     # Who was not cut: as many pictures as before, no switch.
     assert rate(result.calm, cut_at, back_at) >= 0.85 * rate(result.calm, begin, cut_at)
     assert switches(result.calm, cut_at, back_at) <= switches(result.calm, begin, cut_at) + 1
-    # Who was: nothing meanwhile, a picture soon, and what it had before.
+    # Who was: nothing meanwhile, each picture soon, and soon the layers that it had before.
     assert rate(result.cut, cut_at + 1, back_at) == 0
-    first = min((at for at, _, _ in result.cut if at >= back_at), default=math.inf)
-    assert first - back_at <= 5.0  # 3 s were measured: docs/real_peers.md
+    for mid in {mid for _, mid, _ in result.cut}:
+        first = min(
+            (at for at, each, _ in result.cut if each == mid and at >= back_at), default=math.inf
+        )
+        assert first - back_at <= 2.0, "a picture after the cut"
+    had = shown(result.cut, begin, cut_at)
+    assert max(shown(result.cut, back_at, back_at + after) for after in (3, 4, 5, 6)) >= had
 
-    def width(begin, end):
-        last = {mid: width for at, mid, width in result.cut if begin <= at < end}
-        return sum(last.values())
 
-    # Its layers, after 6 s as measured (docs/real_peers.md): here, most of them at some time.
-    had = width(begin, cut_at)
-    assert max(width(back_at, back_at + after) for after in range(1, int(AFTER))) >= 0.66 * had
+def shown(frames, begin, end):
+    """What the pictures come to at that end, in pixels of their width."""
+    return sum({mid: width for at, mid, width in frames if begin <= at < end}.values())

@@ -94,8 +94,7 @@ class FirstFit:
         classes = self._index.classes.values()
         relieved = self._relieve(capacity)
         if relieved and not self._serve_everybody(capacity.for_raises(self._ledger.projected)):
-            room_for_raises = capacity.for_raises(self._ledger.projected)
-            while self._serve_next(classes, room_for_raises, negotiate=capacity.negotiate):
+            while self._serve_next(classes, capacity):
                 pass
         if self._bypassed:
             bypassed, self._bypassed = self._bypassed, set()
@@ -130,7 +129,7 @@ class FirstFit:
         if asking or not capacity.force:  # while anybody is left to ask, nobody is forced (N8)
             return False
         self._cut(capacity.usable, by_force=True)
-        return ledger.projected < capacity.usable
+        return ledger.projected <= capacity.usable
 
     def _cut(
         self, capacity: int, *, by_force: bool, below: float = NEVER, extras_of: float = NEVER
@@ -244,16 +243,17 @@ class FirstFit:
             index.flush()
         return not again
 
-    def _serve_next(
-        self, classes: Sequence[PriorityClass], capacity: int, *, negotiate: bool
-    ) -> bool:
+    def _serve_next(self, classes: Sequence[PriorityClass], capacity: Capacity) -> bool:
         """Serve those that come first among those who fit, or could by displacing lower ranks.
 
         Returns:
             Whether anybody was served.
         """
         self._index.flush()
-        slack = capacity - self._ledger.projected
+        ledger, negotiate = self._ledger, capacity.negotiate
+        kept = capacity.for_keeping(ledger.committed)
+        raised = capacity.for_raises(ledger.projected)
+        spare, slack = kept - ledger.projected, raised - ledger.projected
         below = sum(each.gives + each.forced for each in classes) if negotiate else 0
         askable = sum(each.gives for each in classes) if negotiate else 0
         reserved = False
@@ -262,23 +262,23 @@ class FirstFit:
                 below -= each.gives + each.forced
                 askable -= each.gives
             # Nobody is forced lest another be asked (N8).
-            back = each.restorable.first_fitting(slack + askable)
-            level = 0 if back is None else restored(self._ledger[back], slack + askable)
-            served = False
+            back = each.restorable.first_fitting(spare + askable)
+            level = 0 if back is None else restored(ledger[back], spare + askable)
+            served, most = False, raised
             extras_of = NEVER
-            if not reserved and (back is None or level > self._ledger[back].minimum):
+            if not reserved and (back is None or level > ledger[back].minimum):
                 extra = each.gives_extra + each.forced_extra if negotiate else 0
                 served = self._serve_minimums(each, slack + below + extra)
                 extras_of = each.priority if served else NEVER
             if not served and back is not None:
-                self._move(self._ledger[back], level)
-                served = True
+                self._move(ledger[back], level)
+                served, most = True, kept
             if not served and not reserved:
                 served = self._serve_waiting(each, slack + below)
                 reserved = each.reserved_for is not None  # nor do lower classes get anything
             if served:
                 for by_force in (False, True):
-                    self._cut(capacity, by_force=by_force, below=each.priority, extras_of=extras_of)
+                    self._cut(most, by_force=by_force, below=each.priority, extras_of=extras_of)
                 return True
         return False
 

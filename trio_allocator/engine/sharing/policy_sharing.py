@@ -60,7 +60,10 @@ class PolicySharing:
             PolicyError: It raised, or its answer breaks an invariant. Nothing was changed.
         """
         mode = (capacity.negotiate, capacity.force)
-        most = capacity.for_raises(self._ledger.projected)
+        ledger = self._ledger
+        most = max(
+            capacity.for_keeping(ledger.committed), capacity.for_raises(ledger.projected)
+        )  # a policy is told one number
         if not self._dirty and mode == self._mode and self._holds_out(most):
             return []
         claims = self._claims(capacity.negotiate, pinned=True)

@@ -18,7 +18,7 @@ class Capacity:
 
     Attributes:
         usable: All allocations together may come to this; what is above has to be given.
-        trusted: Raises may bring them to this, and in any case to what they come to already.
+        trusted: Raises may bring them to this, and in any case to what they are to come to already.
         negotiate: Anybody may be brought down; not while the estimate is unknown.
         force: Nobody owes an answer: only then may an overuse be cured by force.
     """
@@ -31,6 +31,13 @@ class Capacity:
     def for_raises(self, projected: int) -> int:
         """How far raises may bring the sum, where it comes to this already."""
         return min(self.usable, max(self.trusted, projected))
+
+    def for_keeping(self, committed: int) -> int:
+        """How far the sum may go if nothing is given that is held now, and it is this (N7).
+
+        To keep what one holds is no raise: only what is above the usable has to go.
+        """
+        return min(self.usable, max(self.trusted, committed))
 
 
 class Sharing(Protocol):

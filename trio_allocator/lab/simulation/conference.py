@@ -24,7 +24,7 @@ from ...network.bottleneck import Bottleneck
 from ...network.impairments import Impairment, feedback_interval
 from ...receiver.actions import SwitchReason
 from ...receiver.track_receiver import TrackReceiver
-from ...shell.connection_estimator import COARSENESS, REPEAT, ConnectionEstimator, SendCallback
+from ...shell.connection_estimator import BURST, REPEAT, ConnectionEstimator, SendCallback
 from ...shell.opening import open_allocator
 from .cameras import KEY_FRAME
 from .clock import STEPS_PER_SECOND
@@ -153,7 +153,7 @@ class _Driven(ConnectionEstimator):
         pacer = self._pacer
         send_at = pacer.next_send_time
         if not pacer.is_probing:
-            send_at = max(send_at, self._acted_at + COARSENESS)
+            send_at = max(send_at, self._acted_at + BURST)
         return min(self._wake, send_at)
 
     def pace(
