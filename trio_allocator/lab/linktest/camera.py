@@ -44,9 +44,9 @@ class Camera:
         track: Track,
         ssrc: int,
         send_padding: Callable[[Camera, int], None],
-        left: Callable[[Camera], None],
         frames: Frames,
         *,
+        left: Callable[[Camera], None],
         priority: int | tuple[int, ...] = 0,
         weight: float = 1.0,
     ) -> None:
@@ -57,8 +57,8 @@ class Camera:
             track: What it sends.
             ssrc: Of its media.
             send_padding: Told how many bytes of padding the allocator wants from it now.
-            left: Told that what waits is of a layer that it has left.
             frames: What it films.
+            left: Told that what waits is of a layer that it has left.
             priority: See `ReceiverOptions`.
             weight: See `ReceiverOptions`.
         """

@@ -111,8 +111,8 @@ class Sender:
                 track,
                 _FIRST_SSRC + 2 * index,
                 self._pad,
-                self._withdraw,
                 frames(track),
+                left=self._withdraw,
                 priority=asked.priorities.get(str(track.id), 0),
                 weight=asked.weights.get(str(track.id), 1.0),
             )
