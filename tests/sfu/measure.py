@@ -113,8 +113,11 @@ def processor_time(pid):
     return sum(processor_times(pid))
 
 
-async def run(steps, seconds, *, options=(), log=None):
-    """One publisher, one watcher, one link; `log` is a file that gets all that the page was told."""
+async def run(steps, seconds, *, options=(), log=None, loss=0.0):
+    """One publisher, one watcher, one link; `log` is a file that gets all that the page was told.
+
+    A share of the packets is lost by chance: `loss`.
+    """
     async with (
         serving(*options) as (port, pid),
         open_page(port, "publish") as publisher,
@@ -122,6 +125,7 @@ async def run(steps, seconds, *, options=(), log=None):
     ):
         await watcher.watch(1)
         await watcher.socket.send(type="link", name="rate", value=steps[0][1])
+        await watcher.socket.send(type="link", name="loss", value=loss)
         with trio.fail_after(10):
             await watcher.until(lambda page: page.frames and page.states)
         begin = watcher.times["frame"]
@@ -274,7 +278,7 @@ async def main(arguments):
         steps = ((0.0, arguments.constant),)
     results = []
     while len(results) < arguments.runs:
-        result = await run(steps, arguments.seconds, log=arguments.log)
+        result = await run(steps, arguments.seconds, log=arguments.log, loss=arguments.loss)
         print(json.dumps(asdict(result)), flush=True)
         if result.starved is None or arguments.anyway:
             results.append(result)
@@ -291,6 +295,7 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=3, help="how many that are not starved; 3")
     parser.add_argument("--seconds", type=float, default=25.0, help="how long each is; 25")
     parser.add_argument("--constant", type=float, help="bit/s of a link that does not change")
+    parser.add_argument("--loss", type=float, default=0.0, help="share of the packets; 0")
     parser.add_argument("--switches", type=int, help="measure so many switches of layers instead")
     parser.add_argument("--log", help="a file for all that the page of the last run was told")
     parser.add_argument("--anyway", action="store_true", help="count starved runs, too")
