@@ -56,8 +56,8 @@ def test_the_transport_tells_what_it_carries(run_example):
     assert estimates[0] == 300_000
     # 3 Mbit/s up to 8 s, 0.7 up to 16 s, and 3 again.
     assert min(estimates[5:8]) > 1_500_000
-    # Little is sent meanwhile (the camera at 500 kbit/s), so it may be some way above the link.
-    assert max(estimates[11:16]) < 820_000
+    # Little is sent meanwhile (the camera at 500 kbit/s): it is at most 1.05 times what was carried.
+    assert max(estimates[11:16]) < 750_000
     assert estimates[-1] > 1_500_000
     switches = [line.split()[3] for line in lines if "camera:" in line]
     assert switches[:3] == ["low", "medium", "high"]

@@ -19,8 +19,8 @@ import trio.testing
 from attrs import define, field, frozen
 
 from trio_allocator import (
-    ConnectionAllocator,
     ConnectionEstimator,
+    ProbingAllocator,
     Track,
     TrackReceiver,
     open_allocator,
@@ -181,7 +181,7 @@ class Conference:
     log: Callable[[str], object] | None = None
     estimator_options: Mapping[str, Any] = field(factory=dict)
     watch: Callable[[Conference], object] | None = None
-    allocator: ConnectionAllocator = field(init=False)
+    allocator: ProbingAllocator = field(init=False)
     estimator: ConnectionEstimator = field(init=False)
     link: MemoryLink[tuple[int, str, float]] = field(init=False)
     members: list[Member] = field(init=False, factory=list)
@@ -226,7 +226,7 @@ class Conference:
 
     async def _keep_log(self) -> None:
         assert self.log is not None
-        with self.allocator.decisions() as decisions:  # type: ignore[attr-defined]
+        with self.allocator.decisions() as decisions:
             async for decision in decisions:
                 now = trio.current_time() - self.began
                 self.log(f"{now:7.3f} {decision} (estimate {decision.estimate})")

@@ -151,6 +151,40 @@ def test_a_raise_that_was_taken_back_makes_the_next_one_wait():
     assert camera.allocation == MEDIUM
 
 
+def flap(engine, camera, now, *, seconds, times):
+    """Each time an estimate that is too low follows a raise; return for how long each raise waits."""
+    waits = []
+    for _ in range(times):
+        engine.request(now, camera, MEDIUM)
+        began = now
+        while camera.allocation < MEDIUM:  # high estimates, but too low one second in five
+            now += 1.0
+            low = (now - began) % 5 == 0
+            engine.update_estimate(now, 400_000 if low else 1_300_000)
+        waits.append(now - began)
+        now += seconds
+        engine.update_estimate(now, 400_000)
+        engine.answer(now, camera, camera.request.id, accepted=True, bitrate=LOW)
+    return waits
+
+
+@pytest.mark.invariant("G9")
+@pytest.mark.parametrize("policy", [FairPolicy(), LayeredPolicy()])
+def test_raises_that_are_taken_back_one_after_another_wait_longer_and_longer(policy):
+    engine, camera, now = swinging(1_300_000, policy=policy)
+    waits = flap(engine, camera, now, seconds=1, times=16)
+    assert waits[0] <= 1
+    assert waits[-1] >= 25
+    assert sum(waits[8:]) > 2 * sum(waits[:8])
+
+
+@pytest.mark.invariant("G9")
+def test_raises_that_last_are_not_punished_for_those_before():
+    engine, camera, now = swinging(1_300_000, policy=FairPolicy())
+    waits = flap(engine, camera, now, seconds=12, times=16)
+    assert max(waits) <= 1
+
+
 def test_what_is_lowered_long_after_a_raise_was_not_taken_back():
     engine, camera, now = swinging(MEDIUM, policy=FairPolicy())
     engine.request(now, camera, MEDIUM)

@@ -10,6 +10,7 @@ import pytest
 from trio_allocator.estimation import Limit, Usage
 from trio_allocator.estimation.acknowledged import AcknowledgedRate
 from trio_allocator.estimation.aimd import (
+    BEYOND,
     BRIEF,
     CALM,
     COLLAPSE,
@@ -637,6 +638,38 @@ def test_what_a_probe_finds_is_the_new_rate(control):
     assert control.rate == 1_800_000
     control.probed(1e9, 0.0)
     assert control.rate == 10_000_000
+
+
+def grown(control, since, seconds, **changes):
+    """The rate after a time without a queue."""
+    for tick in range(1, round(20 * seconds) + 1):
+        control.update(since + tick / 20, seen(since + tick / 20, **changes))
+    return control.rate
+
+
+def test_little_that_arrives_tells_nothing_of_more_than_the_link_carried(control):
+    lowered(control, 1.0)
+    link = control.capacity.mean
+    assert grown(control, 1.2, 18.7, acknowledged=0.89 * link) == pytest.approx(BEYOND * link)
+    assert control.limit is Limit.APPLICATION
+    # Some time later the link may be another one.
+    assert grown(control, 19.9, 10.0, acknowledged=0.89 * link) > 1.1 * link
+
+
+def test_a_probe_that_found_no_more_says_so_again(control):
+    lowered(control, 1.0)
+    link = control.capacity.mean
+    grown(control, 1.2, 10.0, acknowledged=0.8 * link)
+    control.probed(0.95 * link, 11.2, is_full=True)
+    assert grown(control, 11.2, 19.9, acknowledged=0.8 * link) == pytest.approx(BEYOND * link)
+    control.probed(0.95 * link, 31.1)
+    assert grown(control, 31.1, 5.0, acknowledged=0.8 * link) > 1.1 * link
+
+
+def test_a_link_that_is_nearly_full_is_tried(control):
+    lowered(control, 1.0)
+    link = control.capacity.mean
+    assert grown(control, 1.2, 18.0, acknowledged=0.91 * link) > 1.1 * link
 
 
 def test_soon_after_an_overuse_it_makes_it_grow_fast(control):

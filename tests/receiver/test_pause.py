@@ -26,13 +26,13 @@ def test_a_first_pause_may_end_at_once():
 
 def test_pauses_that_follow_each_other_grow_up_to_a_limit():
     pause, now, waits = Pause(), 0.0, []
-    for _ in range(6):
+    for _ in range(8):
         pause.began(now)
         waits.append(max(0.0, pause.until - now))
         now = max(now, pause.until) + 1.0
         assert pause.may_end(now)
         pause.over(now)
-    assert waits == [0.0, 1.0, 2.0, 4.0, 8.0, LONGEST_WAIT]
+    assert waits == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_WAIT, LONGEST_WAIT]
 
 
 def test_a_resume_that_lasted_was_right():

@@ -1,6 +1,7 @@
 """Noise of the estimate must not make allocations flap (G9)."""
 
 import random
+from functools import partial
 
 import pytest
 import trio
@@ -77,3 +78,54 @@ def test_without_headroom_it_would():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Headroom, "trusted", lambda self, _now: self._estimate)
         assert switches(2, 650_000, 0.02, 1) > 40
+
+
+def switches_a_minute(policy, high, low, every, cameras, ladder, minutes=4) -> list[int]:
+    """How often variants change in each minute while estimates of two kinds come in turn."""
+    counts = [0] * (minutes + 1)
+
+    async def main() -> None:
+        async with open_allocator(policy=policy) as allocator, trio.open_nursery() as nursery:
+            receivers = []
+
+            def switch(variant, _reason, number) -> None:
+                counts[int(trio.current_time() - begun) // 60] += 1
+                receivers[number].variant_switched(variant)
+
+            begun = trio.current_time()
+            for number in range(cameras):
+                chosen = partial(switch, number=number)
+                receivers.append(TrackReceiver(allocator, ladder, request_variant=chosen))
+                await nursery.start(receivers[-1].run)
+            turn = 0
+            while trio.current_time() < begun + 60 * minutes:
+                allocator.update_bandwidth_estimation(low if turn % 2 else high)
+                turn += 1
+                await trio.sleep(every)
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    return counts[:minutes]
+
+
+SMALL = Track("small", variants={"low": 200_000, "high": 600_000})
+
+
+@pytest.mark.invariant("G9")
+@pytest.mark.parametrize("policy", ["layered", "fair", "water-filling"])
+@pytest.mark.parametrize(
+    ("high", "low", "every", "cameras", "ladder"),
+    [
+        (1_320_464, 393_004, 1.0, 2, CAMERA),  # licode#1364
+        (1_320_464, 393_004, 0.5, 2, CAMERA),
+        (1_320_464, 393_004, 1.0, 1, CAMERA),
+        (2_000_000, 700_000, 0.3, 3, CAMERA),
+        (3_000_000, 500_000, 5.0, 3, CAMERA),
+        (2_400_000, 850_000, 2.0, 4, SMALL),
+    ],
+)
+def test_two_estimates_in_turn_move_each_camera_ever_more_rarely(
+    policy, high, low, every, cameras, ladder
+):
+    counts = switches_a_minute(policy, high, low, every, cameras, ladder)
+    assert max(counts[2:]) <= max(6, 3 * cameras)

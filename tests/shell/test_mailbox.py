@@ -96,14 +96,18 @@ def test_a_mailbox_nobody_reads_stays_small():
                     receiver.buffer_sent(1_200)
 
             work(100)
+            grown = []
             tracemalloc.start()
             try:
-                before, _ = tracemalloc.get_traced_memory()
-                work(3_000)
-                after, _ = tracemalloc.get_traced_memory()
+                # What is kept shows in each round; a cache that fills, in one of them.
+                for _ in range(3):
+                    before, _ = tracemalloc.get_traced_memory()
+                    work(1_000)
+                    after, _ = tracemalloc.get_traced_memory()
+                    grown.append(after - before)
             finally:
                 tracemalloc.stop()
-            assert after - before < 2_000
+            assert min(grown) < 1_000
             granted(receiver)
 
     trio.run(main)

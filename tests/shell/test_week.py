@@ -26,7 +26,7 @@ from trio_allocator.messages import AllocationGranted
 
 DAY = 24 * 3600.0
 SEED = 20_240_229
-MOST_GROWTH = 100
+MOST_GROWTH = 20
 """Objects that may be new after a week, such as entries of caches; far more receivers came by."""
 
 SCREEN = Track("screen", kind="screen", variants={"slides": 300_000, "motion": 1_200_000})
@@ -128,7 +128,6 @@ def objects():
     return Counter(map(type, gc.get_objects()))
 
 
-@pytest.mark.xfail(reason="open: 110 objects instead of 100, weak references of 54", strict=False)
 @pytest.mark.invariant("C3", "L1", "L2")
 def test_a_week_leaves_nothing_behind(caplog):
     caplog.set_level(logging.CRITICAL, "trio_allocator")  # or each record would be kept
@@ -138,6 +137,7 @@ def test_a_week_leaves_nothing_behind(caplog):
             week = Week(allocator)
             await week.pass_days(1)  # so that caches are filled
             await trio.sleep(3600)
+            objects()  # to count fills caches, too: each ABC below Mapping remembers what is none
             objects_before, tasks_before = objects(), tasks()
             await week.pass_days(7)
             await trio.sleep(3600)

@@ -8,14 +8,15 @@ suffers. So a raise has to leave some of the estimate free,
 
 where s is 1 for a number alone, which is taken at its word, and less where its source also tells
 what was `carried`. Both exponents decay: `falls` grows with each fall of the estimate, `failures`
-with each raise that had to be taken back. On a calm estimate both are 0, and raises are made at once;
+with each raise that had to be taken back; those that follow each other are remembered longer and
+longer, so that what does not work is tried ever more rarely. On a calm estimate both are 0, and raises are made at once;
 a step that fits with a fifth to spare waits longer than 2.5 s only after failures, and no step that
 every estimate would have carried waits longer than 10 s. Decreases are judged by the whole estimate.
 
 It stands for what three mechanisms did before (a price on each switch and its risk, a ceiling after
 each decrease, a hold on each that was lowered). On fifteen recorded links, N = 1, 3, 10, those came to
 .882 of the oracle's utility, QoE .474 and 5.7 switches a minute with ideal estimates; this one comes to
-.861, .467 and 5.9.
+.861, .467 and 5.8.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ WORST_FALL = 1.0
 """A fall to nothing counts no more than this, in ln."""
 
 FALL_WEIGHT = 0.3
-"""How much of a fall, in ln, is kept free after it. Measured on fifteen links, N = 1, 3, 10: .3 and
-.4 keep .861 and .854 of the oracle's utility with ideal estimates at 5.9 and 5.7 switches a minute."""
+"""How much of a fall, in ln, is kept free after it. Measured on fifteen links, N = 1, 3, 10: .2 and
+.3 keep .866 and .861 of the oracle's utility with ideal estimates at 6.2 and 5.9 switches a minute."""
 
 FALLS_FOR = 9.5
 """Time constant with which falls are forgotten, s."""
@@ -57,7 +58,12 @@ FAILURE_WEIGHT = 0.2
 """How much is kept free after a raise that was taken back, in ln: a fifth."""
 
 FAILURES_FOR = 20.0
-"""Time constant with which failures are forgotten, s."""
+"""Time constant with which a failure is forgotten, s; twice as long with each further one in a row."""
+
+LONGEST_FAILURES = 160.0
+"""The longest time constant, s. With 20 s for all of them, estimates of 1.3 and .4 Mbit/s in turn
+made two cameras switch 30 times a minute for ever; so it is 20 times in the first minute and then 4.
+On the fifteen links it is all the same."""
 
 MOST_FAILURES = 3.0
 """The most that is kept free for failures, in ln: all but a twentieth."""
@@ -96,6 +102,7 @@ class Headroom:
         "_failures_at",
         "_falls",
         "_falls_at",
+        "_in_a_row",
         "_lows",
         "_raise_pending",
         "_sampled",
@@ -116,6 +123,7 @@ class Headroom:
         self._sampled = 0
         self._failures = 0.0
         self._failures_at = -NEVER
+        self._in_a_row = 0
         self._raise_pending = False
         self._asked_at = -NEVER
         self._answer = 0
@@ -137,16 +145,27 @@ class Headroom:
 
     def raised(self, now: float) -> None:
         """Somebody was granted a step, or more."""
+        if self._raise_pending and now - self.raised_at >= FAILED_WITHIN:
+            self._in_a_row = 0  # the one before has proved right
         self.raised_at = now
         self._raise_pending = True
 
-    def lowered(self, now: float) -> None:
-        """Somebody was lowered since more was allocated than the estimate allows."""
+    def lowered(self, now: float, raised_at: float) -> None:
+        """Somebody was lowered since more was allocated than the estimate allows.
+
+        Args:
+            now: s.
+            raised_at: When it was raised by a step last, s. One that has long held what it gives
+                now does not go up and down: then no failures follow each other.
+        """
         self._asked_at = -NEVER
         if self._raise_pending and now - self.raised_at < FAILED_WITHIN:
             self.failed += 1
             self._failures = min(self._failures_now(now) + FAILURE_WEIGHT, MOST_FAILURES)
             self._failures_at = now
+            self._in_a_row += 1
+        if now - raised_at >= FAILED_WITHIN:
+            self._in_a_row = 0
         self._raise_pending = False
 
     def trusted(self, now: float) -> int:
@@ -177,7 +196,11 @@ class Headroom:
         return _decayed(self._falls, now - self._falls_at, FALLS_FOR)
 
     def _failures_now(self, now: float) -> float:
-        return _decayed(self._failures, now - self._failures_at, FAILURES_FOR)
+        return _decayed(self._failures, now - self._failures_at, self._failures_for)
+
+    @property
+    def _failures_for(self) -> float:
+        return float(min(FAILURES_FOR * 2 ** max(0, self._in_a_row - 1), LONGEST_FAILURES))
 
     def enough(self, total: int) -> int:
         """The estimate that would bear raises to this much when nothing is kept back, bit/s."""
@@ -190,7 +213,7 @@ class Headroom:
         ends = [now]
         for amount, at, lasting in (
             (self._falls, self._falls_at, FALLS_FOR),
-            (self._failures, self._failures_at, FAILURES_FOR),
+            (self._failures, self._failures_at, self._failures_for),
         ):
             if amount > STEP:
                 ends.append(at + lasting * math.log(amount / STEP))

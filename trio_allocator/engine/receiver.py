@@ -37,6 +37,7 @@ class Receiver:
         waiting_since: When it began to wait for more; None while it does not.
         returning: It gave back all that it held, and has not been granted anything since: when it
             asks again it is served first of its class (A7).
+        raised_at: When it was raised by a step last.
         overtaken: How often others were served while it was the longest waiting of its class.
         held_until: End of its hold; None while there is none.
         negotiation: Where its decrease request stands.
@@ -60,6 +61,7 @@ class Receiver:
         "options",
         "overtaken",
         "projected",
+        "raised_at",
         "reached",
         "refusal",
         "request",
@@ -82,6 +84,7 @@ class Receiver:
         self.waiting_since: float | None = None
         self.returning: bool = False
         self.overtaken: int = 0
+        self.raised_at: float = -NEVER
         self.held_until: float | None = None
         self.negotiation: Negotiation = Negotiation.IDLE
         self.request: Request | None = None

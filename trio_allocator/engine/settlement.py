@@ -133,7 +133,7 @@ class Settlement:
                 reason = DecisionReason.OVERUSE if over else DecisionReason.MAKE_ROOM
                 self._emit(Act.ASKED, receiver, request.limit, reason, request)
                 if over:
-                    self.headroom.lowered(now)
+                    self.headroom.lowered(now, receiver.raised_at)
                 self.sharing.index(receiver)
             else:
                 self._pending[receiver.id] = receiver
@@ -154,6 +154,7 @@ class Settlement:
             del self._planned[receiver.id]
             if receiver.rank(receiver.projected) > receiver.reached:
                 self.headroom.raised(now)
+                receiver.raised_at = now
             before = receiver.allocation
             ledger.allocate(receiver, receiver.projected)
             ledger.mark_waiting(receiver, None)

@@ -40,6 +40,15 @@ THROUGHPUT_FACTOR = 1.5
 THROUGHPUT_ALLOWANCE = 10_000
 """and this, bit/s (libwebrtc)."""
 
+BEYOND = 1.05
+"""It does not grow beyond this many times what the link carried when it was full,"""
+
+NEARLY_FULL = 0.9
+"""while less than this share of that arrives: then nothing tells of more,"""
+
+KNOWN_FOR = 20.0
+"""for so long after an overuse, or a probe that found no more, s."""
+
 BRIEF = 1.5
 """An overuse that is over within this time, s,"""
 
@@ -229,6 +238,7 @@ class RateControl:
         self._updated_at: float | None = None
         self._growth = GROWTH
         self._expects_until = -math.inf
+        self._known_until = -math.inf
         # Of the episode of overuse that goes on:
         self._began_at = 0.0
         self._before = self._resume = self._link = start
@@ -258,7 +268,7 @@ class RateControl:
             if _is_overuse(seen, self._limit):
                 self._begin_to_drain(now, seen)
             elif seen.usage is Usage.NORMAL:
-                self._rise(seen, elapsed)
+                self._rise(now, seen, elapsed)
             else:
                 self.limit = Limit.DELAY
         self._keep_bounds()
@@ -301,6 +311,7 @@ class RateControl:
     def _lower(self, now: float, seen: Observation, link: float) -> None:
         """Go below what the link carries, and the more so the longer its queue is."""
         self.capacity.measured(link)
+        self._known_until = now + KNOWN_FOR
         self._link = link
         # What a packet takes on this link is no queue.
         packets = self._tolerance * STANDING_PACKETS * 8 * FULL_PACKET / link
@@ -397,20 +408,23 @@ class RateControl:
 
     # --- up ----------------------------------------------------------------------------------
 
-    def _rise(self, seen: Observation, elapsed: float) -> None:
+    def _rise(self, now: float, seen: Observation, elapsed: float) -> None:
         """Grow by a little near what the link carried, and ever faster away from it."""
         acknowledged = seen.acknowledged
         if acknowledged is None:
             return
         most = THROUGHPUT_FACTOR * acknowledged + THROUGHPUT_ALLOWANCE
+        self.capacity.exceeded_by(acknowledged)
+        link = self.capacity.mean
+        if link is not None and now < self._known_until and acknowledged < NEARLY_FULL * link:
+            most = min(most, BEYOND * link)
         if self.rate >= most:
             self.limit = Limit.APPLICATION
             self._growth = GROWTH
             return
         self.limit = Limit.GROWTH
         is_clear = self.is_clear(seen.standing)
-        self.capacity.exceeded_by(acknowledged)
-        if self.capacity.mean is not None:
+        if link is not None:
             grown = self.rate + elapsed * self._additive(seen.rtt)
         else:
             grown = self.rate * (1 + self._growth) ** elapsed
@@ -427,14 +441,18 @@ class RateControl:
         packet = frame / max(math.ceil(frame / (8 * FULL_PACKET)), 1)
         return max(LEAST_INCREASE, packet / (2 * (rtt + FEEDBACK_TIME)))
 
-    def probed(self, rate: float, now: float) -> None:
-        """A probe found that the link carries this, bit/s.
+    def probed(self, rate: float, now: float, *, is_full: bool = False) -> None:
+        """A probe found that the link carries this, bit/s; and no more, if it met its end.
 
         Soon after an overuse, a burst may just have met a moment without the bursts of others: then
         what exceeds the rate before it is a reason to grow fast, with an eye on the queue.
         Otherwise it is the new rate.
         """
-        if self.phase is not Phase.RISING or rate <= self.rate:
+        if self.phase is not Phase.RISING:
+            return
+        if rate <= self.rate:
+            if is_full:
+                self._known_until = now + KNOWN_FOR
             return
         self.capacity.exceeded_by(rate)
         if rate <= self._before or now - self.lowered_at > CALM:

@@ -388,7 +388,7 @@ class SendSideEstimator:
         result = self._probes.result(cluster)
         if result is not None:
             self._planner.found(result, self._control.rate)
-            self._control.probed(result.bitrate, now)
+            self._control.probed(result.bitrate, now, is_full=result.is_full)
             if not result.is_full:
                 self._carried.seen(result.bitrate, now)
 

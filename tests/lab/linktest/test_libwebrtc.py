@@ -63,8 +63,8 @@ def test_which_version_there_is(monkeypatch):
 def test_a_real_one_sends_over_the_relay():
     arguments = ("link-test", "--only", "libwebrtc", "--schedule", "steps", "--scale", "0.03")
     result = CliRunner().invoke(app, (*arguments, "--json"))
-    assert result.exit_code == 0
     (row,) = json.loads(result.stdout)["schedules"]
+    assert result.exit_code == (3 if row["starved"] else 0)
     if not row["starved"]:
         assert row["figures"]["utilisation"] > 0.1
         assert row["figures"]["media"] > 0.5

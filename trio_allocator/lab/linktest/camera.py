@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import trio
+from attrs import evolve
 
 from ...estimation import PaddingSource
 from ...interface import ConnectionAllocator
@@ -45,6 +46,7 @@ class Camera:
         send_padding: Callable[[Camera, int], None],
         frames: Frames,
         *,
+        left: Callable[[Camera], None],
         priority: int | tuple[int, ...] = 0,
         weight: float = 1.0,
     ) -> None:
@@ -56,6 +58,7 @@ class Camera:
             ssrc: Of its media.
             send_padding: Told how many bytes of padding the allocator wants from it now.
             frames: What it films.
+            left: Told that what waits is of a layer that it has left.
             priority: See `ReceiverOptions`.
             weight: See `ReceiverOptions`.
         """
@@ -81,6 +84,7 @@ class Camera:
             # What was sent of another layer is of no use any more (in an SFU, not even its own).
             self.filling.forget()
             self._sent.clear()
+            left(self)
             self.receiver.variant_switched(variant)
 
         def pad(size: int) -> None:
@@ -114,8 +118,14 @@ class Camera:
         """A packet of the layer in force, by its number; None if it is not remembered."""
         return self._sent.get(sequence)
 
+    def numbered(self, header: RtpHeader) -> RtpHeader:
+        """The header of a packet of `film` that leaves now: what is withdrawn leaves no gap."""
+        sequence = self._sequence
+        self._sequence = (sequence + 1) & 0xFFFF
+        return evolve(header, sequence=sequence)
+
     def film(self, now: float) -> Iterator[Media]:
-        """The packets that are due now; none while nothing is chosen.
+        """The packets that are due now; none while nothing is chosen. They are numbered as they leave.
 
         Args:
             now: s since the beginning.
@@ -135,13 +145,12 @@ class Camera:
             self._owed -= size
             header = RtpHeader(
                 payload_type=MEDIA,
-                sequence=self._sequence,
+                sequence=0,
                 timestamp=self._filmed & 0xFFFFFFFF,
                 ssrc=self.ssrc,
                 transport_sequence=0,
                 is_marked=number == count,
             )
-            self._sequence = (self._sequence + 1) & 0xFFFF
             yield header, _PICTURE[: size - HEADER_SIZE]
 
     def next_repeated(self, *, is_padding: bool = False) -> RtpHeader:

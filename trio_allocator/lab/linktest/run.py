@@ -71,8 +71,9 @@ async def run_scenario(
             for index, flow in enumerate(flows):
                 nursery.start_soon(_conduct, flow, scenario.switches(index), origin)
             await trio.sleep_until(origin + scenario.duration)
-        report = await relay.log()
+        # In this order: what a flow says that it sent has passed the relay.
         records = [await flow.stop(started) for flow in flows]
+        report = await relay.log()
     return Run(
         scenario,
         tuple(records),

@@ -112,6 +112,7 @@ class Sender:
                 _FIRST_SSRC + 2 * index,
                 self._pad,
                 frames(track),
+                left=self._withdraw,
                 priority=asked.priorities.get(str(track.id), 0),
                 weight=asked.weights.get(str(track.id), 1.0),
             )
@@ -190,11 +191,23 @@ class Sender:
             self._enqueue(Outgoing(camera, Kind.MEDIA, header, payload))
 
     def _enqueue(self, packet: Outgoing) -> None:
-        self._connection.pace(partial(self._send, packet), packet.size, priority=packet.kind.value)
+        # By the camera it can be withdrawn.
+        self._connection.pace(
+            partial(self._send, packet),
+            packet.size,
+            priority=packet.kind.value,
+            key=packet.camera.ssrc,
+        )
+
+    def _withdraw(self, camera: Camera) -> None:
+        """A layer is left: what waits of it only delays the new one."""
+        self._connection.withdraw(camera.ssrc)
 
     # --- what goes out -----------------------------------------------------------------------
 
     def _send(self, packet: Outgoing, sequence: int) -> None:
+        if packet.kind is Kind.MEDIA:
+            packet = evolve(packet, header=packet.camera.numbered(packet.header))
         datagram = build_rtp(evolve(packet.header, transport_sequence=sequence), packet.payload)
         # Whatever the reason, it did not arrive, and feedback will say so.
         with suppress(OSError):
@@ -217,15 +230,16 @@ class Sender:
     # --- retransmissions and padding ---------------------------------------------------------
 
     def _pad(self, camera: Camera, size: int) -> None:
-        """Send this many bytes of padding, as the allocator asks."""
+        """Send this many bytes of padding, as the allocator asks.
+
+        They do not wait in the pacer: behind media they would be late, and then hasten it.
+        """
         for packet in self._padding(camera, size):
-            self._enqueue(packet)
+            self._send(packet, self._connection.packet_sent(packet.size, padding=True))
 
     def _fill(self, due: int) -> None:
         """Send this many bytes of padding, as a probe of the estimator's needs them."""
-        busiest = max(self._cameras, key=attrgetter("rate"))
-        for packet in self._padding(busiest, due):
-            self._send(packet, self._connection.packet_sent(packet.size))
+        self._pad(max(self._cameras, key=attrgetter("rate")), due)
 
     def _wanted(self) -> float:
         if not self._is_active:

@@ -59,6 +59,8 @@ REMEMBERED = 10_000
 """Deliveries whose lateness is told."""
 _LONGEST_LINE = 65_536
 _MOST_CONTROLS = 16
+_ROOM = 10**9
+"""Of the queue of a way that is not narrow, bytes."""
 
 
 def configuration(
@@ -213,7 +215,8 @@ class Relay:
             capacity,
             start=start,
             delay=self._configuration["delay"],
-            queue=self._configuration["queue"],
+            # Packets that come in one go have the same time: where nothing is narrow, all find room.
+            queue=_ROOM if capacity == UNLIMITED else self._configuration["queue"],
             loss=0.0,
             chance=self._chances[way],
             impairments=impairments,
@@ -232,7 +235,10 @@ class Relay:
                     (link.cut if command.is_cut else link.pause)(now, command.duration)
             case Setting():
                 for way in (command.way or self._toward).singles():
-                    _set(self._links[way], command, now)
+                    link = self._links[way]
+                    if command.rate is not None and link.queue == _ROOM:
+                        link.set_queue(self._configuration["queue"])
+                    _set(link, command, now)
         return {}
 
     def log(self) -> dict[str, object]:
