@@ -248,7 +248,7 @@ async def run_libwebrtc(steps, seconds):
             each for each in run.packets if each.left is not None and begin <= each.left < until
         ]
         used = 8 * sum(packet.size for packet in sent) / (until - begin) / rate
-        waited = sorted(packet.waited for packet in sent)
+        waited = sorted(packet.waited or 0.0 for packet in sent)
         estimates = [estimate for time, estimate in flow.estimates if half <= time < until]
         estimate = statistics.median(estimates) / rate
         print(

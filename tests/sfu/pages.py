@@ -164,6 +164,7 @@ class Page:
         if self.through is None:
             return sdp
         found = re.search(r"(a=candidate:\S+ 1 udp \d+) (\S+) (\d+)", sdp)
+        assert found is not None
         host, port = await self.through((found[2], int(found[3])))
         return sdp.replace(found[0], f"{found[1]} {host} {port}")
 

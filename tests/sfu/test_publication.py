@@ -121,6 +121,7 @@ class Stage:
         parts += [(extensions[TRANSPORT_CC], self.numbers["all"].to_bytes(2, "big"))]
         block = b"".join(bytes([number, len(data)]) + data for number, data in parts)
         block += bytes(-len(block) % 4)
+        assert self.video.repeated is not None
         head = bytes([0x90, self.video.repeated]) + self.numbers["all"].to_bytes(2, "big")
         head += bytes(4) + (1_000 + SSRC[layer]).to_bytes(4, "big")
         head += b"\x10\x00" + (len(block) // 4).to_bytes(2, "big")
