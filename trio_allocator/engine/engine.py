@@ -352,7 +352,9 @@ class Engine:
         if receiver.request is None:
             self.settlement.unplan(receiver)
         if bitrate < receiver.allocation:
-            receiver.returning = bitrate == 0  # what cannot be sent is not held (A7)
+            # What cannot be sent is not held (A7); what was asked for is no wish of its own.
+            own = receiver.request is None or receiver.request.limit > 0
+            receiver.returning = own and bitrate == 0
             self.settlement.lower(receiver, bitrate, DecisionReason.OWN_WISH)
         elif bitrate == receiver.allocation and waited:
             self.settlement.confirm(receiver)
