@@ -11,6 +11,7 @@ from hypothesis import assume, event, given, settings, strategies as st
 
 from tests.engine.support import NOW, joined, limit, opened
 from trio_allocator.engine.engine import Engine
+from trio_allocator.engine.headroom import RAISE_SHARE
 from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.receiver import Receiver
@@ -263,6 +264,19 @@ def test_unknown_estimate():
     assert (found.blockers, found.lacks) == ((Blocker.UNKNOWN_ESTIMATE,), None)
     assert found.blocker is Blocker.UNKNOWN_ESTIMATE
     assert explain(engine).usable is None
+
+
+def test_what_was_not_carried_is_no_hold_but_the_network():
+    engine = opened(None, LayeredPolicy())
+    engine.update_estimate(NOW, 1_000_000, 500_000)
+    plain = joined(engine, 500_000)
+    engine.request(NOW, plain, 950_000)
+    assert engine.trusted < 950_000 < 1_000_000
+    found = about(engine, plain)
+    assert (found.blockers, found.held_until) == ((Blocker.NETWORK,), None)
+    assert 1_000_000 + found.lacks == math.ceil(950_000 / RAISE_SHARE)
+    engine.update_estimate(NOW, 1_000_000 + found.lacks, 500_000)
+    assert plain.allocation == 950_000
 
 
 def test_a_policy_that_keeps_what_would_fit_is_a_hold():

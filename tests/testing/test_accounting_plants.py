@@ -57,10 +57,11 @@ def leaving_is_subtracted_at_the_rate_of_registration(patch):
     breaks(patch, Ledger, "remove", remove)
 
 
-def sums_are_of_unrounded_rates(patch):
+def rates_are_rounded_up(patch):
+    """A part of a bit/s more than was asked for, once for each rate."""
+
     def bitrate(right, name, value):
-        right(name, value)
-        return value
+        return right(name, math.ceil(value) if right(name, value) < value else value)
 
     breaks(patch, quantities, "bitrate", bitrate)
 
@@ -349,7 +350,7 @@ PLANTS = {
     "A1": (
         whoever_leaves_while_it_waits_stays_in_the_sum,
         leaving_is_subtracted_at_the_rate_of_registration,
-        sums_are_of_unrounded_rates,
+        rates_are_rounded_up,
         rates_are_rounded_to_the_nearest,
         the_grant_says_what_was_claimed,
     ),

@@ -4,9 +4,10 @@ import pytest
 import trio
 from attrs import evolve
 
+from tests.testing.planting import asking
 from trio_allocator import open_allocator, open_passthrough_allocator
 from trio_allocator.engine import headroom
-from trio_allocator.engine.effects import DecisionReason
+from trio_allocator.engine.effects import Cause, DecisionReason
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
 from trio_allocator.engine.headroom import Headroom
@@ -80,7 +81,7 @@ def what_leaves_is_shared_out_later(patch):
     """What a receiver leaves behind is granted when the next estimate comes."""
 
     def leave(self, now, receiver):
-        self._begin(now)
+        self._begin(now, Cause.LEAVING)
         self.settlement.forget(receiver)
         self.prober.padding.leave(receiver.id)
         self.ledger.remove(receiver)
@@ -92,9 +93,9 @@ def force_is_carried_out_and_that_is_all(patch):
     """What force makes free is granted when the next estimate comes."""
 
     def force(self, now, receiver, bitrate):
-        self._begin(now)
+        self._begin(now, Cause.FORCE)
         if bitrate < receiver.allocation:
-            self.settlement.withdraw(receiver)
+            self.settlement.withdraw(receiver, DecisionReason.NO_NEED)
             self.settlement.force(now, receiver, bitrate, DecisionReason.APPLICATION)
 
     patch.setattr(Engine, "force", force)
@@ -119,7 +120,7 @@ def options_count_from_the_next_event(patch):
     """A new ladder, or a cap that has gone, is noted, and of use when something else happens."""
 
     def configure(self, now, receiver, track, options, account):
-        self._begin(now)
+        self._begin(now, Cause.CONFIGURE)
         self._configure(receiver, track, options, account)
 
     patch.setattr(Engine, "configure", configure)
@@ -132,12 +133,12 @@ def the_first_fall_is_forgiven(patch):
     """A lower estimate counts only when it is confirmed by another one."""
     right = Engine.update_estimate
 
-    def update_estimate(self, now, bitrate):
+    def update_estimate(self, now, bitrate, carried=None):
         before, self.unconfirmed = getattr(self, "unconfirmed", NEVER), bitrate
         held = self.estimates.value
         if held is not None and bitrate < held and bitrate < before:
             bitrate = held
-        right(self, now, bitrate)
+        right(self, now, bitrate, carried)
 
     patch.setattr(Engine, "update_estimate", update_estimate)
 
@@ -176,11 +177,11 @@ def who_is_asked_is_reminded(patch):
 
     update = Engine.update_estimate
 
-    def update_estimate(self, now, bitrate):
-        update(self, now, bitrate)
+    def update_estimate(self, now, bitrate, carried=None):
+        update(self, now, bitrate, carried)
         for receiver in self.settlement.negotiator.outstanding.values():
             if sent.get(receiver.id) is not None:
-                self.settlement.effects.append(sent[receiver.id])
+                self.settlement.effects.append(asking(receiver, sent[receiver.id]))
 
     patch.setattr(Mailbox, "put_request", put_request)
     patch.setattr(Engine, "update_estimate", update_estimate)
@@ -462,7 +463,7 @@ def a_raise_below_what_is_sent_is_no_raise(patch):
     def request(self, now, receiver, bitrate):
         if receiver.allocation < bitrate < measured(self, now):
             receiver.set_claim(bitrate)
-            self.settlement.lower(now, receiver, bitrate)
+            self.settlement.lower(receiver, bitrate, DecisionReason.OWN_WISH)
         right(self, now, receiver, bitrate)
 
     patch.setattr(Engine, "request", request)
@@ -470,7 +471,7 @@ def a_raise_below_what_is_sent_is_no_raise(patch):
 
 def all_are_asked_anew_after_each_answer(patch):
     right = Engine._settle
-    patch.setattr(Engine, "_settle", lambda self, negotiate=True: right(self))
+    patch.setattr(Engine, "_settle", lambda self, await_others=False: right(self))
 
 
 PLANTS = {

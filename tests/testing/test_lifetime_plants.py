@@ -7,6 +7,7 @@ import trio
 import trio.testing
 
 from trio_allocator import open_allocator, open_passthrough_allocator, quantities
+from trio_allocator.engine.effects import Cause
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.ledger import Ledger
 from trio_allocator.engine.negotiator import Negotiator
@@ -92,7 +93,7 @@ def freed_at_the_next_estimate(patch):
     """What a leaver held is free, but nobody hears of it."""
 
     def leave(self, now, receiver):
-        self._begin(now)
+        self._begin(now, Cause.LEAVING)
         self.settlement.forget(receiver)
         self.prober.padding.leave(receiver.id)
         self.ledger.remove(receiver)

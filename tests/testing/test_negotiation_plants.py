@@ -4,9 +4,10 @@ import pytest
 import trio
 import trio.testing
 
+from tests.testing.planting import asking
 from trio_allocator import open_allocator
 from trio_allocator.engine import negotiator as negotiator_module
-from trio_allocator.engine.effects import Act, Cause, DecisionReason, Effect
+from trio_allocator.engine.effects import DecisionReason
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.negotiation import (
     TRANSITIONS,
@@ -94,14 +95,13 @@ def every_estimate_brings_another_request(patch):
         for receiver in self.settlement.negotiator.outstanding.values():
             if receiver.negotiation is Negotiation.ASKED:
                 receiver.last_request += 2**32
-                self.settlement.effects.append(
-                    DecreaseAllocation(
-                        receiver.allocation,
-                        receiver.request.limit,
-                        receiver.last_request,
-                        receiver.id,
-                    )
+                request = DecreaseAllocation(
+                    receiver.allocation,
+                    receiver.request.limit,
+                    receiver.last_request,
+                    receiver.id,
                 )
+                self.settlement.effects.append(asking(receiver, request))
 
     def counts(_self, receiver, request_id):
         return request_id not in receiver.answered
@@ -145,9 +145,9 @@ def estimates_wait_for_the_answers(patch):
     """They are dropped while somebody is asked."""
     right = Engine.update_estimate
 
-    def update_estimate(self, now, bitrate):
+    def update_estimate(self, now, bitrate, carried=None):
         if not self.settlement.negotiator.outstanding:
-            right(self, now, bitrate)
+            right(self, now, bitrate, carried)
 
     patch.setattr(Engine, "update_estimate", update_estimate)
 
@@ -308,18 +308,7 @@ def everybody_is_asked(patch):
             for receiver in filter(idle_and_askable, self.ledger):
                 self.ledger.project(receiver, receiver.lowest)
                 asked = settlement.negotiator.ask(now, receiver)
-                settlement.effects.append(
-                    Effect(
-                        Act.ASKED,
-                        receiver.id,
-                        receiver.track.id,
-                        asked.allocation,
-                        asked.limit,
-                        Cause.ESTIMATE,
-                        DecisionReason.OVERUSE,
-                        asked,
-                    )
-                )
+                settlement.effects.append(asking(receiver, asked))
                 settlement.sharing.index(receiver)
 
     patch.setattr(Engine, "update_estimate", update_estimate)
@@ -364,14 +353,14 @@ def a_great_need_is_forced(patch):
     """With less than half of what is held, there is no time to ask."""
     right = Engine.update_estimate
 
-    def update_estimate(self, now, bitrate):
+    def update_estimate(self, now, bitrate, carried=None):
         if 2 * bitrate < self.ledger.committed:
             for receiver in self.ledger:
                 if receiver.lowest < receiver.allocation:
                     self.settlement.force(
                         now, receiver, receiver.lowest, DecisionReason.NOBODY_LEFT
                     )
-        right(self, now, bitrate)
+        right(self, now, bitrate, carried)
 
     patch.setattr(Engine, "update_estimate", update_estimate)
 
@@ -380,10 +369,10 @@ def the_first_fall_is_forgiven(patch):
     """Defect 5: only a second, lower estimate counts."""
     right = Engine.update_estimate
 
-    def update_estimate(self, now, bitrate):
+    def update_estimate(self, now, bitrate, carried=None):
         known = self.estimates.value
         fallen, self.fallen = getattr(self, "fallen", False), known is not None and bitrate < known
-        right(self, now, known if self.fallen and not fallen else bitrate)
+        right(self, now, known if self.fallen and not fallen else bitrate, carried)
 
     patch.setattr(Engine, "update_estimate", update_estimate)
 
