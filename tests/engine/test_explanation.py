@@ -21,6 +21,8 @@ from trio_allocator.policies.policy import Shares
 from trio_allocator.policies.water_filling import WaterFillingPolicy
 from trio_allocator.report.blockers import Blocker
 from trio_allocator.report.explanation import ReceiverExplanation, explain
+from trio_allocator.report.statistics import statistics
+from trio_allocator.report.status import snapshot
 
 UNORDERED = ("water-filling", "user")
 
@@ -49,9 +51,7 @@ def answer_all(engine: Engine, now: float) -> None:
     """Everybody who was asked accepts, and goes to the limit at once."""
     engine.drain()
     while asked := [
-        receiver
-        for receiver in engine.settlement.negotiator.outstanding.values()
-        if receiver.negotiation is Negotiation.ASKED
+        receiver for receiver in engine.ledger if receiver.negotiation is Negotiation.ASKED
     ]:
         request = asked[0].request
         engine.answer(now, asked[0], request.id, accepted=True, bitrate=request.limit)
@@ -250,7 +250,7 @@ def test_held_for_one_that_was_overtaken():
     for count, receiver in enumerate(small):
         engine.request(NOW, receiver, 10_000)
         engine.request(NOW, other, 1_000_000 - 10_000 * (count + 1))
-    assert engine.settlement.sharing.reserved()
+    assert snapshot(engine).favoured
     found = about(engine, small[3])
     assert Blocker.HOLD in found.blockers
     assert big.id in found.blocking
@@ -321,9 +321,9 @@ def test_to_explain_changes_nothing():
     camera = joined(engine, 0, *CAMERA)
     engine.request(NOW, camera, HIGH)
     engine.drain()
-    before = (engine.wake_at, engine.settlement.headroom.failed, camera.allocation)
+    before = (engine.wake_at, statistics(engine).raises_taken_back, camera.allocation)
     explain(engine)
-    assert (engine.wake_at, engine.settlement.headroom.failed, camera.allocation) == before
+    assert (engine.wake_at, statistics(engine).raises_taken_back, camera.allocation) == before
     assert not engine.drain()
 
 
@@ -400,7 +400,7 @@ class World:
         if accepted:
             answer_all(self.engine, self.now)
             return
-        for receiver in list(self.engine.settlement.negotiator.outstanding.values()):
+        for receiver in list(self.engine.ledger):
             if receiver.request is not None:
                 self.engine.answer(self.now, receiver, receiver.request.id, accepted=False)
 
