@@ -164,6 +164,6 @@ def test_a_size_is_whole_or_not_there():
     for size in ((2**16 + 1, 1, 1), (1, 2**16 + 1, 1), (1, 1, 256), (0, 1, 1), (1, 0, 1)):
         with pytest.raises(FeedbackError):
             VideoLayersAllocation(0, (layer(0, 0, (1_000,), *size),)).build()
-    for size in ((1, 1, None), (1, None, 1), (None, 1, 1), (None, None, 1)):
+    for parts in ((1, 1, None), (1, None, 1), (None, 1, 1), (None, None, 1)):
         with pytest.raises(FeedbackError):
-            VideoLayersAllocation(0, (layer(0, 0, (1_000,), *size),)).build()
+            VideoLayersAllocation(0, (layer(0, 0, (1_000,), *parts),)).build()
