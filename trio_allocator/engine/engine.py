@@ -104,7 +104,8 @@ class Engine:
         """The newest estimate has come, perhaps with what the connection lately carried (G2)."""
         self._begin(now, Cause.ESTIMATE)
         self.estimates.update(now, bitrate)
-        self.settlement.headroom.note(now, bitrate, carried)
+        steady_at = self.estimates.steady_at(now)
+        self.settlement.headroom.note(now, bitrate, carried, steady_at=steady_at)
         if self._probes and carried is not None:  # an estimator, whose estimates dip and come back
             self.dips.note(now, self.ledger.committed, self.limits.usable(bitrate))
         self._forget_refusals(now, self.usable)
