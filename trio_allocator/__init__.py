@@ -35,6 +35,7 @@ from .messages import (
     SetOptions as SetOptions,
     SetVariants as SetVariants,
 )
+from .obstacle import Obstacle as Obstacle
 from .options import (
     ReceiverOptionChanges as ReceiverOptionChanges,
     ReceiverOptions as ReceiverOptions,
