@@ -10,7 +10,8 @@ Run it: ``python -m examples.sfu``. It needs the extra ``sfu``. The modules, fro
 ``sdp``                   offers read, answers made
 ``rewriting``,            one stream made of several layers, and what it takes to send it to a peer
 ``outgoing``
-``publication``           what somebody publishes: layers, key frames, who wants what
+``publication``,          what somebody publishes: layers, key frames, who wants what, and what the
+``repair``                network lost of it
 ``adaptive``              **where trio_allocator is used**: one connection to a subscriber
 ``subscriber``, ``room``  who watches what; who is there
 ``link``                  an emulated link between the server and a subscriber

@@ -14,6 +14,7 @@ from attrs import define, field
 from trio_allocator.estimation import (
     FeedbackError,
     FeedbackRecorder,
+    Nack,
     PictureLoss,
     ReceiverReport,
     VideoLayersAllocation,
@@ -21,7 +22,8 @@ from trio_allocator.estimation import (
 
 from .codecs import Codec
 from .description import Description
-from .rtp import LAYERS, MID, RID, TRANSPORT_CC, RtpError, RtpPacket, parse_rtp
+from .repair import Repairs, unwrapped
+from .rtp import LAYERS, MID, REPAIRED_RID, RID, TRANSPORT_CC, RtpError, RtpPacket, parse_rtp
 from .sdp import MediaSection
 from .transport import Transport
 
@@ -100,6 +102,8 @@ class Layer:
         is_alive: Packets come, or would if somebody wanted them.
         is_wanted: Somebody takes it, or did a moment ago: else it is switched off.
         measured: What came in the last second, bit/s.
+        repairs: What of it is missing.
+        repeated_ssrc: Of its retransmissions; known with the first one.
     """
 
     name: str
@@ -108,6 +112,8 @@ class Layer:
     is_alive: bool = False
     is_wanted: bool = True
     measured: int = 0
+    repairs: Repairs = field(factory=Repairs)
+    repeated_ssrc: int | None = None
     _seen_at: float = -math.inf
     _wanted_at: float = -math.inf
     _switched_on_at: float = -math.inf
@@ -151,6 +157,7 @@ class PublishedTrack:
         kind: ``audio``, ``video`` or ``screen``.
         codec: Of all its layers.
         layers: By name, ascending.
+        repeated: Payload type of its retransmissions; None for none: then nothing is asked for again.
         followers: Who gets its packets.
     """
 
@@ -160,6 +167,7 @@ class PublishedTrack:
     payload_type: int
     extensions: dict[str, int]
     layers: dict[str, Layer]
+    repeated: int | None = None
     followers: list[Follower] = field(factory=list["Follower"])
 
     @property
@@ -184,8 +192,9 @@ class Publication:
         tracks: What the offer says will come.
 
     Attributes:
-        counts: What came: ``packets``, ``padding``, ``malformed``, ``unknown``, ``excess``; and how
-            often key frames were asked for: ``key_frame_requests``.
+        counts: What came: ``packets``, ``padding``, ``malformed``, ``unknown``, ``excess``, what came
+            again (``doubled``) and what was missing (``repaired``); and what was asked for:
+            ``key_frame_requests``, and packets once more, ``nacked``.
         on_demand: Called with the names of the layers that somebody wants, when that changes.
     """
 
@@ -238,21 +247,47 @@ class Publication:
             self._set_alive(track, layer, is_alive=True)
         if not packet.payload:
             self.counts["padding"] += 1
+        self._hand_on(track, layer, packet, now)
+
+    def _hand_on(self, track: PublishedTrack, layer: Layer, packet: RtpPacket, now: float) -> None:
+        """Give a packet to the followers, once."""
+        if packet.ssrc == layer.repeated_ssrc:
+            original = unwrapped(packet, track.payload_type, layer.ssrc or 0)
+            if original is None:
+                return
+            packet = original
+        try:
+            is_newest = layer.repairs.received(packet.sequence, now)
+        except KeyError:
+            self.counts["doubled"] += 1  # a probe, or it came after all
+            return
         description = track.codec.describe(packet.payload)
+        if not is_newest:
+            self.counts["repaired"] += 1
+            # What has come of that key frame since is gone: nothing can begin with it any more.
+            description = description._replace(starts_key_frame=False)
         for follower in track.followers:
             follower.take(layer.name, packet, description, now)
 
     def _identify(self, packet: RtpPacket) -> tuple[PublishedTrack, Layer] | None:
         """Whose a new stream is: by its payload type and RID, which its first packets carry."""
         for track in self.tracks.values():
-            if track.payload_type != packet.payload_type:
+            is_repeated = packet.payload_type == track.repeated
+            if not is_repeated and packet.payload_type != track.payload_type:
                 continue
-            rid = packet.extensions.get(track.extensions.get(RID, 0), b"").decode(errors="replace")
+            extension = track.extensions.get(REPAIRED_RID if is_repeated else RID, 0)
+            rid = packet.extensions.get(extension, b"").decode(errors="replace")
             layer = track.layers.get(rid) or track.layers.get(ONLY)
-            if layer is not None and layer.ssrc is None:
+            if layer is None:
+                continue
+            if is_repeated and layer.repeated_ssrc is None and layer.ssrc is not None:
+                layer.repeated_ssrc = packet.ssrc
+            elif not is_repeated and layer.ssrc is None:
                 layer.ssrc = packet.ssrc
-                self._by_ssrc[packet.ssrc] = track, layer
-                return track, layer
+            else:
+                continue
+            self._by_ssrc[packet.ssrc] = track, layer
+            return track, layer
         return None
 
     def _note(self, track: PublishedTrack, packet: RtpPacket, arrived_at: float) -> None:
@@ -353,8 +388,23 @@ class Publication:
             if self._recorder is not None:
                 for feedback in self._recorder.build_feedback():
                     self.transport.send_rtcp(feedback.build())
+            self._request_missing()
             self.request_key_frame()
             self._bury()
+
+    def _request_missing(self) -> None:
+        """Ask for what the network has lost on its way here, where somebody takes it."""
+        now = trio.current_time()
+        for track in self.tracks.values():
+            wanted = frozenset[str]().union(*(follower.wanted for follower in track.followers))
+            for layer in track.layers.values():
+                missing = layer.repairs.due(now)
+                if not missing or track.repeated is None or layer.ssrc is None:
+                    continue
+                if layer.name in wanted:
+                    self.counts["nacked"] += len(missing)
+                    nack = Nack(self._ssrc, layer.ssrc, missing)
+                    self.transport.send_rtcp(ReceiverReport(self._ssrc).build() + nack.build())
 
     def _bury(self) -> None:
         """Find the layers that are dead."""
@@ -401,9 +451,10 @@ def published_track(
         extensions={
             name: number
             for name, number in section.extensions.items()
-            if name in {MID, RID, TRANSPORT_CC, LAYERS}
+            if name in {MID, RID, REPAIRED_RID, TRANSPORT_CC, LAYERS}
         },
         layers=layers,
+        repeated=chosen.repeated if "nack" in chosen.feedback else None,
     )
 
 

@@ -14,7 +14,7 @@ from .dtls import Certificate
 from .ice import Address
 from .link import EmulatedLink, open_link
 from .publication import Kind, Publication, PublishedTrack, published_track
-from .rtp import LAYERS, MID, RID, TRANSPORT_CC
+from .rtp import LAYERS, MID, REPAIRED_RID, RID, TRANSPORT_CC
 from .sdp import (
     Answer,
     MediaSection,
@@ -202,10 +202,11 @@ def _publisher_answer(section: MediaSection, track: PublishedTrack | None) -> An
             "without it the browser would not know how much it can send"
         )
     lines = [
-        *feedback_lines(chosen, ("transport-cc", "nack pli")),
-        *extension_lines(section, (MID, RID, TRANSPORT_CC, LAYERS)),
+        *feedback_lines(chosen, ("transport-cc", "nack", "nack pli")),
+        *extension_lines(section, (MID, RID, REPAIRED_RID, TRANSPORT_CC, LAYERS)),
     ]
     if section.rids:
         lines += [f"rid:{rid} recv" for rid in section.rids]
         lines.append(f"simulcast:recv {';'.join(section.rids)}")
-    return Answer(section, "recvonly", chosen, tuple(lines))
+    repeats = track.repeated is not None
+    return Answer(section, "recvonly", chosen, tuple(lines), uses_repeated=repeats)

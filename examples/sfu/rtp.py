@@ -9,6 +9,7 @@ from attrs import define
 TRANSPORT_CC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 LAYERS = "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00"
 """Names of the header extensions that are used here."""
 

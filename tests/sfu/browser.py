@@ -71,9 +71,9 @@ def until(what, condition, patience=15.0):
     return time.monotonic() - begin
 
 
-def publish(context, url, name="Ada"):
+def publish(context, url, name="Ada", codec=None):
     page = context.new_page()
-    page.goto(f"{url}/publish")
+    page.goto(f"{url}/publish" + ("" if codec is None else f"?codec={codec}"))
     page.fill("#name", name)
     page.click("#publish")
     until("it is published", lambda: "Published" in page.inner_text("#status"))

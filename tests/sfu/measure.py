@@ -23,6 +23,10 @@ import trio
 from attrs import asdict, define, field
 
 from tests.sfu.pages import ROOT, open_page
+from trio_allocator.lab.linktest.result import Stack
+from trio_allocator.lab.linktest.run import run_scenario
+from trio_allocator.lab.linktest.scenarios import Scenario
+from trio_allocator.lab.linktest.setup import Setup
 
 LATE = 0.010
 """A relay that delivered one packet in a hundred later than this was starved, s."""
@@ -113,8 +117,11 @@ def processor_time(pid):
     return sum(processor_times(pid))
 
 
-async def run(steps, seconds, *, options=(), log=None):
-    """One publisher, one watcher, one link; `log` is a file that gets all that the page was told."""
+async def run(steps, seconds, *, options=(), log=None, loss=0.0):
+    """One publisher, one watcher, one link; `log` is a file that gets all that the page was told.
+
+    A share of the packets is lost by chance: `loss`.
+    """
     async with (
         serving(*options) as (port, pid),
         open_page(port, "publish") as publisher,
@@ -122,6 +129,7 @@ async def run(steps, seconds, *, options=(), log=None):
     ):
         await watcher.watch(1)
         await watcher.socket.send(type="link", name="rate", value=steps[0][1])
+        await watcher.socket.send(type="link", name="loss", value=loss)
         with trio.fail_after(10):
             await watcher.until(lambda page: page.frames and page.states)
         begin = watcher.times["frame"]
@@ -223,6 +231,32 @@ def climb(frames, begin, end):
     return next((at - begin for at, width in frames if begin <= at < end and width > before), None)
 
 
+async def run_libwebrtc(steps, seconds):
+    """libwebrtc's own congestion control over the same link, as figures of a section each.
+
+    Its one encoder follows the estimate, whatever that is: there are no layers to fill a link with.
+    """
+    scenario = Scenario("sfu", "the steps of the media server", tuple(steps), seconds)
+    run = await run_scenario(scenario, (Stack.LIBWEBRTC,), 1, Setup(tracks=()))
+    late = sorted(run.lateness)[int(0.99 * len(run.lateness))]
+    print(f"the relay was {1e3 * late:.0f} ms late")
+    (flow,) = run.flows
+    edges = [*(at for at, _ in steps), seconds]
+    for (at, rate), until in zip(steps, edges[1:], strict=True):
+        begin, half = at + 1, (at + 1 + until) / 2
+        sent = [
+            each for each in run.packets if each.left is not None and begin <= each.left < until
+        ]
+        used = 8 * sum(packet.size for packet in sent) / (until - begin) / rate
+        waited = sorted(packet.waited or 0.0 for packet in sent)
+        estimates = [estimate for time, estimate in flow.estimates if half <= time < until]
+        estimate = statistics.median(estimates) / rate
+        print(
+            f"{rate / 1e6:.1f} Mbit/s: used {100 * used:.0f} %, estimate {estimate:.2f} of it, "
+            f"queue {1e3 * waited[int(0.95 * len(waited))]:.0f} ms (p95)"
+        )
+
+
 def median(results, get):
     """Of several runs."""
     return statistics.median(get(result) for result in results)
@@ -272,9 +306,12 @@ async def main(arguments):
     steps: tuple[tuple[float, float], ...] = STEPS
     if arguments.constant:
         steps = ((0.0, arguments.constant),)
+    if arguments.libwebrtc:
+        await run_libwebrtc(steps, arguments.seconds)
+        return
     results = []
     while len(results) < arguments.runs:
-        result = await run(steps, arguments.seconds, log=arguments.log)
+        result = await run(steps, arguments.seconds, log=arguments.log, loss=arguments.loss)
         print(json.dumps(asdict(result)), flush=True)
         if result.starved is None or arguments.anyway:
             results.append(result)
@@ -291,7 +328,11 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=3, help="how many that are not starved; 3")
     parser.add_argument("--seconds", type=float, default=25.0, help="how long each is; 25")
     parser.add_argument("--constant", type=float, help="bit/s of a link that does not change")
+    parser.add_argument("--loss", type=float, default=0.0, help="share of the packets; 0")
     parser.add_argument("--switches", type=int, help="measure so many switches of layers instead")
     parser.add_argument("--log", help="a file for all that the page of the last run was told")
+    parser.add_argument(
+        "--libwebrtc", action="store_true", help="measure its own congestion control"
+    )
     parser.add_argument("--anyway", action="store_true", help="count starved runs, too")
     trio.run(main, parser.parse_args())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -97,6 +98,7 @@ class Page:
         self.stats = []
         self.times = {}
         self.ended = None
+        self.through = None  # opens a relay before an address, and returns the relay's
         self._process = process
         self.tracks = {}
 
@@ -144,7 +146,7 @@ class Page:
                 case "room":
                     self.room = message["publications"]
                 case "answer":
-                    await self.say(answer=message["sdp"])
+                    await self.say(answer=await self.route(message["sdp"]))
                 case "layers":
                     self.layers.append((trio.current_time(), message["wanted"]))
                     await self.say(layers=message["wanted"])
@@ -156,6 +158,15 @@ class Page:
                     self.errors.append(message["message"])
                 case "ended":
                     self.ended = message["reason"]
+
+    async def route(self, sdp):
+        """An answer in which the server is where a relay is, if there is to be one."""
+        if self.through is None:
+            return sdp
+        found = re.search(r"(a=candidate:\S+ 1 udp \d+) (\S+) (\d+)", sdp)
+        assert found is not None
+        host, port = await self.through((found[2], int(found[3])))
+        return sdp.replace(found[0], f"{found[1]} {host} {port}")
 
     async def until(self, condition):
         """Wait until it is true of this page, for no longer than `PATIENCE`."""
@@ -171,13 +182,14 @@ class Page:
 
 
 @asynccontextmanager
-async def open_page(port, role, name="camera", picture="960,540,20", prefix=()):
+async def open_page(port, role, name="camera", picture="960,540,20", prefix=(), through=None):
     command = [*prefix, sys.executable, "-m", "tests.sfu.wrtc_peer", role]
     async with open_socket(port) as socket, trio.open_nursery() as nursery:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT, "check": False}
         pipes["env"] = {**os.environ, "PEER": picture}
         process = await nursery.start(partial(trio.run_process, command, **pipes))
         page = Page(socket, process, role, name)
+        page.through = through
         nursery.start_soon(page.hear_server)
         nursery.start_soon(page.hear_process)
         try:

@@ -17,11 +17,12 @@ from examples.sfu.publication import (
     Publication,
     published_track,
 )
-from examples.sfu.rtp import LAYERS, RID, TRANSPORT_CC, RtpWriter
+from examples.sfu.rtp import LAYERS, REPAIRED_RID, RID, TRANSPORT_CC, RtpWriter
 from examples.sfu.sdp import parse_offer
 from tests.sfu.offers import PUBLISH
 from trio_allocator.estimation import (
     LayerAllocation,
+    Nack,
     TransportFeedback,
     VideoLayersAllocation,
     parse_compound,
@@ -105,6 +106,27 @@ class Stage:
         head += b"\x10\x00" + (len(block) // 4).to_bytes(2, "big")
         now = trio.current_time()
         self.wire.on_rtp(head + block + payload, now if arrived_at is None else arrived_at)
+
+    def skip(self, layer):
+        """A packet of a layer that the network loses; returns its number."""
+        self.numbers[layer] += 1
+        self.numbers["all"] += 1
+        return self.numbers[layer]
+
+    def repeat(self, layer, sequence, payload):
+        """A retransmission; of nothing with an empty payload."""
+        extensions = self.video.extensions
+        self.numbers["all"] += 1
+        parts = [(extensions[REPAIRED_RID], layer.encode())]
+        parts += [(extensions[TRANSPORT_CC], self.numbers["all"].to_bytes(2, "big"))]
+        block = b"".join(bytes([number, len(data)]) + data for number, data in parts)
+        block += bytes(-len(block) % 4)
+        assert self.video.repeated is not None
+        head = bytes([0x90, self.video.repeated]) + self.numbers["all"].to_bytes(2, "big")
+        head += bytes(4) + (1_000 + SSRC[layer]).to_bytes(4, "big")
+        head += b"\x10\x00" + (len(block) // 4).to_bytes(2, "big")
+        body = sequence.to_bytes(2, "big") + payload if payload else b""
+        self.wire.on_rtp(head + block + body, trio.current_time())
 
     async def stream(self, *layers):
         """Packets of these layers until cancelled."""
@@ -190,6 +212,51 @@ async def test_the_publisher_hears_when_its_packets_came_not_when_they_were_read
     (told,) = feedback(stage)
     first, *others = told.arrivals
     assert [other - first for other in others] == [3_000, 6_000]  # µs
+
+
+def nacks(stage):
+    return [
+        request
+        for _, data in stage.wire.sent
+        for request in parse_requests(data)
+        if isinstance(request, Nack)
+    ]
+
+
+async def test_what_the_network_lost_is_asked_for_and_handed_on(autojump_clock, stage):
+    watcher = Watcher(wanted={"h"})
+    stage.video.followers.append(watcher)
+    stage.send("h", KEY)
+    lost = stage.skip("h")
+    stage.send("h")
+    stage.skip("f")
+    stage.send("f")
+    await trio.sleep(0.06)
+    assert [(each.media_ssrc, each.sequences) for each in nacks(stage)] == [(SSRC["h"], (lost,))]
+    stage.repeat("h", lost, KEY)
+    assert watcher.taken[-1] == ("h", lost, False), "a key frame does not begin where it was lost"
+    stage.repeat("h", lost, KEY)
+    stage.repeat("h", 0, b"")
+    assert len(watcher.taken) == 4
+    counts = stage.publication.counts
+    assert (counts["nacked"], counts["repaired"], counts["doubled"]) == (1, 1, 1)
+    await trio.sleep(0.2)
+    assert len(nacks(stage)) == 1
+
+
+async def test_retransmissions_of_what_is_not_known_are_nobodys(autojump_clock, stage):
+    stage.repeat("h", 1, KEY)
+    assert stage.publication.counts == {"unknown": 1}
+
+
+async def test_a_publisher_without_retransmissions_is_asked_for_none(autojump_clock, stage):
+    stage.video.repeated = None
+    stage.video.followers.append(Watcher(wanted={"h"}))
+    stage.send("h")
+    stage.skip("h")
+    stage.send("h")
+    await trio.sleep(0.2)
+    assert nacks(stage) == []
 
 
 async def test_a_flood_of_a_publisher_is_cut(autojump_clock, stage):

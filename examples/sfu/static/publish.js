@@ -24,10 +24,14 @@ function capture(kind) {
   return navigator.mediaDevices.getUserMedia({ audio: true, video });
 }
 
-function preferVp8(transceiver) {
+/** VP8 first; with `?codec=h264` in the address, nothing but that: to see that it works, too. */
+function chooseCodec(transceiver) {
   const codecs = RTCRtpReceiver.getCapabilities("video").codecs;
-  const isVp8 = (codec) => codec.mimeType.toLowerCase() === "video/vp8";
-  transceiver.setCodecPreferences([...codecs.filter(isVp8), ...codecs.filter((c) => !isVp8(c))]);
+  const only = new URLSearchParams(location.search).get("codec");
+  const is = (name) => ({ mimeType }) => mimeType.toLowerCase() === `video/${name}`;
+  const chosen = codecs.filter(is(only ?? "vp8"));
+  const others = codecs.filter(only === null ? (codec) => !chosen.includes(codec) : is("rtx"));
+  transceiver.setCodecPreferences([...chosen, ...others]);
 }
 
 async function publish(kind, name) {
@@ -38,7 +42,7 @@ async function publish(kind, name) {
   video.contentHint = kind === "screen" ? "detail" : "motion";
   const init = { direction: "sendonly", streams: [stream], sendEncodings: encodings };
   const transceiver = connection.addTransceiver(video, init);
-  preferVp8(transceiver);
+  chooseCodec(transceiver);
   for (const track of stream.getAudioTracks()) {
     connection.addTransceiver(track, { direction: "sendonly", streams: [stream] });
   }

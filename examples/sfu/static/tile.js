@@ -38,14 +38,12 @@ export class Tile {
   pause() {
     const isPaused = this.element.classList.toggle("paused");
     this.part("pause").setAttribute("aria-pressed", String(isPaused));
-    this.part("pause").textContent = isPaused ? "Resume" : "Pause";
     this.wish(this.video, { muted: isPaused });
   }
 
   mute() {
     this.player.muted = !this.player.muted;
     this.part("mute").setAttribute("aria-pressed", String(this.player.muted));
-    this.part("mute").textContent = this.player.muted ? "Unmute" : "Mute";
     this.wish(this.audio, { muted: this.player.muted });
   }
 

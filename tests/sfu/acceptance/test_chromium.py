@@ -79,6 +79,19 @@ def test_it_works_without_any_favour_for_loopback():
         assert complaints == []
 
 
+def test_a_browser_that_offers_only_h264_is_understood():
+    with serving() as url, browsing("--allow-loopback-in-peer-connection") as (context, complaints):
+        publish(context, url, codec="h264")
+        page, _took = join(context, url)
+        until("pictures go on", lambda: page.evaluate(PICTURE)[1] > 20)
+        until("a better layer flows", lambda: flowing(page) in {"h", "f"}, patience=30)
+        before = page.evaluate(PICTURE)[1]
+        until("pictures go on", lambda: page.evaluate(PICTURE)[1] > before + 10)
+        codecs = page.evaluate("fetch('/debug').then((answer) => answer.json())")
+        assert [each["codec"] for each in codecs["publications"][0]["tracks"]] == ["h264", "opus"]
+        assert complaints == []
+
+
 def test_a_screen_is_published():
     with (
         serving() as url,
