@@ -10,6 +10,7 @@ from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.probing.probe_status import ProbeStatus
 from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
 from trio_allocator.messages import GrantReason
+from trio_allocator.report.statistics import statistics
 from trio_allocator.report.status import snapshot
 
 pytestmark = pytest.mark.invariant("G2")
@@ -143,7 +144,7 @@ def test_a_raise_that_was_taken_back_makes_the_next_one_wait():
     assert camera.allocation == MEDIUM
     engine.update_estimate(now + 1, MEDIUM - 10_000)
     engine.answer(now + 1, camera, camera.request.id, accepted=True, bitrate=LOW)
-    assert engine.settlement.headroom.failed == 1
+    assert statistics(engine).raises_taken_back == 1
     engine.request(now + 1, camera, MEDIUM)
     engine.update_estimate(now + 2, MEDIUM + 10_000)
     assert camera.allocation == LOW
@@ -189,7 +190,7 @@ def test_what_is_lowered_long_after_a_raise_was_not_taken_back():
     engine, camera, now = swinging(MEDIUM, policy=FairPolicy())
     engine.request(now, camera, MEDIUM)
     engine.update_estimate(now + 10, MEDIUM - 10_000)
-    assert engine.settlement.headroom.failed == 0
+    assert statistics(engine).raises_taken_back == 0
     assert snapshot(engine).ceiling is None
 
 
