@@ -58,6 +58,7 @@ from .report.explanation import (
 from .report.statistics import AllocatorStatistics as AllocatorStatistics
 from .report.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
 from .shell.allocator import ProbingAllocator as ProbingAllocator
+from .shell.bare import BareAllocator as BareAllocator, BareHandle as BareHandle
 from .shell.connection_estimator import (
     ConnectionEstimator as ConnectionEstimator,
     EstimatorOptions as EstimatorOptions,
