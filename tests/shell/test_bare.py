@@ -12,7 +12,7 @@ TRACK = Track("t")
 
 def test_without_settle_there_is_none():
     with pytest.raises(TypeError, match="settle"):
-        BareAllocator()
+        BareAllocator()  # type: ignore[abstract]
 
 
 async def test_it_lives_in_a_nursery_of_the_caller_s(autojump_clock):
@@ -62,8 +62,7 @@ async def test_a_waiting_reader_hears_of_a_grant_and_of_the_end(autojump_clock):
     heard = []
 
     async def read():
-        async for message in receiver:
-            heard.append(message.allocation)
+        heard.extend([message.allocation async for message in receiver])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read)
