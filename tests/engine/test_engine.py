@@ -7,12 +7,12 @@ import math
 import pytest
 
 from tests.engine.support import NOW, asked, granted, joined, ladder, opened, revised, withdrawn
-from trio_allocator.engine.effects import Act
 from trio_allocator.engine.negotiation import Negotiation, RefusalKind
 from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.messages import DecreaseAllocation, GrantReason
+from trio_allocator.report.status import snapshot
 
 FORCED, BREACH = GrantReason.FORCED, GrantReason.BREACH
 GRANTED, LOWERED = GrantReason.GRANTED, GrantReason.LOWERED
@@ -294,7 +294,7 @@ def test_force_that_takes_nothing_does_nothing(bitrate):
     receiver = joined(engine, 300)
     engine.force(NOW, receiver, bitrate)
     assert engine.drain() == []
-    assert (receiver.allocation, engine.settlement.count(Act.FORCED)) == (300, 0)
+    assert (receiver.allocation, snapshot(engine).forced) == (300, 0)
 
 
 def test_each_use_of_force_is_counted():
@@ -302,7 +302,7 @@ def test_each_use_of_force_is_counted():
     receiver = joined(engine, 300)
     for bitrate in (200, 100, 0):
         engine.force(NOW, receiver, bitrate)
-    assert engine.settlement.count(Act.FORCED) == 3
+    assert snapshot(engine).forced == 3
 
 
 @pytest.mark.invariant("N7")
@@ -554,7 +554,7 @@ def test_what_was_held_for_one_is_free_before_the_event_too():
     engine.request(NOW, lower, 500)
     engine.drain()
     assert engine.wake_at == NOW + 3  # a probe; that changes nothing here
-    assert engine.settlement.sharing.wake_at == NOW + 5
+    assert list(snapshot(engine).favoured.values()) == [NOW + 5]
     engine.request(NOW + 5, higher, 590)
     assert granted(engine.drain()) == [(lower.id, 500, GRANTED)]
 

@@ -11,6 +11,7 @@ from hypothesis import assume, event, given, settings, strategies as st
 
 from tests.engine.support import NOW, joined, limit, opened
 from trio_allocator.engine.engine import Engine
+from trio_allocator.engine.headroom import RAISE_SHARE
 from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.receiver import Receiver
@@ -20,6 +21,8 @@ from trio_allocator.policies.policy import Shares
 from trio_allocator.policies.water_filling import WaterFillingPolicy
 from trio_allocator.report.blockers import Blocker
 from trio_allocator.report.explanation import ReceiverExplanation, explain
+from trio_allocator.report.statistics import statistics
+from trio_allocator.report.status import snapshot
 
 UNORDERED = ("water-filling", "user")
 
@@ -48,9 +51,7 @@ def answer_all(engine: Engine, now: float) -> None:
     """Everybody who was asked accepts, and goes to the limit at once."""
     engine.drain()
     while asked := [
-        receiver
-        for receiver in engine.settlement.negotiator.outstanding.values()
-        if receiver.negotiation is Negotiation.ASKED
+        receiver for receiver in engine.ledger if receiver.negotiation is Negotiation.ASKED
     ]:
         request = asked[0].request
         engine.answer(now, asked[0], request.id, accepted=True, bitrate=request.limit)
@@ -249,7 +250,7 @@ def test_held_for_one_that_was_overtaken():
     for count, receiver in enumerate(small):
         engine.request(NOW, receiver, 10_000)
         engine.request(NOW, other, 1_000_000 - 10_000 * (count + 1))
-    assert engine.settlement.sharing.reserved()
+    assert snapshot(engine).favoured
     found = about(engine, small[3])
     assert Blocker.HOLD in found.blockers
     assert big.id in found.blocking
@@ -263,6 +264,19 @@ def test_unknown_estimate():
     assert (found.blockers, found.lacks) == ((Blocker.UNKNOWN_ESTIMATE,), None)
     assert found.blocker is Blocker.UNKNOWN_ESTIMATE
     assert explain(engine).usable is None
+
+
+def test_what_was_not_carried_is_no_hold_but_the_network():
+    engine = opened(None, LayeredPolicy())
+    engine.update_estimate(NOW, 1_000_000, 500_000)
+    plain = joined(engine, 500_000)
+    engine.request(NOW, plain, 950_000)
+    assert engine.trusted < 950_000 < 1_000_000
+    found = about(engine, plain)
+    assert (found.blockers, found.held_until) == ((Blocker.NETWORK,), None)
+    assert 1_000_000 + found.lacks == math.ceil(950_000 / RAISE_SHARE)
+    engine.update_estimate(NOW, 1_000_000 + found.lacks, 500_000)
+    assert plain.allocation == 950_000
 
 
 def test_a_policy_that_keeps_what_would_fit_is_a_hold():
@@ -307,9 +321,9 @@ def test_to_explain_changes_nothing():
     camera = joined(engine, 0, *CAMERA)
     engine.request(NOW, camera, HIGH)
     engine.drain()
-    before = (engine.wake_at, engine.settlement.headroom.failed, camera.allocation)
+    before = (engine.wake_at, statistics(engine).raises_taken_back, camera.allocation)
     explain(engine)
-    assert (engine.wake_at, engine.settlement.headroom.failed, camera.allocation) == before
+    assert (engine.wake_at, statistics(engine).raises_taken_back, camera.allocation) == before
     assert not engine.drain()
 
 
@@ -386,7 +400,7 @@ class World:
         if accepted:
             answer_all(self.engine, self.now)
             return
-        for receiver in list(self.engine.settlement.negotiator.outstanding.values()):
+        for receiver in list(self.engine.ledger):
             if receiver.request is not None:
                 self.engine.answer(self.now, receiver, receiver.request.id, accepted=False)
 

@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 from tests.engine.test_metamorphic import CASTS, EVENTS, Member, Stage
 from trio_allocator.engine.sharing.layered_policy import LayeredPolicy
 from trio_allocator.policies.utility import log_utility
+from trio_allocator.report.status import snapshot
 
 ESTIMATES = st.integers(0, 9000)
 
@@ -145,7 +146,7 @@ def test_asked_only_when_its_indices_say_so_it_is_the_policy_asked_each_time(cas
                     stage.leave(stage.cast[index])
                 case "ask" if index < len(stage.cast):
                     stage.ask(stage.cast[index], value)
-        assert eager.engine.settlement.policy_fault is None, "L3"
+        assert snapshot(eager.engine).policy_fault is None, "L3"
         assert lazy.shares == eager.shares
         for stage in (lazy, eager):
             stage.now = float(int(max(lazy.now, eager.now)) + 1)

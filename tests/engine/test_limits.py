@@ -227,7 +227,7 @@ def test_what_is_usable_is_shared_as_an_estimate_as_large_would_be(policy, cast,
         limited.settle()
         plain.estimate(limits.usable(estimate))
         assert limited.shares == plain.shares
-    assert limited.engine.settlement.policy_fault is None
+    assert snapshot(limited.engine).policy_fault is None
 
 
 def be_careful_no_more(*stages: Stage) -> None:

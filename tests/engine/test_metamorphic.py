@@ -19,6 +19,7 @@ from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.sharing.layered_policy import FairPolicy
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.policies.policy import Claim, Shares
+from trio_allocator.report.status import snapshot
 from trio_allocator.tracks import Track
 
 LADDERS = st.sampled_from(
@@ -109,7 +110,7 @@ class Stage:
             outstanding = [r for r in self.cast if r.request is not None]
             if not outstanding:
                 calm = self.engine.settlement.headroom.clear_at(self.now)
-                if not self.engine.settlement.holds() and calm <= self.now:
+                if not snapshot(self.engine).holds and calm <= self.now:
                     return
                 self.now = max(self.now + 0.001, calm)
                 self.engine.advance(self.now)
@@ -226,7 +227,7 @@ def test_the_index_of_all_classes_comes_to_the_answers_of_the_function(cast, sta
             elif index < len(stage.cast):
                 record = stage.cast[index]
                 stage.leave(record) if name == "leave" else stage.ask(record, value)
-        assert asked.engine.settlement.policy_fault is None, "L3"
+        assert snapshot(asked.engine).policy_fault is None, "L3"
         assert indexed.shares == asked.shares
         for stage in (indexed, asked):
             stage.now = math.ceil(max(indexed.now, asked.now)) + 1.0
@@ -329,7 +330,7 @@ def test_a_policy_that_is_wrong_is_replaced_and_reported(policy, estimate, compl
     for member in cast:
         stage.add(member)
     stage.estimate(estimate)
-    fault = stage.engine.settlement.policy_fault
+    fault = snapshot(stage.engine).policy_fault
     assert fault is not None
     assert complaint in str(fault), "L3"
     expected = Stage.open(None)

@@ -14,6 +14,7 @@ from trio_allocator.policies.policy import Shares
 from trio_allocator.policies.water_filling import WaterFillingPolicy
 from trio_allocator.report.blockers import Blocker
 from trio_allocator.report.explanation import explain
+from trio_allocator.report.status import snapshot
 
 pytestmark = pytest.mark.invariant("G6", "G8")
 
@@ -61,12 +62,11 @@ class Conference:
             self.engine.update_estimate(self.now, estimate)
             self.answer()
             self.now += 60.0
-        assert self.engine.settlement.policy_fault is None
+        assert snapshot(self.engine).policy_fault is None
 
     def answer(self):
         """All that are asked give, and still want all."""
-        outstanding = self.engine.settlement.negotiator.outstanding
-        while receiver := next(iter(outstanding.values()), None):
+        while receiver := next((r for r in self.engine.ledger if r.request is not None), None):
             request = receiver.request
             answer = self.engine.answer
             answer(self.now, receiver, request.id, accepted=True, bitrate=request.limit)

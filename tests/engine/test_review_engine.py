@@ -9,7 +9,6 @@ import pytest
 
 from tests.engine import support
 from tests.engine.support import FAIR, EngineOfTests
-from trio_allocator.engine.effects import Act
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.probing.padding import Meter, Padding, PaddingAccount
 from trio_allocator.engine.settings import Settings
@@ -97,7 +96,7 @@ def test_with_a_policy_too_nobody_is_forced_for_silence_while_another_can_be_ask
     assert asked(engine) == {plain.id: 50_000}
     engine.answer(NOW + 0.05, plain, plain.request.id, accepted=True, bitrate=50_000)
     assert (camera.allocation, plain.allocation) == (MEDIUM, 50_000)
-    assert engine.settlement.count(Act.FORCED) == 0
+    assert snapshot(engine).forced == 0
     assert snapshot(engine).policy_fault is None
 
 

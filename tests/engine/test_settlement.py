@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.engine.support import NOW, asked, granted, joined, ladder, opened, withdrawn
-from trio_allocator.engine.effects import Act
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.messages import GrantReason
 from trio_allocator.policies.policy import Shares
@@ -115,7 +114,7 @@ def test_a_refuser_that_leaves_before_it_is_forced_is_not_forced():
     assert told_more(engine) == []
     engine.request(NOW, other, 110)
     assert told_more(engine) == [higher.id]
-    assert engine.settlement.count(Act.FORCED) == 0
+    assert snapshot(engine).forced == 0
     assert engine.ledger.committed == engine.ledger.projected == 660
 
 
@@ -140,10 +139,10 @@ def test_holds_end_one_after_the_other():
         engine.force(NOW + delay, receiver, 100)
     engine.drain()
     for delay, receiver in enumerate(receivers):
-        assert engine.settlement.hold_ends_at == NOW + delay + 5
+        assert min(snapshot(engine).holds.values()) == NOW + delay + 5
         engine.advance(NOW + delay + 5)
         assert granted(engine.drain()) == [(receiver.id, 300, GRANTED)]
-    assert engine.settlement.holds() == {}
+    assert snapshot(engine).holds == {}
 
 
 @pytest.mark.invariant("G9")
@@ -153,7 +152,7 @@ def test_a_hold_that_begins_again_ends_last():
     engine.force(NOW, first, 200)
     engine.force(NOW + 1, second, 200)
     engine.force(NOW + 2, first, 100)
-    assert sorted(engine.settlement.holds().items()) == [(first.id, NOW + 7), (second.id, NOW + 6)]
+    assert sorted(snapshot(engine).holds.items()) == [(first.id, NOW + 7), (second.id, NOW + 6)]
 
 
 @pytest.mark.invariant("G6", "N8")
@@ -171,7 +170,7 @@ def test_a_refuser_whose_refusal_has_lapsed_by_then_is_asked_instead():
     engine, other, refuser, _ = pending(refusal_backoff=1.0, negotiation_timeout=5.0)
     engine.request(NOW + 2, other, 110)
     assert asked(engine.drain()) == {refuser.id: 110}
-    assert engine.settlement.count(Act.FORCED) == 0
+    assert snapshot(engine).forced == 0
 
 
 @pytest.mark.invariant("N7", "N8")
@@ -181,7 +180,7 @@ def test_a_refuser_that_need_not_give_any_more_is_not_forced():
     effects = engine.drain()
     assert other.id in withdrawn(effects)
     assert granted(effects) == [(higher.id, 550, GRANTED)]
-    assert (refuser.projected, engine.settlement.count(Act.FORCED)) == (330, 0)
+    assert (refuser.projected, snapshot(engine).forced) == (330, 0)
 
 
 @pytest.mark.invariant("G2")
@@ -260,7 +259,7 @@ def test_where_a_policy_fails_whoever_may_be_forced_is_forced_all_the_same():
     engine.update_estimate(NOW, 200)
     refused.append(LookupError("it has slipped my mind"))
     engine.answer(NOW, receiver, receiver.request.id, accepted=False)
-    assert (receiver.allocation, engine.settlement.count(Act.FORCED)) == (110, 1)
+    assert (receiver.allocation, snapshot(engine).forced) == (110, 1)
 
 
 @pytest.mark.invariant("L2")
@@ -269,7 +268,7 @@ def test_a_hold_ends_with_whoever_had_it():
     receiver = joined(engine, 300)
     engine.force(NOW, receiver, 100)
     engine.leave(NOW, receiver)
-    assert engine.settlement.holds() == {}
+    assert snapshot(engine).holds == {}
 
 
 @pytest.mark.invariant("G8", "N8")

@@ -20,6 +20,7 @@ from trio_allocator.estimation.aimd import (
     FULL_SHARE,
     GREATEST_GROWTH,
     GROWING,
+    RESTORED,
     RESUME,
     SECOND_MARGIN,
     SETTLED,
@@ -762,3 +763,26 @@ def test_a_rate_found_by_somebody_else_is_taken_within_bounds(control):
 
 def test_at_first_it_has_never_been_lowered(control):
     assert control.lowered_at == -math.inf
+
+
+def test_after_more_than_three_rounds_and_two_seconds_others_fill_the_queue(control):
+    """Each round the queue is a half longer than expected, in spite of the decrease before."""
+    lowered(control, 1.0)
+    rounds, now, queue = 0, 1.0, 0.2
+    while control.phase is Phase.DRAINING and rounds < 20:
+        now += 0.6
+        queue *= 1.5
+        before = control.lowered_at
+        step(control, now, standing=queue, waited=queue, sent_at=now - 0.1)
+        rounds += control.lowered_at != before or control.phase is Phase.RISING
+    assert rounds == 4
+    assert control.rate >= RESTORED * RESUME * START * 0.99
+
+
+def test_lowered_for_other_reasons_it_grows_as_at_first(control):
+    for tick in range(60):
+        step(control, tick / 10)
+    control.scale(0.5)
+    rate = control.rate
+    step(control, 6.0)
+    assert control.rate == pytest.approx(max(rate * 1.08**0.1, min(START, 1.5 * START)), rel=0.02)

@@ -146,3 +146,24 @@ def test_what_is_malformed_is_refused(data, message):
 def test_what_the_wire_can_not_say_is_refused(told, message):
     with pytest.raises(FeedbackError, match=message):
         told.build()
+
+
+@pytest.mark.parametrize("rate", [127_000, 128_000, 129_000, 16_383_000, 16_384_000])
+def test_a_rate_has_seven_bits_in_each_byte(rate):
+    one = VideoLayersAllocation(0, (layer(0, 0, (rate,)),))
+    size = 1 if rate < 128_000 else 2 if rate < 16_384_000 else 3
+    assert len(one.build()) == 2 + size
+    assert VideoLayersAllocation.parse(one.build()) == one
+
+
+def test_a_size_is_whole_or_not_there():
+    largest = VideoLayersAllocation(0, (layer(0, 0, (1_000,), 2**16, 2**16, 255),))
+    assert VideoLayersAllocation.parse(largest.build()) == largest
+    still = VideoLayersAllocation(0, (layer(0, 0, (1_000,), 1, 1, 0),))
+    assert VideoLayersAllocation.parse(still.build()) == still
+    for size in ((2**16 + 1, 1, 1), (1, 2**16 + 1, 1), (1, 1, 256), (0, 1, 1), (1, 0, 1)):
+        with pytest.raises(FeedbackError):
+            VideoLayersAllocation(0, (layer(0, 0, (1_000,), *size),)).build()
+    for parts in ((1, 1, None), (1, None, 1), (None, 1, 1), (None, None, 1)):
+        with pytest.raises(FeedbackError):
+            VideoLayersAllocation(0, (layer(0, 0, (1_000,), *parts),)).build()

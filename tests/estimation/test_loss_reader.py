@@ -86,3 +86,8 @@ def test_whatever_comes_a_share_is_from_0_to_1(reports):
     for streams in reports:
         share = reader.read(ReceiverReport(1, streams))
         assert share is None or 0 <= share <= 1
+
+
+def test_a_stream_of_which_nothing_came_since_is_no_loss_and_others_count(reader):
+    reader.read(report((5, 1000, 10), (6, 1000, 0), (7, 1000, 0)))
+    assert reader.read(report((5, 1000, 10), (6, 1100, 10), (7, 1100, 30))) == 0.2

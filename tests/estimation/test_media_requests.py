@@ -13,6 +13,7 @@ from trio_allocator.estimation import (
     PictureLoss,
     parse_requests,
 )
+from trio_allocator.estimation.media_requests import MOST_SEQUENCES
 
 ssrcs = st.integers(0, 2**32 - 1)
 numbers = st.integers(0, 2**16 - 1)
@@ -123,3 +124,37 @@ def test_a_nack_of_more_packets_than_there_are_is_refused():
 def test_what_the_wire_can_not_say_is_refused(request_, message):
     with pytest.raises(FeedbackError, match=message):
         request_.build()
+
+
+def test_numbers_share_an_entry_up_to_sixteen_above_and_each_once():
+    def entries(*sequences):
+        return len(Nack(1, 2, sequences).build()) // 4 - 3
+
+    assert entries(10, 26) == 1
+    assert entries(10, 27) == 2
+    assert entries(10, 12, 11) == 2  # not upwards
+    assert entries(10, 12, 12) == 2
+    assert entries(10, 10) == 2
+    assert entries(10, 11, 12, 13) == 1
+    assert Nack.parse(Nack(1, 2, (10, 12, 12)).build()).sequences == (10, 12, 12)
+
+
+def test_a_nack_names_as_many_packets_as_it_may_and_no_more():
+    most = tuple(range(MOST_SEQUENCES))
+    packet = Nack(1, 2, most).build()
+    assert Nack.parse(packet).sequences == most
+    entry = (0xFFFF_0000 + MOST_SEQUENCES % 2**16 & 0xFFFF) << 16
+    longer = packet[:2] + (len(packet) // 4).to_bytes(2, "big") + packet[4:]
+    with pytest.raises(FeedbackError, match="more than"):
+        Nack.parse(longer + entry.to_bytes(4, "big"))
+    with pytest.raises(FeedbackError, match="the number of sequences"):
+        Nack(1, 2, (*most, 0)).build()
+
+
+def test_a_packet_has_room_for_so_many_commands():
+    most = (2**16 - 3) // 2
+    commands = tuple((ssrc, 1) for ssrc in range(most))
+    request = FullIntraRequest(1, commands)
+    assert FullIntraRequest.parse(request.build()) == request
+    with pytest.raises(FeedbackError, match="the number of commands"):
+        FullIntraRequest(1, (*commands, (1, 1))).build()

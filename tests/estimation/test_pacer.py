@@ -359,3 +359,28 @@ def test_refused_it_changes_nothing(pacer):
             pacer.enqueue(None, size, 0.0, priority=priority)
     assert pacer.next_send_time == math.inf
     assert pacer.queue_bytes == 0
+
+
+def test_priorities_are_of_32_bits(pacer):
+    for priority in (-(2**31), 2**31):
+        pacer.enqueue("x", SIZE, 0.0, priority=priority)
+    for priority in (-(2**31) - 1, 2**31 + 1):
+        with pytest.raises(ValueError, match="priority"):
+            pacer.enqueue("x", SIZE, 0.0, priority=priority)
+
+
+def test_what_has_no_priority_leaves_after_1_and_before_minus_1(pacer):
+    for priority in (-1, 1):
+        pacer.enqueue(priority, SIZE, 0.0, priority=priority)
+    pacer.enqueue(0, SIZE, 0.0)
+    pacer.enqueue(2, SIZE, 0.0, priority=1)
+    assert [packet for _, packet in drain(pacer)] == [1, 2, 0, -1]
+
+
+def test_the_pace_rises_as_far_as_it_must_and_no_further():
+    """1000 packets of 10 ms have two seconds: 500 a second."""
+    pacer = Pacer(BITRATE)
+    fill(pacer, 1_000)
+    times = [time for time, _ in drain(pacer)]
+    assert times[-1] == pytest.approx(2.0, abs=0.01)
+    assert times[499] == pytest.approx(1.0, abs=0.01)

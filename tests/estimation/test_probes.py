@@ -147,3 +147,20 @@ def test_a_probe_counts_a_bounded_number_of_packets():
         results.received(1, number * 1e-5, 1 + number * 1e-5, 100)
     assert len(results._probes[1].received) == MOST_PACKETS
     assert results.result(1).bitrate == pytest.approx(80_000_000, rel=0.01)
+
+
+def test_a_probe_that_is_half_lost_has_no_result_however_it_was_sent():
+    assert probe(0.004, 0.004, count=20, lost=range(5, 20)) is None
+    assert probe(0.004, 0.004, count=20, lost=range(17, 20)) is not None
+
+
+def test_arrivals_out_of_order_count_from_the_first_to_the_last():
+    packets = [(1_000, 0.01 * n, at) for n, at in enumerate((1.02, 1.0, 1.01, 1.04, 1.03))]
+    assert found(packets) == ProbeResult(1, pytest.approx(800_000), is_full=False)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_burst"), [(0.0019, False), (0.0021, True), (0.999, True), (1.001, False)]
+)
+def test_a_burst_takes_two_milliseconds_to_a_second(seconds, is_burst):
+    assert (probe(seconds / 5, seconds / 5) is not None) is is_burst

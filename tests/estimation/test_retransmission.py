@@ -152,3 +152,25 @@ def test_never_more_than_the_share_and_what_was_saved(asked, bitrate, share):
 def test_what_is_not_usable_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_byte_that_is_saved_is_enough(budget):
+    assert budget.allow("all but one byte", 24_999, 0.0)
+    assert budget.allow("a", SIZE, 0.0)
+    assert not budget.allow("b", SIZE, 0.0)
+
+
+def test_the_oldest_is_forgotten_and_not_the_newest(budget):
+    budget.set_rtt(1e6)
+    for number in range(MOST + 1):
+        assert budget.allow(number, 0, 0.0)
+    assert not budget.allow(MOST, 0, 1.0)
+    assert not budget.allow(1, 0, 1.0)
+    assert budget.allow(0, 0, 1.0)
+
+
+def test_before_the_first_packet_nothing_is_saved_beyond_the_burst(budget):
+    budget.set_bitrate(2 * BITRATE, 5.0)
+    # 25 kB were saved, and nothing in five seconds in which nobody looked.
+    assert budget.allow("a", 25_000, 5.0)
+    assert not budget.allow("b", SIZE, 5.0)

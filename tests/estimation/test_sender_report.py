@@ -85,3 +85,25 @@ def test_what_the_wire_can_not_say_is_refused(report, message):
 def test_a_moment_is_finite(moment):
     with pytest.raises(FeedbackError, match="unix_time must be finite"):
         ntp_time(moment)
+
+
+def test_a_moment_is_seconds_since_1900_in_the_upper_half_and_wraps_around():
+    assert ntp_time(0.25) == 2_208_988_800 << 32 | 1 << 30
+    assert ntp_time(2.0**32 - 2_208_988_800 + 0.5) == 1 << 31
+
+
+@pytest.mark.parametrize(
+    ("field", "largest"),
+    [
+        ("ntp_time", 2**64 - 1),
+        ("timestamp", 2**32 - 1),
+        ("packets", 2**32 - 1),
+        ("octets", 2**32 - 1),
+    ],
+)
+def test_each_field_is_as_large_as_its_bits(field, largest):
+    values = {"ntp_time": 0, "timestamp": 0, "packets": 0, "octets": 0}
+    report = SenderReport(1, **values | {field: largest})
+    assert SenderReport.parse(report.build()) == report
+    with pytest.raises(FeedbackError, match=field):
+        SenderReport(1, **values | {field: largest + 1}).build()

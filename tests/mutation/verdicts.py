@@ -87,7 +87,16 @@ def judge(config: Config, explanations: Explanations) -> Iterator[Mutant]:
 
 # --- wording ---------------------------------------------------------------------------------
 
-WORDS = {"bitrate": (0,), "flag": (0,), "known": (0,), "positive": (0, 2), "whole_number": (0,)}
+WORDS = {
+    "bitrate": (0,),
+    "check": (0,),
+    "flag": (0,),
+    "known": (0,),
+    "positive": (0, 2),
+    "share": (0,),
+    "size": (0,),
+    "whole_number": (0,),
+}
 """Functions that check an argument: at these places stands what an error calls it, or its unit."""
 
 

@@ -195,6 +195,12 @@ async def test_nothing_holds_on_to_an_ended_allocator(autojump_clock):
     assert [reference() for reference in kept] == [None, None]
 
 
+@pytest.mark.parametrize("not_one", [None, trio.Nursery])
+async def test_it_is_created_in_a_nursery_and_nothing_else(not_one):
+    with pytest.raises(TypeError, match="nursery must be a trio"):
+        ProbingAllocator.create(not_one)
+
+
 @pytest.mark.invariant("L1")
 async def test_destroy_while_a_receiver_reads_tells_the_reader(autojump_clock):
     log: list[object] = []

@@ -232,11 +232,12 @@ async def test_a_probe_is_charged_to_the_track_that_sends_it(autojump_clock):
 
 async def test_without_anybody_who_pads_a_probe_is_not_sent(autojump_clock):
     peer = Peer()
-    async with sending(peer) as sender:
+    async with sending(peer, 300_000) as sender:
         camera = sender.add_track(CAMERA, request_variant=lambda v, why: None, can_pad=False)
         await trio.sleep(0.1)
         camera.switched("low")
         await film(camera, 2)
+        assert sender.estimator.statistics().probes > 0
         assert {one.kind for one in peer.sent} == {PacketKind.MEDIA}
 
 
@@ -276,7 +277,26 @@ async def test_a_track_that_is_closed_holds_nothing_and_what_waits_is_gone(autoj
         assert sender.allocator.status.receivers == 0
 
 
+async def test_a_track_without_a_source_to_ask_stops_when_it_is_paused(autojump_clock):
+    async with sending(Peer()) as sender:
+        voice = sender.add_track(VOICE)
+        await trio.sleep(0.1)
+        assert voice.receiver.current_variant == "opus"
+        sender.allocator.force_allocation(voice.receiver.handle, 0)
+        await trio.sleep(0.1)
+        assert voice.receiver.current_variant is None
+
+
 # --- lifetime ----------------------------------------------------------------------------------
+
+
+async def test_a_track_ends_though_the_estimator_has_ended_before(autojump_clock):
+    async with sending(Peer()) as sender:
+        camera = sender.add_track(CAMERA, request_variant=lambda v, why: None)
+        await trio.sleep(0.1)
+        sender.estimator.close()
+        camera.close()
+        assert sender.tracks == []
 
 
 class YoursError(Exception):

@@ -16,7 +16,7 @@ from trio_allocator.engine.probing.padding import Padding
 from trio_allocator.engine.probing.probe_status import ProbeEvent, ProbeStatus
 from trio_allocator.engine.probing.prober import Prober
 from trio_allocator.engine.settings import NEVER, Settings
-from trio_allocator.testing.bench import Bench
+from trio_allocator.testing.bench import LOW, Bench
 from trio_allocator.testing.checks.probing import CHECKS
 
 
@@ -389,3 +389,9 @@ def test_so_does_one_with_other_habits(invariant, monkeypatch):
 def test_who_never_probes_breaks_nothing_of_how(invariant):
     for check in CHECKS[invariant]:
         passes(check, open_passthrough_allocator)
+
+
+@pytest.mark.parametrize("invariant", ["P4"])
+def test_where_nobody_is_raised_no_raise_has_to_prove_itself(invariant):
+    for check in CHECKS[invariant]:
+        passes(check, lambda: open_allocator(max_bitrate=LOW))

@@ -7,7 +7,6 @@ is replaced by the built-in sharing, and the allocator's status says so (L3).
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -64,12 +63,6 @@ class Claim:
     def in_classes(self) -> StepClasses:
         """`classes`, written out."""
         return self.classes or ((self.priority, math.inf),)
-
-    def rank(self, level: int) -> int:
-        """How many steps of the ladder a level reaches; 0 without a ladder."""
-        if self.steps:
-            return bisect_right(self.steps, level)
-        return sum(0 < step <= level for step in self.levels)
 
     def level_above(self, level: int) -> int:
         """The next level worth having above this one; itself if there is none."""

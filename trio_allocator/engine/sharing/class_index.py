@@ -143,13 +143,12 @@ class ClassIndex:
                 self.place(receiver)
 
     def drop(self, receiver: Receiver) -> None:
-        """Forget a receiver, if it is known."""
+        """Forget a receiver."""
         self._noted.pop(receiver.id, None)
-        entry = self._entries.pop(receiver.id, None)
-        if entry is not None:
-            self._take_out(receiver.id, entry)
-            for each in entry.classes:
-                self._leave(receiver.id, each)
+        entry = self._entries.pop(receiver.id)
+        self._take_out(receiver.id, entry)
+        for each in entry.classes:
+            self._leave(receiver.id, each)
 
     def class_of(self, receiver_id: int) -> PriorityClass:
         """The class that a receiver's next step belongs to."""

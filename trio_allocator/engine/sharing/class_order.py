@@ -115,10 +115,8 @@ class Member:
 
     @property
     def above(self) -> int:
-        """The next level of use; itself if there is none."""
+        """The next level of use; its level is below what it could use."""
         level, wanted = self.level, self.wanted
-        if level >= wanted:
-            return level
         if level < self.minimum:
             return min(self.minimum, wanted)
         index = bisect_right(self.steps, level)

@@ -60,7 +60,7 @@ class FirstFit:
         self._index.note(receiver)
 
     def drop(self, receiver: Receiver) -> None:
-        """Forget a receiver, if it is known."""
+        """Forget a receiver."""
         self._index.drop(receiver)
 
     # --- sharing -----------------------------------------------------------------------------
@@ -78,11 +78,11 @@ class FirstFit:
         Raises:
             PolicyError: A utility of the user's failed. Nothing was changed.
         """
+        if self._given is None:
+            return self._settle(capacity, now)
         try:
             return self._settle(capacity, now)
         except Exception as error:
-            if self._given is None:
-                raise
             for receiver, level in self._before.values():
                 self._ledger.project(receiver, level)
             raise PolicyError(f"the utility {self._given!r} failed: {error!r}") from error

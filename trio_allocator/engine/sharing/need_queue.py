@@ -83,16 +83,14 @@ class NeedQueue:
         """
         if not self._needs or self._needs.peekitem(0)[0] > room:
             return []
-        for kinds in self._ranks.values():
-            if kinds.peekitem(0)[0][0] > room:
-                continue
-            fitting = [
-                (turn, member, kind[0])
-                for kind in kinds.irange(maximum=(room, float("inf"), 0))
-                for turn, member in kinds[kind][: room // kind[0]]
-            ]
-            return [(member, need) for _, member, need in sorted(fitting)]
-        return []
+        ranks = self._ranks.values()
+        kinds = next(kinds for kinds in ranks if kinds.peekitem(0)[0][0] <= room)
+        fitting = [
+            (turn, member, kind[0])
+            for kind in kinds.irange(maximum=(room, float("inf"), 0))
+            for turn, member in kinds[kind][: room // kind[0]]
+        ]
+        return [(member, need) for _, member, need in sorted(fitting)]
 
     def first_fitting(self, room: int) -> int | None:
         """Who is first among those that need no more than `room` bit/s; None if nobody fits."""
