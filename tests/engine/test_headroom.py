@@ -286,3 +286,22 @@ def test_once_a_leaver_has_cured_an_overuse_what_is_held_may_be_handed_on():
     engine.leave(NOW + 2, leaver)
     assert engine.trusted < 110 + 250 + 400 <= engine.ledger.committed == 800
     assert waiting.projected == 400
+
+
+@pytest.mark.invariant("G9", "G10")
+def test_what_a_fall_leaves_is_handed_on_once_the_estimate_is_steady():
+    engine = opened(2_000_000, LayeredPolicy())
+    one, other = (joined(engine, MEDIUM, 150_000, 500_000) for _ in range(2))
+    third = joined(engine, LOW, 150_000, 300_000)
+    engine.update_estimate(NOW, 1_365_000)
+    engine.request(NOW, third, 330_000)
+    engine.drain()
+    engine.update_estimate(NOW + 1, 700_000)
+    assert asked(engine.drain()) == {one.id: LOW, other.id: LOW}
+    for receiver in (one, other):
+        engine.answer(NOW + 1, receiver, receiver.request.id, accepted=True, bitrate=LOW)
+    assert (third.allocation, engine.ledger.committed) == (LOW, 3 * LOW)
+    engine.update_estimate(NOW + 1.9, 700_000)
+    assert third.allocation == LOW
+    engine.advance(NOW + 2.1)
+    assert third.allocation == 330_000

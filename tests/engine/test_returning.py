@@ -93,3 +93,32 @@ def test_of_planned_raises_its_own_is_the_first_that_there_is_room_for():
     assert [receiver.request.limit for receiver in holders] == [165, 165]
     engine.answer(NOW + 1, holders[0], holders[0].request.id, accepted=True, bitrate=165)
     assert (muted.allocation, other.allocation) == (165, 0)
+
+
+@pytest.mark.invariant("G8")
+@pytest.mark.parametrize("at_once", [True, False])
+def test_one_that_was_asked_to_give_all_takes_its_turn_as_any_other(at_once):
+    engine = opened(165)
+    paused, other = (joined(engine, held, 150, pausable=True) for held in (165, 0))
+    engine.request(NOW, other, 165)
+    engine.update_estimate(NOW + 1, 0)
+    request = paused.request.id
+    engine.answer(NOW + 1, paused, request, accepted=True, bitrate=0 if at_once else None)
+    engine.request(NOW + 1, paused, 0)
+    engine.request(NOW + 1, paused, 165)
+    engine.update_estimate(NOW + 100, 165)
+    assert (paused.allocation, other.allocation) == (0, 165)
+
+
+def test_one_that_gives_more_than_it_was_asked_for_may_have_been_muted():
+    engine = opened(330)
+    muted, other = joined(engine, 330, 150, 300), joined(engine, 0, 150, pausable=True)
+    engine.request(NOW, other, 165)
+    assert muted.request.limit == 165
+    engine.answer(NOW, muted, muted.request.id, accepted=True, bitrate=0)
+    joined(engine, 165, 150, negotiable=False)
+    later = joined(engine, 0, 150, pausable=True)
+    engine.request(NOW + 1, later, 165)
+    engine.request(NOW + 2, muted, 165)
+    engine.update_estimate(NOW + 3, 495)
+    assert (muted.allocation, later.allocation) == (165, 0)

@@ -104,7 +104,8 @@ class Engine:
         """The newest estimate has come, perhaps with what the connection lately carried (G2)."""
         self._begin(now, Cause.ESTIMATE)
         self.estimates.update(now, bitrate)
-        self.settlement.headroom.note(now, bitrate, carried)
+        steady_at = self.estimates.steady_at(now)
+        self.settlement.headroom.note(now, bitrate, carried, steady_at=steady_at)
         if self._probes and carried is not None:  # an estimator, whose estimates dip and come back
             self.dips.note(now, self.ledger.committed, self.limits.usable(bitrate))
         self._forget_refusals(now, self.usable)
@@ -352,7 +353,9 @@ class Engine:
         if receiver.request is None:
             self.settlement.unplan(receiver)
         if bitrate < receiver.allocation:
-            receiver.returning = bitrate == 0  # what cannot be sent is not held (A7)
+            # What cannot be sent is not held (A7); what was asked for is no wish of its own.
+            own = receiver.request is None or receiver.request.limit > 0
+            receiver.returning = own and bitrate == 0
             self.settlement.lower(receiver, bitrate, DecisionReason.OWN_WISH)
         elif bitrate == receiver.allocation and waited:
             self.settlement.confirm(receiver)
