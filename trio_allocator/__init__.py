@@ -35,6 +35,7 @@ from .messages import (
     SetOptions as SetOptions,
     SetVariants as SetVariants,
 )
+from .obstacle import Obstacle as Obstacle
 from .options import (
     ReceiverOptionChanges as ReceiverOptionChanges,
     ReceiverOptions as ReceiverOptions,
@@ -57,6 +58,7 @@ from .report.explanation import (
 from .report.statistics import AllocatorStatistics as AllocatorStatistics
 from .report.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
 from .shell.allocator import ProbingAllocator as ProbingAllocator
+from .shell.bare import BareAllocator as BareAllocator, BareHandle as BareHandle
 from .shell.connection_estimator import (
     ConnectionEstimator as ConnectionEstimator,
     open_connection_estimator as open_connection_estimator,

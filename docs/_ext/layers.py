@@ -50,7 +50,7 @@ PACKAGE = frozenset(
 LAYERS = (
     Layer(
         "vocabulary",
-        ("quantities", "tracks", "messages", "options"),
+        ("quantities", "tracks", "messages", "obstacle", "options"),
         frozenset(),
         "what both sides talk about: plain, checked data",
     ),

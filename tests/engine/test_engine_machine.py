@@ -119,12 +119,8 @@ class EngineMachine(RuleBasedStateMachine):
         event(self.now, *args, **kwargs)
         assert self.engine.drain() == [], "G3: a repeated event had effects"
         after = model.snapshot(self.engine, snapshot(self.engine))
-        assert after == before or self.may_replan(), "G3: a repeated event changed something"
+        assert after == before, "G3: a repeated event changed something"
         self.sound = True
-
-    def may_replan(self) -> bool:
-        """Whether plans, and nothing but plans, may change though nothing has happened."""
-        return False
 
     # --- events ----------------------------------------------------------------------------------
 
@@ -546,11 +542,6 @@ class WaterFillingMachine(EngineMachine):
     """The same under another policy; its bar is of the size of the rates that occur."""
 
     policy = WaterFillingPolicy(resume_least=100)
-
-    def may_replan(self) -> bool:
-        """What an event frees counts in that event only, while raises are judged with caution."""
-        owing = self.engine.settlement.negotiator.outstanding
-        return bool(owing) and snapshot(self.engine).ceiling is not None
 
 
 WaterFillingMachine.TestCase.settings = EngineMachine.TestCase.settings
