@@ -98,7 +98,7 @@ LAYERS = (
     ),
     Layer(
         "connection",
-        ("shell.connection_estimator", "shell.media_sender"),
+        ("shell.estimator_options", "shell.connection_estimator", "shell.media_sender"),
         frozenset({"vocabulary", "interface", "estimation", "shell", "receiver"}),
         "beside an allocator: an estimator, with time, a task and the numbers of packets; a sender",
     ),
