@@ -35,6 +35,7 @@ from .messages import (
     SetOptions as SetOptions,
     SetVariants as SetVariants,
 )
+from .obstacle import Obstacle as Obstacle
 from .options import (
     ReceiverOptionChanges as ReceiverOptionChanges,
     ReceiverOptions as ReceiverOptions,
@@ -57,11 +58,9 @@ from .report.explanation import (
 from .report.statistics import AllocatorStatistics as AllocatorStatistics
 from .report.status import AllocatorStatus as AllocatorStatus, Allowance as Allowance
 from .shell.allocator import ProbingAllocator as ProbingAllocator
+from .shell.bare import BareAllocator as BareAllocator, BareHandle as BareHandle
 from .shell.connection_estimator import (
     ConnectionEstimator as ConnectionEstimator,
-    EstimatorOptions as EstimatorOptions,
-    EstimatorStatistics as EstimatorStatistics,
-    PacketLog as PacketLog,
     open_connection_estimator as open_connection_estimator,
 )
 from .shell.decisions import (
@@ -69,6 +68,11 @@ from .shell.decisions import (
     Decision as Decision,
     DecisionChannel as DecisionChannel,
     DecisionReason as DecisionReason,
+)
+from .shell.estimator_options import (
+    EstimatorOptions as EstimatorOptions,
+    EstimatorStatistics as EstimatorStatistics,
+    PacketLog as PacketLog,
 )
 from .shell.mailbox import RegistrationEndedError as RegistrationEndedError
 from .shell.media_sender import (

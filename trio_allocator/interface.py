@@ -28,6 +28,7 @@ from .messages import (
     SetOptions,
     SetVariants,
 )
+from .obstacle import Obstacle
 from .options import ReceiverOptionChanges, ReceiverOptions
 from .tracks import Track
 
@@ -188,6 +189,16 @@ class ReceiverHandle(trio.abc.ReceiveChannel[AllocatorMessage]):
         Raises:
             TypeError, ValueError: A rate is not a positive number of bit/s.
             trio.ClosedResourceError: The registration or the allocator has ended.
+        """
+
+    def note_obstacle(self, obstacle: Obstacle | None) -> None:
+        """Say why the receiver claims no more, or claims more than was declared.
+
+        It changes no allocation: only `Explanation` shows it. `TrackReceiver` says it by itself. An
+        allocator that explains nothing need not implement it.
+
+        Args:
+            obstacle: What it is; None if nothing of the kind is in the way any more.
         """
 
     @abstractmethod

@@ -26,7 +26,8 @@ from . import quantities
 from .receiver import ReceiverStatistics, TrackReceiver
 from .report.explanation import Explanation, ReceiverExplanation
 from .report.statistics import AllocatorStatistics
-from .shell.connection_estimator import ConnectionEstimator, EstimatorStatistics
+from .shell.connection_estimator import ConnectionEstimator
+from .shell.estimator_options import EstimatorStatistics
 
 T = TypeVar("T")
 

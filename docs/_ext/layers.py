@@ -50,7 +50,7 @@ PACKAGE = frozenset(
 LAYERS = (
     Layer(
         "vocabulary",
-        ("quantities", "tracks", "messages", "options"),
+        ("quantities", "tracks", "messages", "obstacle", "options"),
         frozenset(),
         "what both sides talk about: plain, checked data",
     ),
@@ -98,7 +98,7 @@ LAYERS = (
     ),
     Layer(
         "connection",
-        ("shell.connection_estimator", "shell.media_sender"),
+        ("shell.estimator_options", "shell.connection_estimator", "shell.media_sender"),
         frozenset({"vocabulary", "interface", "estimation", "shell", "receiver"}),
         "beside an allocator: an estimator, with time, a task and the numbers of packets; a sender",
     ),

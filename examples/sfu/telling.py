@@ -15,6 +15,8 @@ from .subscriber import Subscriber
 _WHY = {
     Blocker.UNKNOWN_ESTIMATE: "nothing is known of the network yet",
     Blocker.SENDER: "nothing better is sent, or wanted",
+    Blocker.STALLED: "no key frame of the next layer comes",
+    Blocker.DEAR: "the next layer costs more than declared",
     Blocker.CAP: "it is capped",
     Blocker.NEGOTIATION: "another track is asked to make room",
     Blocker.HOLD: "the network is not trusted again yet",

@@ -117,10 +117,10 @@ def processor_time(pid):
     return sum(processor_times(pid))
 
 
-async def run(steps, seconds, *, options=(), log=None, loss=0.0):
+async def run(steps, seconds, *, options=(), log=None, loss=0.0, late=LATE):
     """One publisher, one watcher, one link; `log` is a file that gets all that the page was told.
 
-    A share of the packets is lost by chance: `loss`.
+    A share of the packets is lost by chance: `loss`. A relay that is later than `late` was starved.
     """
     async with (
         serving(*options) as (port, pid),
@@ -143,10 +143,10 @@ async def run(steps, seconds, *, options=(), log=None, loss=0.0):
             told = [*watcher.states, *watcher.decisions]
             lines = [json.dumps(each) for each in sorted(told, key=itemgetter("time"))]
             await trio.Path(log).write_text("\n".join(lines) + "\n")
-        return evaluate(publisher, watcher, steps, seconds, begin, processor)
+        return evaluate(publisher, watcher, steps, seconds, begin, processor, late)
 
 
-def evaluate(publisher, watcher, steps, seconds, begin, processor):
+def evaluate(publisher, watcher, steps, seconds, begin, processor, late):
     """Figures of a run."""
     states = [(state["clock"], state) for state in watcher.states]
     end = begin + seconds
@@ -155,7 +155,7 @@ def evaluate(publisher, watcher, steps, seconds, begin, processor):
     gaps = [later - sooner for (sooner, _), (later, _) in pairwise(frames)]
     last = states[-1][1]
     result = Measured(
-        starved=starved(publisher, watcher, seconds),
+        starved=starved(publisher, watcher, late),
         connected_after=watcher.times["frame"] - watcher.times["offer"],
         processor=processor,
         frames=len(frames),
@@ -184,10 +184,10 @@ def evaluate(publisher, watcher, steps, seconds, begin, processor):
     return result
 
 
-def starved(publisher, watcher, seconds):
+def starved(publisher, watcher, tolerated):
     """Why the run is no measurement; None if it is one."""
     late = watcher.states[-1]["link"]["late"]
-    if late > LATE:
+    if late > tolerated:
         return f"the relay was {1e3 * late:.0f} ms late"
     rates = [
         each["fps"] or 0

@@ -278,3 +278,53 @@ async def test_who_is_off_is_no_reason_to_blame_the_network(
     one.receiver.mute()
     await trio.sleep(2)
     assert allocator.explain().of(one.receiver.handle.id).blocker is Blocker.SENDER
+
+
+async def test_a_stalled_variant_is_named_until_it_comes(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(5_000_000)
+    one = await Sender(allocator, "one").start(nursery)
+    one.stalled.add("high")
+
+    def told():
+        return allocator.explain().of(one.receiver.handle.id)
+
+    await trio.sleep(6)
+    assert (one.current, told().blockers) == ("medium", (Blocker.STALLED,))
+    assert "stalled" in str(told())
+    one.stalled.clear()
+    one.receiver.variant_active("high")
+    await trio.sleep(1)
+    assert (one.current, told().blockers) == ("high", (Blocker.SENDER,))
+
+
+async def test_with_nothing_that_comes_it_is_off_since_it_stalled(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(5_000_000)
+    one = Sender(allocator, "one")
+    one.stalled.update(("low", "medium", "high"))
+    await one.start(nursery)
+    await trio.sleep(12)
+    told = allocator.explain().of(one.receiver.handle.id)
+    assert (told.is_off, told.blocker) == (True, Blocker.STALLED)
+    assert str(told) == "one is off: no key frame of it comes (stalled)"
+
+
+async def test_a_variant_that_costs_more_than_declared_is_named(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(2_000_000)
+    dear = {"low": 120_000, "medium": 400_000, "high": 2_900_000}
+    one = await Sender(allocator, "one", rates=dear.get).start(nursery)
+    await trio.sleep(10)
+    told = allocator.explain().of(one.receiver.handle.id)
+    assert one.current == "medium"
+    assert told.blockers == (Blocker.DEAR, Blocker.NETWORK)
+    await trio.sleep(50)  # it is forgotten, and tried again
+    seen = []
+    for _ in range(100):
+        seen.append(allocator.explain().of(one.receiver.handle.id).blocker)
+        await trio.sleep(1)
+    assert Blocker.DEAR in seen

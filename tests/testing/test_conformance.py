@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 
 import pytest
 import trio
@@ -15,6 +16,7 @@ from tests.testing import (
     test_lifetime_plants,
     test_negotiation_plants,
     test_probing_plants,
+    test_prompt_plants,
 )
 from tests.testing.planting import found
 from trio_allocator import open_allocator, open_passthrough_allocator
@@ -33,9 +35,10 @@ PLANTS = {
     **test_grant_plants.PLANTS,
     **test_negotiation_plants.PLANTS,
     **test_probing_plants.PLANTS,
+    **test_prompt_plants.PLANTS,
     **test_input_plants.PLANTS,
 }
-NOT_SEEN_FROM_OUTSIDE = {"L3", "C1", "C2", "A7", "G10"}
+NOT_SEEN_FROM_OUTSIDE = {"L3", "C1", "C2"}
 NOT_CLAIMED = {"A2", "A5", "A6", "N2", "N3", "N4", "N5", "N6", "N8", "P1", "P5"}
 """By the pass-through allocator, which knows no capacity, asks nobody and never probes."""
 
@@ -110,6 +113,38 @@ def test_an_allocator_that_raises_has_broken_what_was_checked():
 def test_an_allocator_that_spins_is_stopped():
     with pytest.raises(ConformanceError, match="without a sleep"):
         check_allocator(Spinning, except_for=set(INVARIANTS) - {"A2"})
+
+
+def test_a_call_that_never_returns_is_named_and_ends_it():
+    calls = []
+
+    @asynccontextmanager
+    async def hangs():
+        async with open_allocator() as allocator:
+            estimate = allocator.update_bandwidth_estimation
+
+            def never(bitrate, *, carried=None):
+                calls.append(bitrate)
+                while bitrate:
+                    pass
+                estimate(bitrate, carried=carried)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(type(allocator), "update_bandwidth_estimation", staticmethod(never))
+                yield allocator
+
+    with pytest.raises(ConformanceError, match=r"0\.5 s of CPU time") as caught:
+        check_allocator(hangs, except_for=set(INVARIANTS) - {"G6", "G7", "G10"}, cpu_limit=0.5)
+    (violation,) = caught.value.violations
+    assert (violation.invariant, len(calls)) == ("G6", 1)
+    assert violation.situation.startswith("G6: what a higher class waits for")
+    assert "G6: what a higher class waits for" in str(caught.value)
+
+
+def test_a_limit_that_is_none_is_refused():
+    for limit in (0, -1, "long"):
+        with pytest.raises((TypeError, ValueError), match="cpu_limit"):
+            check_allocator(open_allocator, cpu_limit=limit)
 
 
 def test_a_stranger_among_the_ids_is_named():

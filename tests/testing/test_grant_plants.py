@@ -290,6 +290,26 @@ def a_class_is_for_ever(patch):
     patch.setattr(Receiver, "configure", configure)
 
 
+def the_first_number_counts_for_all_steps(patch):
+    """A priority per step is that of its lowest step."""
+    right = Receiver.configure
+
+    def configure(self, track, options):
+        right(self, track, evolve(options, priority=options.priorities[0]))
+
+    patch.setattr(Receiver, "configure", configure)
+
+
+def the_last_number_counts_for_all_steps(patch):
+    """A priority per step is that of its highest step."""
+    right = Receiver.configure
+
+    def configure(self, track, options):
+        right(self, track, evolve(options, priority=options.priorities[-1]))
+
+    patch.setattr(Receiver, "configure", configure)
+
+
 def nobody_is_asked_for_another(patch):
     """There are decreases in overuse only; who waits has what happens to be free."""
     right = FirstFit._serve_next
@@ -503,6 +523,8 @@ PLANTS = {
     "G6": (
         priorities_are_ignored,
         a_class_is_for_ever,
+        the_first_number_counts_for_all_steps,
+        the_last_number_counts_for_all_steps,
         nobody_is_asked_for_another,
         who_refuses_is_left_alone,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
+from ..obstacle import Obstacle
 from ..options import ReceiverOptions
 from ..policies.step_classes import StepClasses, class_above, step_classes
 from ..tracks import Track
@@ -37,6 +38,7 @@ class Receiver:
         waiting_since: When it began to wait for more; None while it does not.
         returning: It gave back all that it held, and has not been granted anything since: when it
             asks again it is served first of its class (A7).
+        obstacle: Why it claims no more, as it says itself; for reports alone.
         raised_at: When it was raised by a step last.
         overtaken: How often others were served while it was the longest waiting of its class.
         held_until: End of its hold; None while there is none.
@@ -58,6 +60,7 @@ class Receiver:
         "last_request",
         "minimum",
         "negotiation",
+        "obstacle",
         "options",
         "overtaken",
         "projected",
@@ -84,6 +87,7 @@ class Receiver:
         self.waiting_since: float | None = None
         self.returning: bool = False
         self.overtaken: int = 0
+        self.obstacle: Obstacle | None = None
         self.raised_at: float = -NEVER
         self.held_until: float | None = None
         self.negotiation: Negotiation = Negotiation.IDLE

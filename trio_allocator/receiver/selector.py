@@ -28,6 +28,7 @@ from ..messages import (
     RequestAllocation,
     SetVariants,
 )
+from ..obstacle import Obstacle
 from ..tracks import HEADROOM_TENTHS, Track
 from .actions import RequestVariant, SelectorAction, SwitchReason
 from .availability import Availability
@@ -168,6 +169,21 @@ class VariantSelector:
     def stalled(self) -> bool:
         """Nothing comes: a key frame is still asked for, but nothing is held for it."""
         return self._wanted is not None and self._frames.stalled(self._wanted)
+
+    @property
+    def obstacle(self) -> Obstacle | None:
+        """What stands between it and its next variant, as far as only the receiver knows."""
+        wanted = self._wanted
+        above = [
+            variant
+            for variant in self._available.candidates()
+            if wanted is None or self._available.rank(variant) > self._available.rank(wanted)
+        ]
+        if self.stalled or (above and self._frames.stalled(above[0])):
+            return Obstacle.STALLED
+        if above and self.rates.rate(above[0]) > self.track.variants[above[0]]:
+            return Obstacle.DEAR
+        return None
 
     @property
     def allocation(self) -> int | None:

@@ -12,6 +12,7 @@ from attrs import evolve
 from .. import quantities
 from ..interface import ConnectionAllocator, ReceiverHandle
 from ..messages import AllocationGranted, AllocatorMessage, DecreaseAllocation, SendPadding
+from ..obstacle import Obstacle
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..tracks import Track
 from .actions import RequestVariant, SelectorAction, SwitchReason
@@ -116,6 +117,7 @@ class TrackReceiver:
         "_conversation",
         "_counts",
         "_line",
+        "_obstacle",
         "_options",
         "_quiet",
         "_request_variant",
@@ -156,6 +158,7 @@ class TrackReceiver:
         self._started = False
         self._counts = ReceiverStatistics()
         self._quiet = False
+        self._obstacle: Obstacle | None = None
         self._timer: trio.CancelScope | None = None
 
     @property
@@ -372,6 +375,10 @@ class TrackReceiver:
         self._counts = evolve(self._counts, **{name: getattr(self._counts, name) + 1})
 
     def _set_timer(self) -> None:
+        obstacle = self._selector.obstacle
+        if obstacle is not self._obstacle and self._line is not None:
+            self._obstacle = obstacle
+            self._line.tell(self._line.handle.note_obstacle, obstacle)
         self._quiet = self._selector.rates.quiet
         if self._timer is not None:
             self._timer.deadline = self._selector.next_evaluation

@@ -5,6 +5,8 @@ its next step. What lifting means, for each:
 
 * **unknown estimate**: an estimate comes that is enough (`Blockage.enough`).
 * **sender**: it claims the next step of its ladder.
+* **stalled**: it claims that step, since its key frame comes. **dear**: the step costs what was
+  declared, and is claimed. Both are known to the receiver only, which says so.
 * **cap**: `max_bitrate` is taken away.
 * **hold**: time passes until the hold ends, the estimate being repeated.
 * **negotiation**: those who owe an answer accept, and go to the limit at once.
@@ -29,6 +31,7 @@ from ..engine.engine import Engine
 from ..engine.negotiation import Negotiation
 from ..engine.receiver import Receiver
 from ..engine.settings import NEVER
+from ..obstacle import Obstacle
 from ..policies.step_classes import class_above
 from .demand_ahead import DemandAhead
 
@@ -40,6 +43,10 @@ class Blocker(StrEnum):
     """No estimate has come yet, or they have stopped: raises wait (A6)."""
     SENDER = "sender"
     """It claims no more than it holds; if there is no next step, its ladder has no higher one."""
+    STALLED = "stalled"
+    """The key frame of its next variant does not come: it says so (`Obstacle`)."""
+    DEAR = "dear"
+    """Its next variant proved to need more than was declared: it says so (`Obstacle`)."""
     CAP = "cap"
     """Its `max_bitrate`."""
     NEGOTIATION = "negotiation"
@@ -101,6 +108,10 @@ class BlockerFinder:
 
     def find(self, receiver: Receiver) -> Blockage:
         """What blocks a receiver."""
+        found = self._find(receiver)
+        return evolve(found, blockers=_named(found.blockers, receiver.obstacle))
+
+    def _find(self, receiver: Receiver) -> Blockage:
         level, committed = receiver.allocation, self._ledger.committed
         next_step = _next_step(receiver)
         if next_step is None:
@@ -212,3 +223,13 @@ def _own_limits(receiver: Receiver, next_step: int) -> Iterator[Blocker]:
         yield Blocker.SENDER
     if claims or (cap is not None and next_step > cap):
         yield Blocker.CAP
+
+
+def _named(blockers: tuple[Blocker, ...], obstacle: Obstacle | None) -> tuple[Blocker, ...]:
+    """What the receiver itself knows of it: in place of the sender, of which that is known."""
+    if obstacle is None or not blockers:
+        return blockers
+    name = Blocker(obstacle.value)
+    if Blocker.SENDER in blockers:
+        return tuple(name if blocker is Blocker.SENDER else blocker for blocker in blockers)
+    return (name, *blockers) if obstacle is Obstacle.DEAR else blockers

@@ -61,9 +61,14 @@ class ReceiverExplanation:
 
     def __str__(self) -> str:
         if self.is_off:
-            return f"{self.track_id} is off: it asked for nothing"
+            stalled = Blocker.STALLED in self.blockers
+            why = "no key frame of it comes (stalled)" if stalled else "it asked for nothing"
+            return f"{self.track_id} is off: {why}"
         if self.next_step is None:
-            return f"{self.track_id} holds {self.allocation} bit/s, and has no use for more"
+            most = "has no use for more"
+            if self.blocker is not Blocker.SENDER:
+                most = f"claims no more: its next variant is {self.blocker}"
+            return f"{self.track_id} holds {self.allocation} bit/s, and {most}"
         lacking = f", which lacks {self.lacks} bit/s" if self.lacks else ""
         end = "" if self.held_until is None else f" (hold until {self.held_until:.1f} s at most)"
         return (

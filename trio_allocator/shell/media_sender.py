@@ -27,7 +27,8 @@ from ..receiver import TrackReceiver
 from ..receiver.callbacks import check_synchronous
 from ..receiver.track_receiver import VariantCallback
 from ..tracks import Track
-from .connection_estimator import ConnectionEstimator, EstimatorOptions
+from .connection_estimator import ConnectionEstimator
+from .estimator_options import EstimatorOptions
 from .lifetime import living
 
 T = TypeVar("T")

@@ -10,6 +10,7 @@ from ..engine.probing.padding import Meter, PaddingAccount
 from ..engine.receiver import Receiver
 from ..interface import Claims, ReceiverHandle
 from ..messages import AcceptDecrease, AllocatorMessage, RejectDecrease
+from ..obstacle import Obstacle
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..tracks import Track
 from .mailbox import Ending, Mailbox, RegistrationEndedError
@@ -195,6 +196,11 @@ class Registration(ReceiverHandle):
         """See `ReceiverHandle.set_variants`."""
         desk = self._open_desk()
         desk.configure(self, self.track.with_variants(variants), self.options)
+
+    def note_obstacle(self, obstacle: Obstacle | None) -> None:
+        """See `ReceiverHandle.note_obstacle`."""
+        self._open_desk()
+        self.receiver.obstacle = obstacle
 
     async def receive(self) -> AllocatorMessage:
         """Wait for the next message: the newest grant, a decrease request, or padding due.

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
+from .. import quantities
 from .bench import AllocatorMaker, Bench, Terms
-from .checks import accounting, grants, input_and_cost, lifetime, negotiation, probing
+from .checks import accounting, grants, input_and_cost, lifetime, negotiation, probing, prompt
 from .violation import (
     INVARIANTS,
     ConformanceError,
@@ -16,7 +17,7 @@ from .violation import (
     check_ids,
     first_sentence,
 )
-from .virtual import check_callable_outside, run_watched
+from .virtual import CpuLimit, check_callable_outside, run_watched
 
 Check: TypeAlias = Callable[[Bench], Awaitable[None]]
 """Raises `InvariantError` if an allocator opened on the bench breaks the invariant."""
@@ -25,6 +26,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     **lifetime.CHECKS,
     **accounting.CHECKS,
     **grants.CHECKS,
+    **prompt.CHECKS,
     **negotiation.CHECKS,
     **probing.CHECKS,
     **input_and_cost.CHECKS,
@@ -40,6 +42,7 @@ def check_allocator(
     *,
     except_for: Collection[str] = (),
     terms: Terms | None = None,
+    cpu_limit: float = 60.0,
 ) -> None:
     """Check an allocator against the contract, invariant by invariant.
 
@@ -59,6 +62,8 @@ def check_allocator(
             It is called for every check, often more than once.
         except_for: Ids of invariants that the allocator does not claim to keep.
         terms: The times that it states, if they are not the default ones.
+        cpu_limit: How much CPU time each check may take, seconds: the package's own allocator needs
+            about one. The first check that runs out of it is named, and is the last one made.
 
     Raises:
         ConformanceError: It breaks at least one; the message names all that were found.
@@ -72,12 +77,14 @@ def check_allocator(
         raise TypeError(f"terms must be Terms, not {terms!r}")
     _check_opens(make())
     bench = Bench(make, Terms() if terms is None else terms)
+    limit = CpuLimit(quantities.positive("cpu_limit", cpu_limit, "seconds", infinite=True))
     violations = [
         violation
         for invariant in CHECKS
         if invariant not in excepted
         for check in CHECKS[invariant]
-        for violation in _broken(invariant, check, bench)
+        if not limit.ran_out
+        for violation in _broken(invariant, check, bench, limit)
     ]
     if violations:
         raise ConformanceError(getattr(make, "__qualname__", repr(make)), violations)
@@ -94,9 +101,11 @@ def _check_opens(opened: object) -> None:
     )
 
 
-def _broken(invariant: str, check: Check, bench: Bench) -> Iterator[InvariantError]:
+def _broken(
+    invariant: str, check: Check, bench: Bench, limit: CpuLimit
+) -> Iterator[InvariantError]:
     try:
-        run_watched(lambda _watchman: check(bench))
+        limit.run(lambda: run_watched(lambda _watchman: check(bench)))
     except Exception as error:  # noqa: BLE001 - whatever it is, it is not what was promised
         found = error
         while isinstance(found, ExceptionGroup):  # an allocator may wrap what its block raises

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, TypeVarTuple, Unpack
 
@@ -10,6 +13,9 @@ import trio.testing
 from trio._core import _run
 
 from .. import quantities
+
+LOOK_EVERY = 0.1
+"""How often the CPU time of a check is looked at, s."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -111,6 +117,61 @@ def run_watched(main: Callable[[Watchman], Awaitable[None]]) -> None:
             raise trio.TooSlowError("its tasks run on and on, without a sleep")
 
     trio.run(limited, clock=trio.testing.MockClock(autojump_threshold=0), instruments=[watchman])
+
+
+class _RanOutError(BaseException):
+    """Is raised in the middle of a check that goes on and on."""
+
+
+class CpuLimit:
+    """Ends what takes too much CPU time, even if it never comes back to Trio.
+
+    The processor's time counts, and not the clock on the wall: a busy machine makes nobody late.
+
+    Args:
+        seconds: For each run.
+
+    Attributes:
+        ran_out: Whether one did not end by itself.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.ran_out: bool = False
+        self._seconds = seconds
+
+    def run(self, check: Callable[[], None]) -> None:
+        """Run something.
+
+        Raises:
+            TimeoutError: It took too long.
+            Exception: What it raises.
+        """
+        over = threading.Event()
+        thread = threading.get_ident()
+        end = time.process_time() + self._seconds
+
+        def watch() -> None:
+            while not over.wait(LOOK_EVERY):
+                if time.process_time() > end:
+                    self.ran_out = True
+                    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+                    raise_in(ctypes.c_ulong(thread), ctypes.py_object(_RanOutError))
+                    return
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            try:
+                check()
+            finally:
+                over.set()
+                watcher.join()  # nothing is raised from here on
+        except BaseException as error:
+            if not self.ran_out:
+                raise
+            raise TimeoutError(
+                f"it took more than {self._seconds:g} s of CPU time: does a call never return?"
+            ) from error
 
 
 def tasks() -> set[trio.lowlevel.Task]:

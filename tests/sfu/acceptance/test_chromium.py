@@ -63,6 +63,11 @@ def test_a_person_publishes_watches_and_turns_everything():
         until("one is watched", lambda: page.locator("#tiles .tile").count() == 1)
         before = page.evaluate(PICTURE)[1]
         until("pictures go on", lambda: page.evaluate(PICTURE)[1] > before + 10)
+        # Nothing for five seconds, and then the picture again.
+        page.click("#do-cut")
+        until("the silence is seen", lambda: "silence" in page.inner_text("#figures"))
+        before = page.evaluate(PICTURE)[1]
+        until("pictures go on", lambda: page.evaluate(PICTURE)[1] > before + 10)
         # Leave, and come back.
         page.click("#leave")
         until("it has left", lambda: "Left" in page.inner_text("#status"))

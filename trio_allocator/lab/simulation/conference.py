@@ -24,7 +24,8 @@ from ...network.bottleneck import Bottleneck
 from ...network.impairments import Impairment, feedback_interval
 from ...receiver.actions import SwitchReason
 from ...receiver.track_receiver import TrackReceiver
-from ...shell.connection_estimator import BURST, REPEAT, ConnectionEstimator, SendCallback
+from ...shell.connection_estimator import BURST, REPEAT, ConnectionEstimator
+from ...shell.estimator_options import SendCallback
 from ...shell.opening import open_allocator
 from .cameras import KEY_FRAME
 from .clock import STEPS_PER_SECOND

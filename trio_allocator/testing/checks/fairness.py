@@ -244,6 +244,36 @@ async def classes_are_served_in_order(bench: Bench) -> None:
             )
 
 
+async def each_step_counts_in_its_class(bench: Bench) -> None:
+    """G6: with a priority per step the lowest comes before all others, and the rest after them."""
+    for estimate, steps in ((LOW, (LOW, 0)), (2 * LOW, (LOW, LOW)), (MEDIUM + LOW, (LOW, LOW))):
+        for first in (False, True):
+            async with bench.open() as allocator:
+                register = allocator.register_track_receiver
+                cast = [register(CAMERA, priority=(9, 0), pausable=True)] if first else []
+                cast += [register(CAMERA, pausable=True, max_bitrate=LOW) for _ in range(2)]
+                if not first:
+                    cast.insert(0, register(CAMERA, priority=(9, 0), pausable=True))
+                for receiver in cast:
+                    receiver.request_allocation(HIGH)
+                allocator.update_bandwidth_estimation(estimate)
+                obey(cast, "G6")
+                screen, *others = (receiver.allocation for receiver in cast)
+                demand(
+                    screen >= steps[0] and max(others) >= steps[1],
+                    "G6",
+                    f"with a priority of (9, 0) one holds {screen} bit/s at an estimate of {estimate}, "
+                    f"and two of priority 0, which claim {LOW}, hold {others}",
+                )
+                if estimate >= 3 * LOW:
+                    demand(
+                        min(others) >= LOW,
+                        "G6",
+                        f"with a priority of (9, 0) one holds {screen} bit/s at an estimate of "
+                        f"{estimate}, while one of priority 0 lacks its lowest step: {others}",
+                    )
+
+
 # --- G7 ------------------------------------------------------------------------------------------
 
 _SCALES = (7, 1000)
@@ -299,6 +329,7 @@ CHECKS: dict[str, tuple[Callable[[Bench], Awaitable[None]], ...]] = {
         a_lower_class_gives_way,
         a_class_counts_from_when_it_is_said,
         classes_are_served_in_order,
+        each_step_counts_in_its_class,
     ),
     "G7": (grants_scale_with_the_rates,),
 }
