@@ -16,7 +16,7 @@ from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
-from trio_allocator.messages import GrantReason
+from trio_allocator.messages import AllocationGranted, GrantReason
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.policies.policy import Policy
 from trio_allocator.policies.water_filling import WaterFillingPolicy
@@ -245,8 +245,9 @@ class EngineMachine(RuleBasedStateMachine):
         if bitrate < before:
             assert record.allocation == bitrate, "G9: a lowering is booked at once"
         effects = self.check(record.id, "answer" if awaits else "request")
-        told = [e for e in effects if getattr(e, "reason", None) and e.receiver_id == record.id]
-        woke = any(e.reason is GrantReason.GRANTED for e in told)  # by time, before the request
+        own = [e.message for e in effects if e.receiver_id == record.id]
+        told = [message for message in own if isinstance(message, AllocationGranted)]
+        woke = any(message.reason is GrantReason.GRANTED for message in told)  # by time, before
         if bitrate == before and record.allocation == before and not woke:
             assert len(told) == waited, "G3: answered only if it cancelled a raise"
         self.repeat(self.engine.request, record, bitrate)
