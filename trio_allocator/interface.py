@@ -58,7 +58,11 @@ class Watchable(Protocol[T_co]):
         ...
 
     def eventual_values(self) -> AbstractAsyncContextManager[AsyncIterator[T_co]]:
-        """Iterate over the values, the current one first; a slow reader gets the newest only."""
+        """Iterate over the values, the current one first; a slow reader gets the newest only.
+
+        Returns:
+            A context manager that yields an asynchronous iterator.
+        """
         ...
 
 

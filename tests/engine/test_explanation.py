@@ -266,6 +266,19 @@ def test_unknown_estimate():
     assert explain(engine).usable is None
 
 
+def test_headroom_is_a_hold_with_an_end():
+    engine = opened(1_000_000, LayeredPolicy())
+    plain = joined(engine, 500_000)
+    engine.update_estimate(NOW + 2, 500_000)
+    engine.update_estimate(NOW + 2, 1_000_000)
+    engine.request(NOW + 2, plain, 950_000)
+    found = about(engine, plain)
+    assert found.blockers == (Blocker.HOLD,)
+    assert NOW + 2 < found.held_until <= NOW + 12.1
+    engine.update_estimate(found.held_until, 1_000_000)
+    assert plain.allocation == 950_000
+
+
 def test_what_was_not_carried_is_no_hold_but_the_network():
     engine = opened(None, LayeredPolicy())
     engine.update_estimate(NOW, 1_000_000, 500_000)

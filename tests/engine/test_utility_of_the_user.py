@@ -4,9 +4,11 @@ import math
 
 import pytest
 
+from tests.engine.support import NOW, joined, opened
 from tests.shell.support import CAMERA, LOW, MEDIUM
 from trio_allocator import LayeredPolicy, Track, open_allocator
 from trio_allocator.engine.sharing.registry import chosen_policy
+from trio_allocator.report.status import snapshot
 
 SMALL = Track("small", variants={"low": 100_000, "high": 400_000})
 LARGE = Track("large", variants={"low": 100_000, "high": 700_000})
@@ -50,6 +52,21 @@ async def test_a_utility_that_fails_is_replaced_and_reported(autojump_clock):
             message = handle.receive_nowait()
             assert message is not None
         assert "no idea" in str(allocator.status.policy_fault)
+
+
+def test_what_a_utility_that_fails_has_moved_before_is_moved_back():
+    def worth(bitrate):
+        if bitrate > 550:
+            raise ValueError("no idea")
+        return float(bitrate)
+
+    engine, fair = opened(None, LayeredPolicy(worth)), opened(None)
+    for each in (engine, fair):
+        for priority, best in ((1, 1_000), (1, 1_000), (0, 1_000), (0, 900)):
+            each.request(NOW, joined(each, 110, 100, 500, best, priority=priority), 1_100)
+        each.update_estimate(NOW, 4_000)  # all of the higher class, and one of the other
+    assert "no idea" in str(snapshot(engine).policy_fault)
+    assert [r.allocation for r in engine.ledger] == [r.allocation for r in fair.ledger]
 
 
 async def test_a_policy_derived_from_the_default_is_asked_itself(autojump_clock):

@@ -23,7 +23,7 @@ from trio_allocator.receiver.rates import (
     needs_less,
     needs_more,
 )
-from trio_allocator.receiver.selector import GRACE, IDLE_GRACE
+from trio_allocator.receiver.selector import GRACE, IDLE_GRACE, PAUSE_AFTER
 from trio_allocator.tracks import Track
 
 LADDER = {"low": 150_000, "medium": 500_000, "high": 2_500_000}
@@ -664,6 +664,17 @@ def test_with_nothing_to_step_down_to_too_much_is_better_than_nothing():
     assert actions == [SetVariants({"opus": 64_000}), RequestAllocation(70_400)]
     assert selector.current == "opus"
     assert selector.granted(0, 60)[-1] == RequestVariant(None, SwitchReason.LOW_BANDWIDTH)
+
+
+def test_the_lowest_that_outgrew_its_allocation_is_paused_if_it_may_be():
+    selector = registered(pausable=True)
+    grown = send(selector, 300_000, 0, 3)
+    assert grown[-1] == RequestAllocation(330_000)
+    assert send(selector, 300_000, 3, int(PAUSE_AFTER) - 1) == []
+    left = send(selector, 300_000, 2 + PAUSE_AFTER, 1)
+    assert left[-1] == RequestVariant(None, SwitchReason.LOW_BANDWIDTH)
+    back = selector.granted(330_000, 3 + PAUSE_AFTER)
+    assert RequestVariant("low", SwitchReason.RESUMED) in back
 
 
 def test_evaluation_is_due_only_while_something_can_come_of_it():

@@ -35,6 +35,7 @@ from ..network.impairments import find_impairments
 from ..tracks import Track
 from .endings import first_of
 from .impairments import print_impairments
+from .shared_options import Priorities, SettingChanges, Weights
 
 SHORTEST = 0.01
 """The smallest `--scale`: with less, nobody has sent anything when it ends."""
@@ -119,26 +120,9 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
             help="What befalls packets besides: pauses, jitter, loss …; `list` says what there is.",
         ),
     ] = "",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A setting of our allocator, such as hold=2; may be repeated.",
-        ),
-    ] = None,
-    priority: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TRACK=N",
-            help="A track's priority, 0 to 255, larger first, or step by step, such as screen=9,0; "
-            "may be repeated.",
-        ),
-    ] = None,
-    weight: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TRACK=W", help="A track's weight in its class; may be repeated."),
-    ] = None,
+    settings: SettingChanges = None,
+    priority: Priorities = None,
+    weight: Weights = None,
     record: Annotated[
         Path | None,
         typer.Option(

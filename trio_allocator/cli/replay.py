@@ -31,6 +31,7 @@ from ..lab.replay.session import MeasuredAt
 from ..lab.replay.utility import UtilityRule, resolve_rule
 from .endings import check_plot_option, give_up, refuse
 from .report import Replayed, as_json, print_summaries
+from .shared_options import Priorities, SettingChanges, Weights
 from .show import Showing, reading, run
 
 DEMO_SPEED = 7.0
@@ -65,14 +66,6 @@ _Policies = Annotated[
         f"{', '.join(POLICIES)}.",
     ),
 ]
-_Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="A setting of the allocator, such as hold=2; may be repeated.",
-    ),
-]
 
 
 def replay(  # noqa: PLR0917  # typer tells arguments from options
@@ -102,19 +95,9 @@ def replay(  # noqa: PLR0917  # typer tells arguments from options
         ),
     ] = None,
     policy: _Policies = DEFAULT_POLICY,
-    settings: _Settings = None,
-    priority: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TRACK=N",
-            help="A track's priority, 0 to 255, larger first, or step by step, such as screen=9,0; "
-            "may be repeated.",
-        ),
-    ] = None,
-    weight: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TRACK=W", help="A track's weight in its class; may be repeated."),
-    ] = None,
+    settings: SettingChanges = None,
+    priority: Priorities = None,
+    weight: Weights = None,
     measured_at: Annotated[
         MeasuredAt,
         typer.Option(

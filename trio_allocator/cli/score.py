@@ -30,6 +30,7 @@ from ..lab.replay.recording import RecordingError
 from ..lab.score_figures import CHAPTER_TITLES, LEGEND, shown
 from .endings import give_up, refuse
 from .numbers import whole_numbers
+from .shared_options import Jobs, Scheduler, SettingChanges
 from .workers import workers
 
 if TYPE_CHECKING:  # what needs NumPy is loaded when it is wanted
@@ -65,25 +66,9 @@ def score(
         str,
         typer.Option(metavar="N,…", help="Of all that is random, such as 1-5.", show_default="1-3"),
     ] = "",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A setting of the allocator, such as hold=2; may be repeated.",
-        ),
-    ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Number of processes; default: one for each core."),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Let a Dask cluster do it, such as tcp://10.0.0.1:8786 (extra: sweep).",
-        ),
-    ] = None,
+    settings: SettingChanges = None,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
     as_machine: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of tables.")
     ] = False,

@@ -22,6 +22,7 @@ from ..lab.replay.recording import RecordingError
 from .endings import check_plot_option, give_up, refuse
 from .impairments import print_impairments
 from .numbers import whole_numbers
+from .shared_options import Jobs, Scheduler, SettingChanges
 from .workers import workers
 
 if TYPE_CHECKING:  # what needs NumPy is loaded when it is wanted
@@ -149,25 +150,9 @@ def simulate(
         bool,
         typer.Option("--per-trace", help="A table for each trace, before the means."),
     ] = False,
-    jobs: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Number of processes; default: one for each core."),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Let a Dask cluster do it, such as tcp://10.0.0.1:8786 (extra: sweep).",
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A setting of the allocator, such as hold=2; may be repeated.",
-        ),
-    ] = None,
+    jobs: Jobs = None,
+    scheduler: Scheduler = None,
+    settings: SettingChanges = None,
     as_machine: Annotated[
         bool,
         typer.Option("--json", help="Print one JSON object instead of tables."),

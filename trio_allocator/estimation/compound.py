@@ -20,8 +20,8 @@ def parse_compound(data: bytes) -> list[FeedbackMessage]:
     sound report is not to be lost for a neighbour that is empty or cut off.
 
     Returns:
-        The messages in their order. Together they cover at most 65535 packets: with run lengths, a
-        datagram could otherwise say something of a hundred million.
+        The messages in their order. Together they cover at most 65535 packets, since a datagram
+        with run lengths could otherwise say something of a hundred million.
 
     Raises:
         FeedbackError: Nothing in it can be read, and something is malformed.

@@ -41,6 +41,10 @@ GRACE = 5.0
 """How long a variant that outgrew its allocation may flow on while more is asked for, seconds:
 the shortest hold that the field keeps after a change."""
 
+PAUSE_AFTER = 2.0
+"""How long the lowest variant may flow on in the same case, seconds, where it may be paused: there is
+nothing to step down to, and what it takes too much is taken from all others."""
+
 PROBATION = 0.5
 """The same for one that was too dear before, seconds: nothing new is learned by waiting."""
 
@@ -480,7 +484,7 @@ class VariantSelector:
         # itself, and more takes a moment to come.
         if comply or self.queued is not None:
             return best
-        if best is None and held:
+        if best is None and held and not self._pausable:
             return current  # with nothing to step down to, too much is better than nothing
         since = now if outgrown_since is None else outgrown_since
         if now >= since + self._tolerance():
@@ -490,8 +494,9 @@ class VariantSelector:
 
     def _tolerance(self) -> float:
         """How long the one that flows may need more than is held, seconds."""
-        suspected = self._current is not None and self.rates.suspected(self._current)
-        return PROBATION if suspected else GRACE
+        if self._current is not None and self.rates.suspected(self._current):
+            return PROBATION
+        return PAUSE_AFTER if self._current == self._candidates()[0] else GRACE
 
     def _reason(
         self, before: str | None, wanted: str, candidates: list[str], cause: SwitchReason | None

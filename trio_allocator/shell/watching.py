@@ -111,7 +111,11 @@ class WatchedValue(Generic[T]):
         return found
 
     def eventual_values(self) -> AbstractAsyncContextManager[AsyncIterator[T]]:
-        """Iterate over the values; see `trio_allocator.Watchable`. Ends with the owner."""
+        """Iterate over the values; see `trio_allocator.Watchable`. Ends with the owner.
+
+        Returns:
+            A context manager that yields an asynchronous iterator.
+        """
         return aclosing(self._values())
 
     async def _values(self) -> AsyncGenerator[T, None]:  # noqa: ASYNC900 - closed by aclosing
@@ -155,5 +159,9 @@ class Watch(Generic[T]):
         return await self._watched.wait_value(wanted)
 
     def eventual_values(self) -> AbstractAsyncContextManager[AsyncIterator[T]]:
-        """Iterate over the values; see `WatchedValue.eventual_values`."""
+        """Iterate over the values; see `WatchedValue.eventual_values`.
+
+        Returns:
+            A context manager that yields an asynchronous iterator.
+        """
         return self._watched.eventual_values()

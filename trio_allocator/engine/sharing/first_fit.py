@@ -104,12 +104,11 @@ class FirstFit:
         return sorted(self._touched.values(), key=asking_order)
 
     def _move(self, receiver: Receiver, level: int) -> None:
-        if level != receiver.projected:
-            if self._given is not None:
-                self._before.setdefault(receiver.id, (receiver, receiver.projected))
-            self._ledger.project(receiver, level)
-            self._touched[receiver.id] = receiver
-            self._index.note(receiver)
+        if self._given is not None:
+            self._before.setdefault(receiver.id, (receiver, receiver.projected))
+        self._ledger.project(receiver, level)
+        self._touched[receiver.id] = receiver
+        self._index.note(receiver)
 
     # --- downwards ---------------------------------------------------------------------------
 
