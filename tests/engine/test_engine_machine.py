@@ -9,6 +9,7 @@ from hypothesis import assume, note, settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
 
 from tests.engine import model
+from trio_allocator.engine.effects import Act
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.negotiation import Negotiation
@@ -16,7 +17,6 @@ from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
-from trio_allocator.messages import GrantReason
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.policies.policy import Policy
 from trio_allocator.policies.water_filling import WaterFillingPolicy
@@ -246,7 +246,7 @@ class EngineMachine(RuleBasedStateMachine):
             assert record.allocation == bitrate, "G9: a lowering is booked at once"
         effects = self.check(record.id, "answer" if awaits else "request")
         told = [e for e in effects if getattr(e, "reason", None) and e.receiver_id == record.id]
-        woke = any(e.reason is GrantReason.GRANTED for e in told)  # by time, before the request
+        woke = any(e.act is Act.GRANTED for e in told)  # by time, before the request
         if bitrate == before and record.allocation == before and not woke:
             assert len(told) == waited, "G3: answered only if it cancelled a raise"
         self.repeat(self.engine.request, record, bitrate)
