@@ -9,7 +9,7 @@ from hypothesis import assume, note, settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
 
 from tests.engine import model
-from trio_allocator.engine.effects import Act
+from trio_allocator.engine.effects import Cause
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.negotiation import Negotiation
@@ -245,8 +245,9 @@ class EngineMachine(RuleBasedStateMachine):
         if bitrate < before:
             assert record.allocation == bitrate, "G9: a lowering is booked at once"
         effects = self.check(record.id, "answer" if awaits else "request")
-        told = [e for e in effects if getattr(e, "reason", None) and e.receiver_id == record.id]
-        woke = any(e.act is Act.GRANTED for e in told)  # by time, before the request
+        own = [e for e in effects if e.receiver_id == record.id and e.message is not None]
+        told = [e for e in own if e.cause is not Cause.TIME]
+        woke = len(told) < len(own)  # by time, before the request
         if bitrate == before and record.allocation == before and not woke:
             assert len(told) == waited, "G3: answered only if it cancelled a raise"
         self.repeat(self.engine.request, record, bitrate)
