@@ -9,6 +9,7 @@ from hypothesis import assume, note, settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
 
 from tests.engine import model
+from trio_allocator.engine.effects import Cause
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.negotiation import Negotiation
@@ -16,7 +17,7 @@ from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.settings import Settings
 from trio_allocator.engine.sharing.layered_policy import FairPolicy, LayeredPolicy
-from trio_allocator.messages import AllocationGranted, GrantReason
+from trio_allocator.messages import AllocationGranted
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.policies.policy import Policy
 from trio_allocator.policies.water_filling import WaterFillingPolicy
@@ -245,9 +246,10 @@ class EngineMachine(RuleBasedStateMachine):
         if bitrate < before:
             assert record.allocation == bitrate, "G9: a lowering is booked at once"
         effects = self.check(record.id, "answer" if awaits else "request")
-        own = [e.message for e in effects if e.receiver_id == record.id]
-        told = [message for message in own if isinstance(message, AllocationGranted)]
-        woke = any(message.reason is GrantReason.GRANTED for message in told)  # by time, before
+        own = [e for e in effects if e.receiver_id == record.id]
+        own = [e for e in own if isinstance(e.message, AllocationGranted)]
+        told = [e for e in own if e.cause is not Cause.TIME]
+        woke = len(told) < len(own)  # by time, before the request
         if bitrate == before and record.allocation == before and not woke:
             assert len(told) == waited, "G3: answered only if it cancelled a raise"
         self.repeat(self.engine.request, record, bitrate)

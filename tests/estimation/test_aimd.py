@@ -282,6 +282,12 @@ def test_on_a_slower_link_a_packet_is_no_queue(control):
     assert control.phase is Phase.RISING
 
 
+def test_a_packet_or_two_behind_a_long_gap_make_no_rate(control):
+    """A pause longer than a rate is measured over: the first of what waited has come."""
+    lowered(control, 1.0, recent=None, acknowledged=40_000, carried=0.95 * START, growth=0.075)
+    assert control.rate >= 0.7 * START
+
+
 def test_it_makes_do_with_what_is_known(control):
     lowered(control, standing=0.016, acknowledged=900_000, recent=None)
     assert control.capacity.mean == 900_000

@@ -301,8 +301,11 @@ class RateControl:
         self.missed = 0.0
         self.phase = Phase.DRAINING
         self.limit = Limit.DELAY
-        link = seen.arrivals.recent_rate() or seen.acknowledged or self.rate
-        if not _grows(seen):
+        link = seen.arrivals.recent_rate()
+        if link is None:
+            # Behind a long gap, the few packets that came make no rate.
+            link = max(seen.acknowledged or 0.0, seen.carried) or self.rate
+        elif not _grows(seen):
             # It need not be full: what arrives may be less than what it carries.
             link = max(link, seen.carried) if link >= FULL_SHARE * self.rate else self.rate
         self._lower(now, seen, link)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import TypeAlias
 
 StepClasses: TypeAlias = tuple[tuple[int, float], ...]
@@ -22,9 +23,16 @@ def step_classes(priorities: Sequence[int], levels: Sequence[int]) -> StepClasse
         priorities: Of the steps, the lowest first, never rising; the last is that of all higher ones.
         levels: The steps, bit/s, the first being the minimum. Without any, all is the first step.
     """
+    if len(priorities) == 1:
+        return _one(priorities[0])
     ends: dict[int, float] = dict(zip(priorities, levels, strict=False))
     ends[priorities[min(len(levels), len(priorities) - 1)]] = math.inf
     return tuple(ends.items())
+
+
+@cache
+def _one(priority: int) -> StepClasses:
+    return ((priority, math.inf),)
 
 
 def class_above(classes: StepClasses, level: int) -> int:

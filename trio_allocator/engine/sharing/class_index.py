@@ -21,6 +21,7 @@ class PriorityClass:
 
     Attributes:
         priority: The class.
+        alone: This class and no other: where nearly all receivers stand.
         members: How many receivers have a step in it.
         askable: Who can be brought down by asking, or by dropping a plan.
         forcible: Who refused, and can be brought down only by force.
@@ -40,6 +41,7 @@ class PriorityClass:
     """
 
     __slots__ = (
+        "alone",
         "askable",
         "demand",
         "elastic",
@@ -61,6 +63,7 @@ class PriorityClass:
 
     def __init__(self, priority: int) -> None:
         self.priority: int = priority
+        self.alone: tuple[PriorityClass, ...] = (self,)
         self.members: int = 0
         self.askable: dict[int, Receiver] = {}
         self.forcible: dict[int, Receiver] = {}
@@ -108,7 +111,7 @@ class _Entry:
     def __init__(self, classes: Sequence[PriorityClass], waits_in: PriorityClass) -> None:
         self.classes = classes
         self.waits_in = waits_in
-        self.gives: list[tuple[PriorityClass, int, int]] = []
+        self.gives: tuple[tuple[PriorityClass, int, int], ...] = ()
         self.forced = False
         self.demand = 0
         self.queue: NeedQueue | None = None
@@ -180,14 +183,16 @@ class ClassIndex:
         """Put a receiver in its place."""
         number = receiver.id
         old = self._entries.get(number)
-        classes = [self._class(priority) for priority, _ in receiver.classes]
+        classes = tuple(self._class(priority) for priority, _ in receiver.classes)
+        if len(classes) == 1:
+            classes = classes[0].alone  # one tuple for all of them
         each = self.classes[_waits_in(receiver)]
         entry = self._entries[number] = _Entry(classes, each)
         self._find_what_it_gives(receiver, entry)
         _find_queue(receiver, entry)
         if old is not None:
             self._take_out(number, old, entry)
-        before = [] if old is None else old.classes
+        before = () if old is None else old.classes
         if before != classes:
             for one in classes:
                 one.members += one not in before
@@ -238,13 +243,13 @@ class ClassIndex:
             return
         base = max(lowest, receiver.minimum)
         if len(entry.classes) == 1:  # as nearly always
-            entry.gives = [(entry.waits_in, level - lowest, max(0, level - base))]
+            entry.gives = ((entry.waits_in, level - lowest, max(0, level - base)),)
             return
         extras = dict(parts_between(receiver.classes, base, level))
-        entry.gives = [
+        entry.gives = tuple(
             (self.classes[priority], gives, extras.get(priority, 0))
             for priority, gives in parts_between(receiver.classes, lowest, level)
-        ]
+        )
 
     @staticmethod
     def _take_out(number: int, old: _Entry, new: _Entry | None = None) -> None:
