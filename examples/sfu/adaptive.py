@@ -76,8 +76,8 @@ class AdaptiveTrack:
             priority=AUDIO_PRIORITY if is_audio else 1,
         )
         self.receiver = self.media.receiver
-        for name in source.layers.keys() - set(source.alive):
-            self.receiver.variant_inactive(name)
+        if dead := source.layers.keys() - set(source.alive):
+            self.receiver.variant_inactive(*dead)
         source.followers.append(self)
 
     def close(self) -> None:
@@ -127,8 +127,8 @@ class AdaptiveTrack:
         for name in self.wanted:
             rates[name] = self.receiver.track.variants.get(name, rates[name])
         self.receiver.set_variants(rates)
-        for name in self.source.layers.keys() - set(self.source.alive):
-            self.receiver.variant_inactive(name)
+        if dead := self.source.layers.keys() - set(self.source.alive):
+            self.receiver.variant_inactive(*dead)
 
     @property
     def wanted(self) -> frozenset[str]:

@@ -704,6 +704,21 @@ def test_silence_is_no_measurement():
     assert selector.rates.believed(selector.track.variants) == LADDER
 
 
+def test_variants_that_stop_together_are_left_in_one_step():
+    selector = registered(HIGH)
+    actions = selector.variants_inactive(["medium", "high"], 1)
+    switches = [action for action in actions if isinstance(action, RequestVariant)]
+    assert switches == [RequestVariant("low", SwitchReason.INACTIVE)]
+
+
+def test_of_variants_that_stop_together_an_unknown_one_changes_nothing():
+    selector = registered(HIGH)
+    with pytest.raises(ValueError, match="ultra"):
+        selector.variants_inactive(["high", "ultra"], 1)
+    assert selector.evaluate(1) == ()
+    assert selector.current == "high"
+
+
 # Bad input
 
 

@@ -344,6 +344,13 @@ async def test_silence_sets_no_timer_and_a_packet_sets_it_again(app, autojump_cl
     assert app.receiver._timer.deadline == trio.current_time() + 1
 
 
+async def test_variants_that_stop_together_are_named_together(app, autojump_clock):
+    app.receiver.variant_inactive("low", "medium")
+    assert [call for call in app.calls if call[0] == "variants"] == [
+        ("variants", {"high": 2_500_000})
+    ]
+
+
 async def test_events_act_in_the_call(app, autojump_clock):
     app.receiver.variant_inactive("low")
     assert app.told == [(None, SwitchReason.LOW_BANDWIDTH)]

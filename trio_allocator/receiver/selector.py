@@ -17,7 +17,7 @@ allocator's part first, then the application's.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from .. import quantities
@@ -323,7 +323,11 @@ class VariantSelector:
 
     def variant_inactive(self, variant: str, now: float) -> tuple[SelectorAction, ...]:
         """The source has stopped this variant: away from it at once."""
-        self._available.active.discard(self._available.known("variant", variant))
+        return self.variants_inactive((variant,), now)
+
+    def variants_inactive(self, variants: Iterable[str], now: float) -> tuple[SelectorAction, ...]:
+        """The source has stopped all of these: away from them, in one step."""
+        self._available.active -= {self._available.known("variant", one) for one in variants}
         return self._changed(now, SwitchReason.INACTIVE)
 
     def mute(self, variant: str | None, now: float) -> tuple[SelectorAction, ...]:

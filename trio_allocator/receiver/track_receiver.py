@@ -294,9 +294,12 @@ class TrackReceiver:
         """The source sends this variant (again)."""
         self._perform(self._selector.variant_active(variant, self._now()))
 
-    def variant_inactive(self, variant: str) -> None:
-        """The source has stopped this variant: away from it at once."""
-        self._perform(self._selector.variant_inactive(variant, self._now()))
+    def variant_inactive(self, variant: str, *others: str) -> None:
+        """The source has stopped this variant, or several: away from them at once.
+
+        Name in one call those that stop together: then the choice falls on one that remains.
+        """
+        self._perform(self._selector.variants_inactive((variant, *others), self._now()))
 
     def mute(self, variant: str | None = None) -> None:
         """Send this variant no more, or nothing of the track (None), until unmuted."""

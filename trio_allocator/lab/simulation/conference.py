@@ -383,8 +383,7 @@ class _Participant:
             case "off":
                 self.is_on = False
                 if receiver is not None:
-                    for name in self.names:
-                        receiver.variant_inactive(name)
+                    receiver.variant_inactive(*self.names)
             case "on":
                 self.is_on = True
                 if receiver is not None:
