@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from tests.engine.support import asked, joined, opened
 from trio_allocator.engine.dips import Dips
 
 NOW = 100.0
@@ -100,6 +101,32 @@ def test_after_a_raise_a_deeper_fall_is_a_dip_but_no_longer_one(dips):
     assert kept(dips, 0.79, 700_001) == COMMITTED
     assert kept(dips, 0.8, 700_001) == 700_001
     assert kept(dips, 0.4, 700_000) == 700_000
+
+
+@pytest.mark.invariant("G10")
+def test_a_dip_in_which_padding_was_sent_may_last_a_second(dips):
+    dips.note(NOW, COMMITTED, 950_000, padded=True)
+    dips.note(NOW + 0.1, COMMITTED, 950_000)
+    assert dips.ends_at(COMMITTED, 950_000) == NOW + 1.0
+    assert kept(dips, 0.99, 950_000) == COMMITTED
+    assert kept(dips, 1.0, 950_000) == 950_000
+
+
+@pytest.mark.invariant("G10")
+def test_an_allocator_takes_a_dip_for_its_own_paddings_doing():
+    engine = opened()
+    camera = joined(engine, 550_000, 150_000, 500_000, 1_500_000, can_pad=True)
+    engine.update_estimate(NOW, 550_000, 550_000)
+    engine.request(NOW, camera, 1_650_000)
+    for tenth in range(1, 11):
+        engine.update_estimate(NOW + tenth / 10, 560_000, 550_000)
+    assert engine.prober.target > 0
+    engine.drain()
+    for tenth in range(11, 20):
+        engine.update_estimate(NOW + tenth / 10, 530_000, 550_000)
+        assert asked(engine.drain()) == {}
+    engine.update_estimate(NOW + 2.2, 530_000, 550_000)
+    assert asked(engine.drain()) == {camera.id: 165_000}
 
 
 def test_late_after_a_raise_a_small_fall_still_has_its_half_second(dips):

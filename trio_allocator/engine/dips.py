@@ -20,6 +20,10 @@ send (measured with real peers: falls of 5 to 25 % for 0.3 s)."""
 LONGEST = 0.5
 """A dip is over within this time, s: what lasts longer is the link."""
 
+LONGEST_AFTER_PADDING = 1.0
+"""... and within this where it began while padding was sent, s: the padding ends at once, and what it has
+queued takes another moment to drain (G10). On constant links such dips last .7 s."""
+
 SETTLING = 2.0
 """Within this time after a raise a fall is taken for its key frame's doing, s. Where little is to spare,
 it takes that long to drain."""
@@ -33,12 +37,13 @@ class Dips:
     as a dip may last.
     """
 
-    __slots__ = ("_began", "_covered_since", "_level", "_raised_at", "_usable")
+    __slots__ = ("_began", "_covered_since", "_level", "_longest", "_raised_at", "_usable")
 
     def __init__(self) -> None:
         self._began: float | None = None
         self._covered_since: float | None = None
         self._level = 0
+        self._longest = LONGEST
         self._raised_at = -NEVER
         self._usable = 0
 
@@ -46,13 +51,14 @@ class Dips:
         """Somebody was granted more."""
         self._raised_at = now
 
-    def note(self, now: float, committed: int, usable: int) -> None:
+    def note(self, now: float, committed: int, usable: int, *, padded: bool = False) -> None:
         """An estimate has come.
 
         Args:
             now: s.
             committed: What is allocated, bit/s.
             usable: What may be, under this estimate, bit/s.
+            padded: The allocator had padding sent until now.
         """
         before, self._usable = self._usable, usable
         if usable >= committed:
@@ -64,6 +70,7 @@ class Dips:
         self._covered_since = None
         if self._began is None and before >= committed:
             self._began, self._level = now, committed
+            self._longest = LONGEST_AFTER_PADDING if padded else LONGEST
 
     def forget(self) -> None:
         """The estimate is no longer known."""
@@ -85,7 +92,7 @@ class Dips:
         assert self._began is not None
         settled_at = self._raised_at + SETTLING
         if 100 * usable > (100 - DEEPEST) * self._level:
-            return max(self._began + LONGEST, settled_at)
+            return max(self._began + self._longest, settled_at)
         if 100 * usable > (100 - DEEPEST_AFTER_RAISE) * self._level:
             return min(self._began + LONGEST, settled_at)
         return -NEVER

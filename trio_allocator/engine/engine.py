@@ -107,7 +107,8 @@ class Engine:
         steady_at = self.estimates.steady_at(now)
         self.settlement.headroom.note(now, bitrate, carried, steady_at=steady_at)
         if self._probes and carried is not None:  # an estimator, whose estimates dip and come back
-            self.dips.note(now, self.ledger.committed, self.limits.usable(bitrate))
+            usable, padded = self.limits.usable(bitrate), self.prober.target > 0
+            self.dips.note(now, self.ledger.committed, usable, padded=padded)
         self._forget_refusals(now, self.usable)
         self._settle()
 
