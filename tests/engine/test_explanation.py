@@ -16,6 +16,7 @@ from trio_allocator.engine.limits import Limits
 from trio_allocator.engine.negotiation import Negotiation
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.sharing.layered_policy import LayeredPolicy
+from trio_allocator.obstacle import Obstacle
 from trio_allocator.options import ReceiverOptionChanges
 from trio_allocator.policies.policy import Shares
 from trio_allocator.policies.water_filling import WaterFillingPolicy
@@ -58,6 +59,16 @@ def answer_all(engine: Engine, now: float) -> None:
 
 
 # --- one blocker each -----------------------------------------------------------------------------
+
+
+def test_at_the_top_of_its_ladder_it_says_what_its_sender_says_of_the_next_variant():
+    engine = opened(1_000_000)
+    camera = joined(engine, 550_000, 150_000, 500_000)
+    assert str(about(engine, camera)) == "t holds 550000 bit/s, and has no use for more"
+    camera.obstacle = Obstacle.DEAR
+    assert str(about(engine, camera)) == (
+        "t holds 550000 bit/s, and claims no more: its next variant is dear"
+    )
 
 
 def test_network_and_what_is_lacking():

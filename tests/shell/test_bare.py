@@ -5,7 +5,7 @@ import trio
 import trio.testing
 
 from examples.own_allocator import FirstComeAllocator
-from trio_allocator import BareAllocator, GrantReason, Track
+from trio_allocator import BareAllocator, DecreaseAllocation, GrantReason, RejectDecrease, Track
 
 TRACK = Track("t")
 
@@ -54,6 +54,15 @@ def test_bad_input_registers_nobody(track, bandwidth, options, error):
     with pytest.raises(error):
         allocator.register_track_receiver(track, bandwidth, **options)
     assert not allocator.handles
+
+
+def test_nobody_was_asked_and_so_nobody_can_answer():
+    receiver = FirstComeAllocator().register_track_receiver(TRACK, 100)
+    with pytest.raises(ValueError, match="request 7 was never sent to receiver 1"):
+        receiver.accept_decrease(DecreaseAllocation(100, 50, 7, 1))
+    with pytest.raises(TypeError, match="ids must be of type int"):
+        receiver.send_answer(RejectDecrease("7", 1))
+    assert receiver.allocation == 100
 
 
 async def test_a_waiting_reader_hears_of_a_grant_and_of_the_end(autojump_clock):

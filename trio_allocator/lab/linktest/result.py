@@ -91,8 +91,9 @@ class Run:
 
     @property
     def is_starved(self) -> bool:
-        """Too late, too often: it tells of the machine, and not of the senders."""
-        return not self.lateness or self.late > PATIENCE
+        """Too late, too often, or not all heard: it tells of the machine, and not of the senders."""
+        unheard = sum(flow.media for flow in self.flows) > sum(one.size for one in self.packets)
+        return not self.lateness or self.late > PATIENCE or unheard
 
 
 def percentile(values: tuple[float, ...] | list[float], share: float) -> float:

@@ -67,11 +67,17 @@ async def doing_it_again_keeps_nothing(bench: Bench) -> None:
 
 def _objects_kept(do: Callable[[], None], *, thoroughly: bool = False) -> int:
     """How many more objects there are when something was done."""
-    before = len(gc.get_objects())
-    do()
-    if thoroughly:
-        gc.collect()
-    return len(gc.get_objects()) - before
+    collecting = gc.isenabled()
+    gc.disable()  # or what others left would go meanwhile, and hide what is kept
+    try:
+        before = len(gc.get_objects())
+        do()
+        if thoroughly:
+            gc.collect()
+        return len(gc.get_objects()) - before
+    finally:
+        if collecting:
+            gc.enable()
 
 
 async def who_has_left_is_forgotten(bench: Bench) -> None:
