@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.lab.simulation.worlds import steady, steps
-from trio_allocator.lab.simulation.conference import NONE, converse
+from trio_allocator.lab.simulation.conference import converse
 from trio_allocator.lab.simulation.job import Job, check_job, figures_of, record_of
 from trio_allocator.lab.simulation.media import (
     COMFORT_NOISE,
@@ -22,6 +22,7 @@ from trio_allocator.lab.simulation.media import (
     Voice,
     script,
 )
+from trio_allocator.lab.simulation.record import NONE
 from trio_allocator.lab.simulation.tracks import CAMERA, SCREEN, SimulatedTrack, usual_tracks
 from trio_allocator.testing import LongerWay, Outages
 

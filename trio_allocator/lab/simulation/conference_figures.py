@@ -20,7 +20,7 @@ from ..judging import (
 )
 from .bound import Bound, find_bound
 from .clock import STEP, STEPS_PER_SECOND, WARM_UP, WARM_UP_STEPS, Series
-from .conference import FEEDBACK, IDEAL_EVERY, Record
+from .conference import FEEDBACK, IDEAL_EVERY
 from .figures import (
     MINUTE,
     OVERUSE,
@@ -35,6 +35,7 @@ from .figures import (
 )
 from .media import TALKING, LiveRate, activity
 from .oracle import SWITCH
+from .record import Record
 from .trace import Trace
 from .tracks import SimulatedTrack
 

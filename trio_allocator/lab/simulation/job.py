@@ -17,10 +17,11 @@ from typing import Any
 from attrs import field, frozen
 
 from ...network.impairments import find_impairments
-from .conference import Record, converse
+from .conference import converse
 from .conference_figures import judge
 from .figures import further_figures, measure
 from .media import script
+from .record import Record
 from .run import REFERENCE, PolicyChoice, oracle_of, run
 from .trace import Trace
 from .tracks import SimulatedTrack, usual_tracks

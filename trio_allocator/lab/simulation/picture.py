@@ -19,10 +19,10 @@ from ..pictures.drawing import FAINT, INK, MUTED, new_figure, plain_frame, write
 from ..pictures.palette import COLOURS
 from .cameras import VARIANTS
 from .clock import STEP, WARM_UP, Series
-from .conference import Record
 from .conference_figures import waits
 from .figures import frozen_by, frozen_steps
 from .job import Job, record_of
+from .record import Record
 from .run import run
 from .trace import Trace
 from .world import World
