@@ -106,10 +106,11 @@ class Room:
         while effects := self.engine.drain():
             lowered = []
             for effect in effects:
-                if isinstance(effect, AllocationGranted):
-                    self.forced += effect.reason in {GrantReason.FORCED, GrantReason.BREACH}
-                elif isinstance(effect, DecreaseAllocation):
-                    lowered.append(self._answer(effect))
+                message = effect.message
+                if isinstance(message, AllocationGranted):
+                    self.forced += message.reason in {GrantReason.FORCED, GrantReason.BREACH}
+                elif isinstance(message, DecreaseAllocation):
+                    lowered.append(self._answer(message))
             for receiver in lowered:
                 if receiver is not None:
                     self.engine.request(self.now, receiver, receiver.steps[-1])
