@@ -9,7 +9,7 @@ from random import Random
 from attrs import define, field, frozen
 
 from .effect import Effect, Impairment, Link, above_zero, is_range
-from .episodes import Episodes
+from .episodes import Episodes, magnitude, wait
 
 
 @frozen(kw_only=True)
@@ -36,10 +36,9 @@ class LongerWay(Impairment):
                 yield link.start + time, extra
             return
         time = link.start
-        least, most = self.extra
         while True:
-            for extra in (least * (most / least) ** chance.random(), 0.0):
-                time += self.every * chance.uniform(0.5, 1.5)
+            for extra in (magnitude(chance, *self.extra), 0.0):
+                time += wait(chance, self.every)
                 yield time, extra
 
 
@@ -71,7 +70,7 @@ class Batches(Impairment):
         time = link.start
         while True:
             yield time, chance.uniform(*self.spans)
-            time += self.every * chance.uniform(0.5, 1.5)
+            time += wait(chance, self.every)
 
 
 @define

@@ -5,9 +5,20 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterator
+from random import Random
 
 KEPT = 64
-"""So many of the latest episodes are remembered: nothing that is asked for is older."""
+"""This many of the latest episodes are remembered: nothing that is asked for is older."""
+
+
+def wait(chance: Random, every: float) -> float:
+    """Draw the time until something happens again, s: 0.5 to 1.5 × the mean."""
+    return every * chance.uniform(0.5, 1.5)
+
+
+def magnitude(chance: Random, least: float, most: float) -> float:
+    """Draw a size: small ones are as frequent as large ones, by order of magnitude."""
+    return float(least * (most / least) ** chance.random())
 
 
 class Episodes:

@@ -8,7 +8,7 @@ from random import Random
 from attrs import define, field, frozen
 
 from .effect import Effect, Impairment, Link, above_zero, is_range
-from .episodes import Episodes
+from .episodes import Episodes, magnitude, wait
 
 
 @frozen(kw_only=True)
@@ -32,11 +32,9 @@ class NowAndThen(Impairment):
                 yield link.start + begin, length
             return
         end = link.start
-        shortest, longest = self.lengths
         while True:
-            begin = end + self.every * chance.uniform(0.5, 1.5)
-            # Short ones are as frequent as long ones, by order of magnitude.
-            length = shortest * (longest / shortest) ** chance.random()
+            begin = end + wait(chance, self.every)
+            length = magnitude(chance, *self.lengths)
             yield begin, length
             end = begin + length
 

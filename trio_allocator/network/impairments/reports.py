@@ -9,7 +9,7 @@ from random import Random
 from attrs import define, field, frozen
 
 from .effect import Effect, Impairment, Link, above_zero, is_range
-from .episodes import Episodes
+from .episodes import Episodes, magnitude, wait
 
 
 @frozen(kw_only=True)
@@ -84,10 +84,9 @@ class ClockSteps(Impairment):
                 yield link.start + time, offset
             return
         time = link.start
-        least, most = self.steps
         while True:
-            time += self.every * chance.uniform(0.5, 1.5)
-            offset += chance.choice((-1, 1)) * least * (most / least) ** chance.random()
+            time += wait(chance, self.every)
+            offset += chance.choice((-1, 1)) * magnitude(chance, *self.steps)
             yield time, offset
 
 
