@@ -144,7 +144,8 @@ class Headroom:
             carried: What was lately carried, bit/s; None if the source does not say so.
             steady_at: When the estimate will have stopped falling, if it stays, s.
         """
-        self._asked_at, self._steady_at = -NEVER, steady_at
+        self._asked_at = -NEVER
+        self._steady_at = steady_at if self._cautious else -NEVER
         before, self._estimate, self.carried = self._estimate, estimate, carried
         if self._falls_at > -NEVER:
             self._lows.add(now, before)  # it was in force until now
@@ -194,7 +195,7 @@ class Headroom:
         if carried is None and not falls and not failures:
             return estimate
         much = float(estimate)
-        falling = self._cautious and now < self._steady_at
+        falling = now < self._steady_at
         if falls:
             much = max(much * math.exp(-falls), 0 if falling else SPARE * self._lowest(now, PROMPT))
         if falls or failures:
@@ -234,7 +235,7 @@ class Headroom:
             if amount > STEP:
                 ends.append(at + lasting * math.log(amount / STEP))
         carried_at = self._lows.above_at(self._estimate) + LONGEST_WAIT
-        return min(max(ends), max(now, carried_at, self._steady_at if self._cautious else now))
+        return min(max(ends), max(now, carried_at, self._steady_at))
 
     def reaches_at(self, now: float, total: int) -> float:
         """When raises may fill this much, if the estimate stays, s; infinite if never."""

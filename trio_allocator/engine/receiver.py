@@ -11,7 +11,6 @@ from ..tracks import Track
 from .negotiation import TRANSITIONS, Negotiation, NegotiationEvent, Refusal, Request
 from .settings import NEVER
 
-_LONG_AGO = -NEVER
 ANSWERS_REMEMBERED = 8
 """How many answered requests are told apart from those that lapsed unanswered."""
 
@@ -89,7 +88,7 @@ class Receiver:
         self.returning: bool = False
         self.overtaken: int = 0
         self.obstacle: Obstacle | None = None
-        self.raised_at: float = _LONG_AGO
+        self.raised_at: float = -NEVER
         self.held_until: float | None = None
         self.negotiation: Negotiation = Negotiation.IDLE
         self.request: Request | None = None

@@ -204,7 +204,7 @@ class VariantSelector:
         if self._claims.climb_from > -math.inf:
             due.append(self._claims.climb_from)
         if self._outgrown_since is not None:
-            due.append(self._outgrown_since + self._tolerance())
+            due.append(self._outgrown_since + self._tolerance(self._candidates()))
         if self._idle_since is not None and not self._idle_over:
             due.append(self._idle_since + IDLE_GRACE)
         return min(due)
@@ -491,16 +491,16 @@ class VariantSelector:
         if best is None and held and not self._pausable:
             return current  # with nothing to step down to, too much is better than nothing
         since = now if outgrown_since is None else outgrown_since
-        if now >= since + self._tolerance():
+        if now >= since + self._tolerance(candidates):
             return best
         self._outgrown_since = since
         return current
 
-    def _tolerance(self) -> float:
+    def _tolerance(self, candidates: list[str]) -> float:
         """How long the one that flows may need more than is held, seconds."""
         if self._current is not None and self.rates.suspected(self._current):
             return PROBATION
-        return PAUSE_AFTER if self._current == self._candidates()[0] else GRACE
+        return PAUSE_AFTER if self._current == candidates[0] else GRACE
 
     def _reason(
         self, before: str | None, wanted: str, candidates: list[str], cause: SwitchReason | None
