@@ -130,18 +130,12 @@ def test_batches_of_arrivals_leave_no_queue_and_no_loss(span, rate):
 # --- what was known comes back -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("length", [4.0, 11.0])
+@pytest.mark.parametrize(
+    ("interruption", "length"), [(Outages, 4.0), (Outages, 11.0), (Pauses, 1.3), (Pauses, 2.4)]
+)
 @pytest.mark.parametrize("rate", [0.9 * M, 4 * M])
-def test_after_an_outage_three_quarters_are_back_within_three_seconds(length, rate):
-    trace = alone(rate, Outages(at=((BEGIN, length),)), duration=BEGIN + length + 6)
-    before = trace.mean(BEGIN - 2, BEGIN)
-    assert trace.reach(BEGIN + length, 0.75 * before) <= 3
-
-
-@pytest.mark.parametrize("length", [1.3, 2.4])
-@pytest.mark.parametrize("rate", [0.9 * M, 4 * M])
-def test_so_they_are_if_what_waited_comes_behind_it(rate, length):
-    trace = alone(rate, Pauses(at=((BEGIN, length),)), duration=BEGIN + length + 6)
+def test_three_quarters_are_back_within_three_seconds(interruption, length, rate):
+    trace = alone(rate, interruption(at=((BEGIN, length),)), duration=BEGIN + length + 6)
     before = trace.mean(BEGIN - 2, BEGIN)
     assert trace.reach(BEGIN + length, 0.75 * before) <= 3
 

@@ -186,13 +186,14 @@ async def test_a_second_stream_for_a_layer_is_not_let_in(autojump_clock, stage):
     assert stage.publication.counts == {"packets": 1, "unknown": 1}
 
 
+def told(stage, kind, parse):
+    """What the publisher was told of a kind."""
+    messages = (message for _, data in stage.wire.sent for message in parse(data))
+    return [message for message in messages if isinstance(message, kind)]
+
+
 def feedback(stage):
-    return [
-        message
-        for _, data in stage.wire.sent
-        for message in parse_compound(data)
-        if isinstance(message, TransportFeedback)
-    ]
+    return told(stage, TransportFeedback, parse_compound)
 
 
 async def test_the_publisher_hears_what_has_arrived(autojump_clock, stage):
@@ -215,12 +216,7 @@ async def test_the_publisher_hears_when_its_packets_came_not_when_they_were_read
 
 
 def nacks(stage):
-    return [
-        request
-        for _, data in stage.wire.sent
-        for request in parse_requests(data)
-        if isinstance(request, Nack)
-    ]
+    return told(stage, Nack, parse_requests)
 
 
 async def test_what_the_network_lost_is_asked_for_and_handed_on(autojump_clock, stage):

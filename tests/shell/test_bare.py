@@ -65,6 +65,14 @@ def test_nobody_was_asked_and_so_nobody_can_answer():
     assert receiver.allocation == 100
 
 
+@pytest.mark.parametrize("cap", [0, 40])
+def test_a_cap_lowers_what_is_held(cap):
+    receiver = FirstComeAllocator().register_track_receiver(TRACK, 100)
+    receiver.set_options(max_bitrate=cap)
+    message = receiver.receive_nowait()
+    assert (message.allocation, message.reason) == (cap, GrantReason.LOWERED)
+
+
 async def test_a_waiting_reader_hears_of_a_grant_and_of_the_end(autojump_clock):
     allocator = FirstComeAllocator()
     receiver = allocator.register_track_receiver(TRACK)

@@ -47,7 +47,7 @@ NEARLY_FULL = 0.9
 """while less than this share of that arrives: then nothing tells of more,"""
 
 KNOWN_FOR = 20.0
-"""for so long after an overuse, or a probe that found no more, s."""
+"""for this long after an overuse, or a probe that found no more, s."""
 
 BRIEF = 1.5
 """An overuse that is over within this time, s,"""
@@ -66,13 +66,13 @@ STANDING_QUEUE = 0.015
 """A standing queue of this is overuse, however slowly it grows, s,"""
 
 STANDING_PACKETS = 1.5
-"""or of so many full packets, on a link where these take longer,"""
+"""or of this many full packets, on a link where these take longer,"""
 
 STANDING_JITTERS = 4.0
-"""or of so many times what the queue changes by anyhow,"""
+"""or of this many times what the queue changes by anyhow,"""
 
 STANDING_HELD = 0.5
-"""or of so many times the time that packets are held up until they arrive together."""
+"""or of this many times the time that packets are held up until they arrive together."""
 
 EMPTY = 0.7
 """Below this share of that a queue has drained, and a slope is none of the link's. A full packet
@@ -84,7 +84,7 @@ MARGIN = 0.05
 """After overuse the rate is at least this share below what the link carries,"""
 
 DRAIN_TIME = 1.0
-"""and so much further below that the queue drains within this time, s,"""
+"""and far enough below that the queue drains within this time, s,"""
 
 DEEPEST = 0.72
 """but never below this share of what the link carries: an allocator that shares the rate out would

@@ -14,7 +14,7 @@ GROWTH = 0.08
 """With little loss it rises by this much each second (libwebrtc); at `HIGH` no more."""
 
 ACCELERATION = 2.0
-"""Each second with no more than `LOW`, it rises by so many times more,"""
+"""Each second with no more than `LOW`, it rises by this many times more,"""
 
 GREATEST_GROWTH = 0.5
 """up to this (both as where delay allows it: aimd.py)."""
@@ -23,7 +23,7 @@ PERIOD = 0.5
 """Loss is judged over at least this, and up to twice, s,"""
 
 FEWEST = 20
-"""and so many packets (libwebrtc, `kLimitNumPackets`)."""
+"""and this many packets (libwebrtc, `kLimitNumPackets`)."""
 
 
 def allowed(rate: float, loss: float, elapsed: float, growth: float = GROWTH) -> float:
@@ -74,7 +74,7 @@ class LossControl:
         self._growth = GROWTH
 
     def count(self, received: int, lost: int) -> None:
-        """So many packets have been received and lost.
+        """Packets have been received and lost.
 
         Args:
             received: Packets.

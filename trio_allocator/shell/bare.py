@@ -13,6 +13,7 @@ from ..interface import ConnectionAllocator, ReceiverHandle
 from ..messages import AcceptDecrease, AllocationGranted, GrantReason, RejectDecrease
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..tracks import Track
+from .checks import check_registration
 from .mailbox import RegistrationEndedError
 from .watching import Watch, WatchedValue
 
@@ -79,14 +80,7 @@ class BareAllocator(ConnectionAllocator):
     ) -> BareHandle:
         """See `ConnectionAllocator.register_track_receiver`."""
         self._check_open()
-        if not isinstance(track, Track):
-            raise TypeError(f"track must be a Track, not {track!r}")
-        checked = ReceiverOptions.for_track(track, options)
-        held = quantities.bitrate("bandwidth", bandwidth)
-        if checked.max_bitrate is not None and held > checked.max_bitrate:
-            raise ValueError(
-                f"bandwidth must be at most max_bitrate ({checked.max_bitrate} bit/s), got {held}"
-            )
+        checked, held = check_registration(track, bandwidth, options)
         self._last_id += 1
         handle = BareHandle(self, self._last_id, track, checked, held)
         self.handles[handle.id] = handle
@@ -214,7 +208,8 @@ class BareHandle(ReceiverHandle):
         """See `ReceiverHandle`."""
         allocator = self.check_open()
         self._options = self._options.changed(changes)
-        if self._allocation > (self._options.max_bitrate or self._allocation):
+        cap = self._options.max_bitrate
+        if cap is not None and self._allocation > cap:
             self.grant(self.wanted, GrantReason.LOWERED)
         allocator.changed()
 

@@ -60,7 +60,7 @@ TALKING = 0.3
 """The share of the time in which somebody talks, by the means of these."""
 
 COMFORT_NOISE = 0.4
-"""In silence, Opus with DTX sends a packet so often, s (RFC 7587, section 3.1.3),"""
+"""In silence, Opus with DTX sends a packet this often, s (RFC 7587, section 3.1.3),"""
 
 NOISE_SIZE = 45
 """... of this size, bytes."""
@@ -210,10 +210,10 @@ class Act:
 
 
 ACT_EVERY = 45.0
-"""Something happens to each receiver so often on average, s."""
+"""Something happens to each receiver this often on average, s."""
 
 KEY_ASKED_EVERY = 20.0
-"""Other subscribers ask a publisher for a key frame so often on average, s."""
+"""Other subscribers ask a publisher for a key frame this often on average, s."""
 
 FIRST_ACT = 8.0
 """Before that nobody acts, s: joining is enough."""
