@@ -87,6 +87,7 @@ class SendSideEstimator:
         # What follows.
         self._control = RateControl(start, self._least, self._most)
         self._known: float = start
+        self._carried_before = 0.0
         self._answered_at = -math.inf
         self._loss = LossControl()
         self._planner = ProbePlanner(start)
@@ -395,6 +396,7 @@ class SendSideEstimator:
     def _wait(self, now: float) -> None:
         if not self._silence.is_silent:
             self._known = self._control.rate
+            self._carried_before = self._carried.rate(now)
         while self._silence.passed(now):
             self._control.scale(FACTOR)
         self._conclude()
@@ -402,10 +404,12 @@ class SendSideEstimator:
     def _recover(self, now: float) -> None:
         """After silence: begin with a part of what was known before, and ask for the rest.
 
+        What was carried before counts as far as the estimate goes: nothing has spoken against it.
         What was lost in the meantime says nothing of the rate: the silence has answered it.
         """
         self._control.follow(max(self._control.rate, RESTART * self._known))
         self._control.expect(self._known, now)
+        self._carried.seen(self._carried_before, now)
         self._planner.restore(min(self._known, self._receiver_limit))
         self._answered_at = now
         self._loss.answered(now)
