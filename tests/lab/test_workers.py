@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -117,7 +118,8 @@ def test_ctrl_c_while_runs_wait_ends_all_of_them(monkeypatch):
     class Pool(ProcessPoolExecutor):
         def shutdown(self, wait=True, *, cancel_futures=False):
             # The processes have ended, and here the pool's own thread always sees it first.
-            self._executor_manager_thread.join()
+            manager: Any = self._executor_manager_thread
+            manager.join()
             super().shutdown(wait, cancel_futures=cancel_futures)
 
     monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
