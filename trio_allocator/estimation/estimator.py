@@ -101,14 +101,19 @@ class SendSideEstimator:
 
     @property
     def carried(self) -> int | None:
-        """What the link was lately seen to carry while no queue stood, bit/s; never above the estimate.
+        """What the link was lately seen to carry while no queue stood, bit/s.
 
         That is the greatest rate acknowledged within the last seconds, padding and probes included
         (docs/estimation.md), 0 if there was none. None as long as no transport-wide feedback has
         come. An allocator may fill it without headroom.
+
+        It is above the estimate only in silence, which says nothing of what the link carries: then
+        it is what was seen before.
         """
         if self._feedback_at == -math.inf:
             return None
+        if self._silence.is_silent:
+            return round(self._carried_before)
         return min(round(self._carried.rate(self._now)), self._estimate)
 
     @property
