@@ -769,6 +769,7 @@ def test_a_rate_found_by_somebody_else_is_taken_within_bounds(control):
 
 def test_at_first_it_has_never_been_lowered(control):
     assert control.lowered_at == -math.inf
+    assert control.missed == 0
 
 
 def test_after_more_than_three_rounds_and_two_seconds_others_fill_the_queue(control):

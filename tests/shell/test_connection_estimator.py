@@ -506,7 +506,8 @@ async def test_a_log_has_all_of_it(allocator, autojump_clock):
     head, *lines = [json.loads(line) for line in file.getvalue().splitlines()]
     assert head["start_bitrate"] == START
     kinds = Counter(next(name for name in line if name != "t") for line in lines)
-    assert kinds["sent"] == len(peer.sizes)
+    sent = [line["sent"] for line in lines if "sent" in line]
+    assert [(number, size) for number, size, _cluster in sent] == list(enumerate(peer.sizes))
     assert kinds["rtcp"] == estimator.statistics().feedbacks
     assert kinds["estimate"] == estimator.statistics().estimates
     assert kinds["probe"] == estimator.statistics().probes > 0
