@@ -772,17 +772,18 @@ def test_at_first_it_has_never_been_lowered(control):
     assert control.missed == 0
 
 
-def test_after_more_than_three_rounds_and_two_seconds_others_fill_the_queue(control):
+@pytest.mark.parametrize(("apart", "needed"), [(0.6, 4), (1.2, 4), (0.3, 7)])
+def test_after_more_than_three_rounds_and_two_seconds_others_fill_the_queue(control, apart, needed):
     """Each round the queue is a half longer than expected, in spite of the decrease before."""
     lowered(control, 1.0)
     rounds, now, queue = 0, 1.0, 0.2
     while control.phase is Phase.DRAINING and rounds < 20:
-        now += 0.6
+        now += apart
         queue *= 1.5
         before = control.lowered_at
         step(control, now, standing=queue, waited=queue, sent_at=now - 0.1)
         rounds += control.lowered_at != before or control.phase is Phase.RISING
-    assert rounds == 4
+    assert rounds == needed
     assert control.rate >= RESTORED * RESUME * START * 0.99
 
 
