@@ -497,9 +497,8 @@ async def test_it_counts_what_was_sent_and_what_became_of_it(allocator, autojump
 async def test_a_log_has_all_of_it(allocator, autojump_clock):
     file = io.StringIO()
     log = FeedbackLog(file, {"camera": {"low": 150_000}}, START)
-    sizes = []
     async with open_connection_estimator(
-        allocator, log=log, send_padding=sizes.append, wanted=lambda: 2_000_000
+        allocator, log=log, send_padding=lambda size: peer.send(size), wanted=lambda: 2_000_000
     ) as estimator:
         peer = Peer(estimator)
         await talk(peer, 1)
@@ -512,6 +511,7 @@ async def test_a_log_has_all_of_it(allocator, autojump_clock):
     assert kinds["estimate"] == estimator.statistics().estimates
     assert kinds["probe"] == estimator.statistics().probes > 0
     assert {line["probe"] for line in lines if "probe" in line} == {2_000_000}
+    assert {cluster for _number, _size, cluster in sent} > {None}  # media, and a probe
 
 
 async def test_paced_packets_are_estimated_by(allocator, autojump_clock):
