@@ -497,8 +497,12 @@ async def test_it_counts_what_was_sent_and_what_became_of_it(allocator, autojump
 async def test_a_log_has_all_of_it(allocator, autojump_clock):
     file = io.StringIO()
     log = FeedbackLog(file, {"camera": {"low": 150_000}}, START)
+
+    def pad(size):
+        peer.send(size)
+
     async with open_connection_estimator(
-        allocator, log=log, send_padding=lambda size: peer.send(size), wanted=lambda: 2_000_000
+        allocator, log=log, send_padding=pad, wanted=lambda: 2_000_000
     ) as estimator:
         peer = Peer(estimator)
         await talk(peer, 1)
