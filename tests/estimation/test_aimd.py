@@ -427,6 +427,18 @@ def test_one_that_stays_is_judged_when_half_of_it_should_be_gone(control):
     assert control.rate == pytest.approx((1 - SECOND_MARGIN - 0.085) * START)
 
 
+@pytest.mark.parametrize(("share", "is_lowered"), [(0.86, True), (0.84, False)])
+def test_no_second_decrease_asks_for_what_was_sent_anyhow(control, share, is_lowered):
+    draining = Draining(control)
+    before = control.rate
+    draining.settle(0.1)
+    draining.send(0.4, 0.1, share * START)
+    assert (control.rate < before) is is_lowered
+    assert (control.phase is Phase.DRAINING) is is_lowered
+    if not is_lowered:
+        assert control.rate == START  # it was no queue
+
+
 def test_of_a_long_one_a_tenth_of_a_second_should_be_gone(control):
     draining = Draining(control, 2.0)
     assert control.rate == pytest.approx(DEEPEST * START)
