@@ -4,7 +4,9 @@ import os
 import signal
 import sys
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -112,21 +114,32 @@ def test_the_version_tells_of_every_change(monkeypatch, tmp_path):
     assert code_version() != before
 
 
-def test_what_is_not_wanted_any_more_is_cancelled():
-    class Executor:
-        def __init__(self):
-            self.futures = []
+def test_ctrl_c_while_runs_wait_ends_all_of_them(monkeypatch):
+    class Pool(ProcessPoolExecutor):
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            # The processes have ended, and here the pool's own thread always sees it first.
+            manager: Any = self._executor_manager_thread
+            manager.join()
+            super().shutdown(wait, cancel_futures=cancel_futures)
 
-        def submit(self, *_call):
-            self.futures.append(Future())
-            return self.futures[-1]
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
+    with pytest.raises(KeyboardInterrupt), local_workers(2) as pool:
+        for _run in each_done(abs, range(500), pool):
+            raise KeyboardInterrupt
 
-    executor = Executor()
-    runs = each_done(abs, [1, 2], executor)
-    threading.Timer(0.05, lambda: executor.futures[0].set_result(1)).start()
-    assert next(runs) == (0, 1)
-    runs.close()
-    assert executor.futures[1].cancelled()
+
+def test_what_is_not_wanted_any_more_is_not_run(monkeypatch):
+    futures = []
+
+    class Pool(ProcessPoolExecutor):
+        def submit(self, function, /, *arguments, **options):
+            futures.append(super().submit(function, *arguments, **options))
+            return futures[-1]
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
+    with local_workers(2) as pool:
+        next(each_done(time.sleep, [0.1] * 1000, pool))
+    assert futures[-1].cancelled()
 
 
 def test_threads_of_one_process_take_turns():

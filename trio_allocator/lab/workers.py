@@ -55,23 +55,28 @@ def local_workers(count: int | None = None) -> Iterator[Executor | None]:
         return
     strangers = multiprocessing.active_children()
     # Fresh processes: to fork a program with threads of its own (a progress bar) may hang.
-    with ProcessPoolExecutor(
+    pool = ProcessPoolExecutor(
         wanted, multiprocessing.get_context("spawn"), initializer=_follow_the_parent
-    ) as pool:
-        try:
-            yield pool
-        except BaseException:
-            for child in multiprocessing.active_children():
-                if child not in strangers:
-                    child.terminate()
-            pool.shutdown(cancel_futures=True)
-            raise
+    )
+    try:
+        yield pool
+    except BaseException:
+        for child in multiprocessing.active_children():
+            if child not in strangers:
+                child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def each_done(
     function: Callable[[T], R], items: Sequence[T], executor: Executor | None
 ) -> Generator[tuple[int, R], None, None]:
     """Call a function with each item; results come as they are there, in any order.
+
+    Whoever closes the executor ends what is not wanted any more. It is not cancelled here: a pool
+    of processes that are being ended hangs at what somebody else has cancelled (CPython 3.11 fails
+    in `ProcessPoolExecutor` with an `InvalidStateError`).
 
     Args:
         function: Picklable, as its results are, unless this process calls it.
@@ -86,16 +91,11 @@ def each_done(
             yield index, function(item)
         return
     turns: dict[Future[R], int] = {}
-    try:
-        with _interrupts_withheld():
-            for index, item in enumerate(items):
-                turns[executor.submit(_alone, function, item)] = index
-        for future in as_completed(turns):
-            yield turns[future], future.result()
-    except BaseException:
-        for future in turns:
-            future.cancel()
-        raise
+    with _interrupts_withheld():
+        for index, item in enumerate(items):
+            turns[executor.submit(_alone, function, item)] = index
+    for future in as_completed(turns):
+        yield turns[future], future.result()
 
 
 _ALONE = threading.Lock()

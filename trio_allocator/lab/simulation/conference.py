@@ -90,6 +90,7 @@ class ConferenceRun:
     nursery: trio.Nursery
     clock: DrivenClock
     pacing: Driven | IdealPacing
+    participants: list[Participant]
 
     def __init__(
         self,
@@ -101,11 +102,10 @@ class ConferenceRun:
         is_ideal: bool,
         acts: Sequence[Act],
     ) -> None:
-
         self.trace = trace
         self.seed = seed
-        self.duration = trace.duration
-        self.record = Record(trace.steps, tracks)
+        self.duration: float = trace.duration
+        self.record: Record = Record(trace.steps, tracks)
         self._tracks = tracks
         self._is_ideal = is_ideal
         queue = max(round(QUEUE * trace.median / 8), SMALLEST_QUEUE)

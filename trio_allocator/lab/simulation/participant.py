@@ -37,19 +37,19 @@ class Participant:
         self.number = number
         self.spec = spec
         self.seat = seat
-        self.names = [variant.name for variant in spec.track.ladder]
-        self.chance = Random(f"{run.seed}/source/{spec.name}")  # noqa: S311 - repeatable
-        self.is_on = True
-        self.is_muted = False
-        self.top_is_off = False
+        self.names: list[str] = [variant.name for variant in spec.track.ladder]
+        self.chance: Random = Random(f"{run.seed}/source/{spec.name}")  # noqa: S311 - repeatable
+        self.is_on: bool = True
+        self.is_muted: bool = False
+        self.top_is_off: bool = False
         self.pin: str | None = None
         self.target: str | None = None
-        self.key_due = math.inf
+        self.key_due: float = math.inf
         self.receiver: TrackReceiver | None = None
-        self.scope = trio.CancelScope()
-        self.frames = 0
-        self.importance = {"audio": 2, "screen": 1}.get(spec.kind, 0)
-        self.level = NONE
+        self.scope: trio.CancelScope = trio.CancelScope()
+        self.frames: int = 0
+        self.importance: int = {"audio": 2, "screen": 1}.get(spec.kind, 0)
+        self.level: int = NONE
 
     # --- joining and leaving ---------------------------------------------------------------------
 
