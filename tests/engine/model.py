@@ -189,7 +189,7 @@ def _check_indices(shares: Any, everyone: list[Any]) -> None:
         ):
             assert set(queue) == expected, "A1: a queue"
         for member in each.waiting:
-            turn = each.waiting._places[member][2]
+            turn = each.waiting._entries[member][3]
             assert turn == _turn(up[member]), "G8: not in turn"
         demand = sum(want(r) - r.projected for r in up.values())
         demand += sum(r.allocation - r.projected for r in back.values())
