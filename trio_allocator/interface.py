@@ -374,7 +374,9 @@ class ConnectionAllocator(ABC):
         Args:
             estimate: bit/s.
             carried: What the connection was lately seen to carry without a queue, probes
-                included, bit/s; None if the source of the estimate does not know.
+                included, bit/s; None if the source of the estimate does not know. More than
+                `estimate` says that this fell for want of feedback, and not since the link
+                carried less: then it keeps no later raise back.
 
         Raises:
             TypeError, ValueError: `estimate` or `carried` is not a rate.

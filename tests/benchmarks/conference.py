@@ -27,6 +27,7 @@ from trio_allocator import (
     open_connection_estimator,
 )
 from trio_allocator.estimation import FeedbackError, FeedbackRecorder, PaddingSource
+from trio_allocator.network.impairments import Impairment
 from trio_allocator.testing import MemoryLink
 
 HEADER = 40
@@ -170,6 +171,7 @@ class Conference:
         settings: Of the allocator.
         delay: One way, s.
         queue_size: Of the bottleneck, bytes.
+        impairments: Befall the packets.
         log: Gets a line for each decision.
     """
 
@@ -178,6 +180,7 @@ class Conference:
     settings: Mapping[str, Any] = field(factory=dict)
     delay: float = 0.03
     queue_size: int = 60_000
+    impairments: Sequence[Impairment] = ()
     log: Callable[[str], object] | None = None
     estimator_options: Mapping[str, Any] = field(factory=dict)
     watch: Callable[[Conference], object] | None = None
@@ -200,7 +203,12 @@ class Conference:
 
     async def _main(self, seconds: float) -> None:
         self.began = trio.current_time()
-        self.link = MemoryLink(self.capacity, delay=self.delay, queue_size=self.queue_size)
+        self.link = MemoryLink(
+            self.capacity,
+            delay=self.delay,
+            queue_size=self.queue_size,
+            impairments=self.impairments,
+        )
         async with (
             open_allocator(**self.settings) as self.allocator,
             open_connection_estimator(

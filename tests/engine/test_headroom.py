@@ -137,6 +137,31 @@ def test_after_a_fall_a_step_that_just_fits_waits_ten_seconds_at_most():
     assert snapshot(engine).ceiling is None
 
 
+def risen_again(*, carried: int) -> tuple[int, int]:
+    """How far raises may go after an estimate that fell, and how many of them were taken back.
+
+    Args:
+        carried: What its source said while it was low, bit/s.
+    """
+    engine, camera, now = swinging(2_000_000)
+    engine.request(now, camera, HIGH)
+    engine.update_estimate(now + 2, 400_000, carried)
+    assert camera.request is not None
+    engine.answer(now + 2, camera, camera.request.id, accepted=True, bitrate=LOW)
+    engine.update_estimate(now + 4, 2_000_000, 0)
+    return engine.settlement.headroom.trusted(now + 4), statistics(engine).raises_taken_back
+
+
+@pytest.mark.invariant("G9", "G10")
+def test_a_fall_below_what_was_carried_is_silence_and_keeps_no_raise_back():
+    after_a_fall, taken_back = risen_again(carried=400_000)
+    assert after_a_fall < 1_400_000
+    assert taken_back == 1
+    after_silence, taken_back = risen_again(carried=400_001)
+    assert after_silence == 1_760_000  # .88: nothing else is kept free
+    assert taken_back == 0
+
+
 @pytest.mark.invariant("G9", "G10")
 def test_a_raise_that_was_taken_back_makes_the_next_one_wait():
     engine, camera, now = swinging(MEDIUM, policy=FairPolicy())

@@ -544,6 +544,29 @@ def test_and_a_probe_asks_for_the_rest(flow):
     assert flow.estimate == pytest.approx(known, rel=0.02)
 
 
+def test_what_was_carried_before_is_carried_again_as_far_as_the_estimate_goes(flow):
+    flow.run(2.0)
+    known, carried = flow.estimate, flow.estimator.carried
+    assert known / 2 < carried < known
+    silent(flow, 9.0)
+    assert flow.estimator.carried == carried > flow.estimate  # nothing speaks against it
+    flow.send(0.1, 60_000).hear()
+    assert flow.estimator.carried == flow.estimate == pytest.approx(known / 2, rel=0.01)
+    flow.run(4.0, 100_000)
+    assert flow.estimator.carried == flow.estimate
+    flow.run(1.5, 100_000)
+    assert flow.estimator.carried < carried / 2  # nothing showed it again
+
+
+def test_what_is_carried_is_not_believed_after_a_second_silence_that_follows_soon(flow):
+    flow.run(2.0)
+    carried = flow.estimator.carried
+    silent(flow, 9.0).send(0.1, 60_000).hear()
+    flow.run(5.5, 100_000)
+    silent(flow, 9.0).send(0.1, 60_000).hear()
+    assert flow.estimator.carried < carried / 2
+
+
 def test_what_was_lost_in_the_silence_is_answered_by_it(flow):
     flow.run(2.0)
     known = flow.estimate

@@ -10,6 +10,10 @@ where s is 1 for a number alone, which is taken at its word, and less where its 
 what was `carried`. The terms with a lowest estimate count only while the estimate does not fall (P1):
 what every estimate of the last seconds would have borne is no evidence then.
 
+A source that tells more `carried` than it estimates hears nothing: its estimates fall for want of
+feedback, and such a fall is none of the link's, nor does it prove a raise wrong. After an outage three
+quarters of the rate are back within 3 s that way (docs/estimation.md, "Silence").
+
 Both exponents decay: `falls` grows with each fall of the estimate, `failures` with each raise that had
 to be taken back; those that follow each other are remembered longer and longer, so that what does not
 work is tried ever more rarely. On a calm estimate both are 0, and raises are made at once; a step that
@@ -106,6 +110,7 @@ class Headroom:
         "_falls",
         "_falls_at",
         "_in_a_row",
+        "_is_unheard",
         "_lows",
         "_raise_pending",
         "_sampled",
@@ -128,6 +133,7 @@ class Headroom:
         self._failures = 0.0
         self._failures_at = -NEVER
         self._in_a_row = 0
+        self._is_unheard = False
         self._raise_pending = False
         self._steady_at = -NEVER
         self._asked_at = -NEVER
@@ -145,6 +151,7 @@ class Headroom:
             steady_at: When the estimate will have stopped falling, if it stays, s.
         """
         self._asked_at = -NEVER
+        self._is_unheard = carried is not None and carried > estimate
         self._steady_at = steady_at if self._cautious else -NEVER
         before, self._estimate, self.carried = self._estimate, estimate, carried
         if self._falls_at > -NEVER:
@@ -153,7 +160,9 @@ class Headroom:
         if self._falls_at == -NEVER:
             self._falls_at, self._sampled = now, estimate
         elif self._cautious and now - self._falls_at >= SAMPLE:
-            fall = math.log(max(self._sampled, 1) / max(estimate, 1))
+            fall = 0.0
+            if not self._is_unheard:
+                fall = math.log(max(self._sampled, 1) / max(estimate, 1))
             self._falls *= math.exp((self._falls_at - now) / FALLS_FOR)
             self._falls += FALL_WEIGHT * min(max(0.0, fall), WORST_FALL)
             self._falls_at, self._sampled = now, estimate
@@ -174,6 +183,8 @@ class Headroom:
                 now does not go up and down: then no failures follow each other.
         """
         self._asked_at = -NEVER
+        if self._is_unheard:
+            return
         if self._raise_pending and now - self.raised_at < FAILED_WITHIN:
             self.failed += 1
             self._failures = min(self._failures_now(now) + FAILURE_WEIGHT, MOST_FAILURES)

@@ -87,6 +87,7 @@ class SendSideEstimator:
         # What follows.
         self._control = RateControl(start, self._least, self._most)
         self._known: float = start
+        self._carried_before = 0.0
         self._answered_at = -math.inf
         self._loss = LossControl()
         self._planner = ProbePlanner(start)
@@ -100,14 +101,19 @@ class SendSideEstimator:
 
     @property
     def carried(self) -> int | None:
-        """What the link was lately seen to carry while no queue stood, bit/s; never above the estimate.
+        """What the link was lately seen to carry while no queue stood, bit/s.
 
         That is the greatest rate acknowledged within the last seconds, padding and probes included
         (docs/estimation.md), 0 if there was none. None as long as no transport-wide feedback has
         come. An allocator may fill it without headroom.
+
+        It is above the estimate only in silence, which says nothing of what the link carries: then
+        it is what was seen before.
         """
         if self._feedback_at == -math.inf:
             return None
+        if self._silence.is_silent:
+            return round(self._carried_before)
         return min(round(self._carried.rate(self._now)), self._estimate)
 
     @property
@@ -395,6 +401,7 @@ class SendSideEstimator:
     def _wait(self, now: float) -> None:
         if not self._silence.is_silent:
             self._known = self._control.rate
+            self._carried_before = self._carried.rate(now)
         while self._silence.passed(now):
             self._control.scale(FACTOR)
         self._conclude()
@@ -402,10 +409,12 @@ class SendSideEstimator:
     def _recover(self, now: float) -> None:
         """After silence: begin with a part of what was known before, and ask for the rest.
 
+        What was carried before counts as far as the estimate goes: nothing has spoken against it.
         What was lost in the meantime says nothing of the rate: the silence has answered it.
         """
         self._control.follow(max(self._control.rate, RESTART * self._known))
         self._control.expect(self._known, now)
+        self._carried.seen(self._carried_before, now)
         self._planner.restore(min(self._known, self._receiver_limit))
         self._answered_at = now
         self._loss.answered(now)

@@ -23,6 +23,7 @@ from ..estimation import (
 )
 from ..interface import ConnectionAllocator
 from ..receiver.callbacks import check_synchronous
+from .alarm import Alarm
 from .estimator_options import (
     EstimatorOptions,
     EstimatorStatistics,
@@ -108,7 +109,7 @@ class ConnectionEstimator:
         self._acted_at = -math.inf
         self._ended = False
         self._failure: BaseException | None = None
-        self._alarm = trio.CancelScope()
+        self._alarm = Alarm()
         self._gone = trio.Event()
         # What is counted.
         self._sent = self._sent_bytes = 0
@@ -164,7 +165,7 @@ class ConnectionEstimator:
     def close(self) -> None:
         """End it at once; packets that wait are not sent any more. May be called twice."""
         self._ended = True
-        self._alarm.cancel()
+        self._alarm.ring()
 
     @property
     def failure(self) -> BaseException | None:
@@ -457,11 +458,8 @@ class ConnectionEstimator:
         return min(self._estimator.wake_at, self._told_at + REPEAT, send_at)
 
     def _arm(self) -> None:
-        """Wake the task in time. An alarm that rings too early is cheaper than moving it."""
-        due = self._due
-        alarm = self._alarm
-        if due < alarm.deadline:  # noqa: PLR1730 - Trio's setter costs, even for the same value
-            alarm.deadline = due
+        """Wake the task in time."""
+        self._alarm.ring_by(self._due)
 
     async def _run_and_close(self) -> None:
         try:
@@ -472,11 +470,9 @@ class ConnectionEstimator:
     async def _run(self) -> None:
         try:
             while True:
-                with self._alarm:
-                    await trio.sleep_forever()
+                await self._alarm.rings()
                 if self._ended:
                     break
-                self._alarm = trio.CancelScope()
                 self._act()
                 self._arm()
         finally:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import trio
 
 from ..engine.engine import Engine
+from .alarm import Alarm
 
 MOST_ROUNDS = 100
 """While answers keep coming, receivers get this many times two scheduler passes: bounded (N3)."""
@@ -39,8 +40,8 @@ class Timekeeper:
         self._failure = failure
         self._gone = gone
         self._stopped = False
-        self._watch_alarm = trio.CancelScope()
-        self._probe_alarm = trio.CancelScope()
+        self._watch_alarm = Alarm()
+        self._probe_alarm = Alarm()
         self._running = 0
         self._ended = trio.Event()
 
@@ -54,17 +55,17 @@ class Timekeeper:
     def stop(self) -> None:
         """Let both tasks end soon."""
         self._stopped = True
-        self._watch_alarm.cancel()
-        self._probe_alarm.cancel()
+        self._watch_alarm.ring()
+        self._probe_alarm.ring()
 
     async def wait_ended(self) -> None:
         """Wait until both tasks have ended."""
         await self._ended.wait()
 
     def arm(self) -> None:
-        """Wake the tasks in time. An alarm that rings too early is cheaper than moving it."""
-        self._watch_alarm.deadline = min(self._watch_alarm.deadline, self._engine.wake_at)
-        self._probe_alarm.deadline = min(self._probe_alarm.deadline, self._engine.prober.next_tick)
+        """Wake the tasks in time."""
+        self._watch_alarm.ring_by(self._engine.wake_at)
+        self._probe_alarm.ring_by(self._engine.prober.next_tick)
 
     def _is_stopped(self) -> bool:
         return self._stopped
@@ -73,10 +74,9 @@ class Timekeeper:
         """The estimate watcher: deadlines, broken promises, holds, estimates that stopped."""
         try:
             while True:
-                await _ring(self._watch_alarm)
+                await self._watch_alarm.rings()
                 if self._is_stopped():
                     break
-                self._watch_alarm = trio.CancelScope()
                 now = trio.current_time()
                 if self._engine.settlement.negotiator.wake_at <= now:
                     await self._let_them_answer()
@@ -109,11 +109,11 @@ class Timekeeper:
         prober = self._engine.prober
         try:
             while True:
-                await _ring(self._probe_alarm)
+                await self._probe_alarm.rings()
                 if self._is_stopped():
                     break
                 self._pad()
-                self._probe_alarm = trio.CancelScope(deadline=prober.next_tick)
+                self._probe_alarm.ring_by(prober.next_tick)
                 if not prober.target:
                     self.arm()  # an episode is over: the next one begins when it is time
         finally:
@@ -124,9 +124,3 @@ class Timekeeper:
         if self._running == 0:
             self._gone()
             self._ended.set()
-
-
-async def _ring(alarm: trio.CancelScope) -> None:
-    """Sleep until an alarm rings: at its deadline, which may be moved, or when cancelled."""
-    with alarm:
-        await trio.sleep_forever()
