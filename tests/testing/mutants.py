@@ -293,7 +293,7 @@ def a_reader_is_not_woken() -> Patch:
 
 def rates_are_not_checked() -> Patch:
     def request_allocation(self, bitrate):
-        self._open_desk().request(self, int(float(bitrate or 0)) if bitrate == bitrate else 0)
+        self.check_open().request(self, int(float(bitrate or 0)) if bitrate == bitrate else 0)
 
     return Registration, "request_allocation", request_allocation
 

@@ -148,7 +148,9 @@ class Settlement:
             return
         ledger = self._ledger
         most = min(usable, max(trusted, ledger.projected))
-        for receiver in sorted(self._planned.values(), key=_turn):  # whatever the history (G5)
+        free = most - ledger.committed  # a raise that does not fit now does not after others
+        able = [r for r in self._planned.values() if r.projected - r.allocation <= free]
+        for receiver in sorted(able, key=_turn):  # whatever the history (G5)
             if ledger.committed + receiver.projected - receiver.allocation > most:
                 continue
             del self._planned[receiver.id]
