@@ -178,6 +178,32 @@ def test_a_raise_that_was_taken_back_makes_the_next_one_wait():
     assert camera.allocation == MEDIUM
 
 
+@pytest.mark.invariant("G9")
+@pytest.mark.parametrize(
+    ("estimate", "taken_back"), [(LOW + MEDIUM, 1), (2 * LOW, 1), (2 * LOW - 1, 0), (LOW, 0)]
+)
+def test_a_fall_that_leaves_less_than_there_was_before_the_raises_proves_none_wrong(
+    estimate, taken_back
+):
+    engine = opened(2 * MEDIUM, FairPolicy())
+    one, other = (joined(engine, LOW, *LADDER) for _ in range(2))
+    engine.request(NOW, one, MEDIUM)
+    engine.request(NOW + 2, other, MEDIUM)
+    assert engine.ledger.committed == 2 * MEDIUM
+    engine.update_estimate(NOW + 5, estimate)
+    assert statistics(engine).raises_taken_back == taken_back
+
+
+@pytest.mark.invariant("G9")
+def test_a_raise_is_judged_by_what_there_was_before_those_of_the_last_ten_seconds():
+    engine = opened(2 * MEDIUM, FairPolicy())
+    one, other = (joined(engine, LOW, *LADDER) for _ in range(2))
+    engine.request(NOW, one, MEDIUM)
+    engine.request(NOW + 10, other, MEDIUM)
+    engine.update_estimate(NOW + 12, LOW + MEDIUM - 1)  # too little without the second as well
+    assert statistics(engine).raises_taken_back == 0
+
+
 def flap(engine, camera, now, *, seconds, times):
     """Each time an estimate that is too low follows a raise; return for how long each raise waits."""
     waits = []
