@@ -39,6 +39,10 @@ from .transport import Transport
 REPORT = 1.0
 """How often a subscriber learns which moment the timestamps mean, s."""
 
+BURST = 0.02
+"""What a connection's pace allows within this time leaves at once, s: most pictures, whole. The network's
+queue may be as much longer (docs/real_peers.md)."""
+
 AUDIO_PRIORITY = 10
 """Of audio among the tracks of a connection: pages may give video 0 to 9."""
 
@@ -181,7 +185,7 @@ class AdaptiveConnection:
         """Live until cancelled; the transport has to be connected."""
         async with (
             open_allocator() as self.allocator,
-            open_media_sender(self.allocator, self._transmit) as self.sender,
+            open_media_sender(self.allocator, self._transmit, pacing_burst=BURST) as self.sender,
         ):
             estimator = self.sender.estimator
             with self._collector.connection(self.allocator, estimator, name=self._name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from typing import NamedTuple
 
 from attrs import frozen
 
@@ -45,8 +46,7 @@ class OutgoingFormat:
         return (self.ssrc,) if self.repeated is None else (self.ssrc, self.repeated_ssrc)
 
 
-@frozen
-class MediaPacket:
+class MediaPacket(NamedTuple):
     """A packet that is numbered, and waits to be sent.
 
     Attributes:

@@ -1,7 +1,12 @@
-"""What one estimate costs among mixed ladders while it swings, against sorting 1000 random floats."""
+"""What one estimate costs among mixed ladders while it swings, against sorting 1000 random floats.
+
+The garbage collector is out of the way, as in all of these benchmarks (`measure.seconds`): what it
+costs, and when, depends on the program around, not on the event.
+"""
 
 from __future__ import annotations
 
+import gc
 import random
 import statistics
 import time
@@ -82,7 +87,12 @@ def rows() -> Iterator[Row]:
     """Measure 10, 30, 100 and 300 receivers."""
     one = unit()
     for count in (10, 30, 100, 300):
-        estimates, requests = ([each / one for each in times] for times in swings(count))
+        gc.collect()
+        gc.disable()
+        try:
+            estimates, requests = ([each / one for each in times] for times in swings(count))
+        finally:
+            gc.enable()
         for name, times, bars in (
             ("estimate", estimates, BARS.get(count)),
             ("request", requests, (3, 12)),

@@ -189,7 +189,7 @@ def _check_indices(shares: Any, everyone: list[Any]) -> None:
         ):
             assert set(queue) == expected, "A1: a queue"
         for member in each.waiting:
-            turn = each.waiting._places[member][2]
+            turn = each.waiting._entries[member][3]
             assert turn == _turn(up[member]), "G8: not in turn"
         demand = sum(want(r) - r.projected for r in up.values())
         demand += sum(r.allocation - r.projected for r in back.values())
@@ -568,11 +568,17 @@ class Witness:
                 ),
                 default=0,
             )
-        for o in everyone:
-            shadow = self.seen[o.id]
-            askable = o.options.negotiable and shadow.refusal is None and o.id not in granted
-            if askable and o.projected == o.allocation:
-                left = o.allocation - lowest(o)
-                if ceiling < 256:
-                    left = extra(o, lambda p: p < ceiling)
-                assert left <= 0, f"N8: {o.id} could be asked for {left} before forcing"
+        askable = [
+            o
+            for o in everyone
+            if o.options.negotiable and self.seen[o.id].refusal is None and o.id not in granted
+            if o.projected == o.allocation
+        ]
+        if ceiling == 256:
+            left = sum(o.allocation - lowest(o) for o in askable)
+            assert left <= 0, f"N8: others could be asked for {left} before forcing"
+        else:  # nobody is asked for what would not spare the one that is forced (N7)
+            left = sum(extra(o, lambda p: p < ceiling) for o in askable)
+            spare = max(0, min(estimate, engine.trusted) - sum(o.projected for o in everyone))
+            need = s.held - s.record.allocation - spare
+            assert left < need, f"N8: others could be asked for {left} instead of forcing {need}"

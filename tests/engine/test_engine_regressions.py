@@ -8,6 +8,7 @@ import pytest
 
 from tests.engine import support
 from tests.engine.support import EngineOfTests
+from trio_allocator.engine.effects import Act
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.estimates import Estimates
 from trio_allocator.engine.negotiator import AnswerError
@@ -335,3 +336,19 @@ def test_a_thousand_withdrawals_in_one_event_are_no_deep_recursion():
     assert 0 < sum(receiver.request is not None for receiver in receivers) < 5
     engine.update_estimate(NOW, 3_000_000)
     assert all(receiver.request is None for receiver in receivers)
+
+
+@pytest.mark.invariant("N7", "N8")
+@pytest.mark.parametrize("held", [1, 49])
+def test_nobody_else_is_asked_where_that_does_not_spare_the_one_that_refused(held):
+    engine = opened(1050 + held)
+    honest = joined(engine, held)
+    joined(engine, 500, negotiable=False)
+    refuser = joined(engine, 50, 100, pausable=True)
+    higher = joined(engine, 0, 100, 500, priority=1)
+    engine.request(NOW, higher, 550)
+    assert asked(engine) == {refuser.id: 0}
+    engine.answer(NOW, refuser, refuser.request.id, accepted=False)
+    told = [(e.act, e.receiver_id) for e in engine.drain()]
+    assert told == [(Act.FORCED, refuser.id), (Act.GRANTED, higher.id)]
+    assert honest.allocation == held

@@ -1,5 +1,7 @@
 """The knapsack against brute force."""
 
+import math
+import random
 from itertools import combinations
 
 import pytest
@@ -50,22 +52,52 @@ def test_greedy_alone_would_be_fooled():
     assert best_subset([6, 5, 5], [6.6, 5.0, 5.0], 10) == [1, 2]
 
 
-def test_with_many_kinds_what_is_far_from_the_break_is_not_searched(monkeypatch):
-    monkeypatch.setattr(knapsack, "CORE", 4)
-    costs = list(range(10, 40))
-    worths = [float(cost) + 5 / cost for cost in costs]
-    chosen = best_subset(costs, worths, 400)
-    left = 400 - sum(costs[i] for i in chosen)
-    assert all(costs[i] > left for i in set(range(30)) - set(chosen))
-
-
-def test_what_is_better_around_the_break_may_cost_more_behind_it(monkeypatch):
-    monkeypatch.setattr(knapsack, "CORE", 2)
-    costs, worths = [12, 11, 12, 6, 2, 8], [11.0, 9.0, 2.0, 3.0, 9.0, 7.0]
-    chosen = best_subset(costs, worths, 12)
-    assert sum(worths[i] for i in chosen) == 16.0  # 4 and 5; the core alone would prefer less
-
-
-def test_a_search_without_effort_is_the_greedy_choice(monkeypatch):
+def test_without_effort_one_thing_may_still_give_way_to_the_first_that_does_not_fit(monkeypatch):
     monkeypatch.setattr(knapsack, "EFFORT", 0)
-    assert best_subset([6, 5, 5], [6.6, 5.0, 5.0], 10) == [0]
+    assert best_subset([4, 3, 8], [5.0, 3.6, 9.0], 12) == [0, 2]
+
+
+CROWDS = st.lists(
+    st.tuples(st.integers(90_000, 3_500_000), st.integers(5, 30)), min_size=2, max_size=2
+)
+
+
+@given(CROWDS, st.floats(0.05, 0.95))
+def test_of_two_crowds_as_many_are_taken_of_each_as_is_best(crowds, load):
+    costs = [cost for cost, count in crowds for _ in range(count)]
+    worths = [math.log1p(cost / 50_000) for cost in costs]
+    room = int(sum(costs) * load)
+    chosen = best_subset(costs, worths, room)
+    (first, many), (second, others) = crowds
+    best = max(
+        count * math.log1p(first / 50_000)
+        + min(others, (room - count * first) // second) * math.log1p(second / 50_000)
+        for count in range(min(many, room // first) + 1)
+    )
+    assert sum(worths[i] for i in chosen) == pytest.approx(best)
+    few = sum(i < many for i in chosen)
+    assert chosen == [*range(few), *range(many, many + len(chosen) - few)]
+
+
+def test_things_that_are_worth_nothing_are_taken_where_they_fit():
+    assert best_subset([7, 5, 5, 1], [7.7, 5.0, 5.0, 0.0], 11) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("most", [0, 4, 20])
+@pytest.mark.parametrize("limit", ["STATES", "EFFORT"])
+def test_a_shorter_search_is_no_worse_than_none(limit, most, monkeypatch):
+    for seed in range(10):
+        chance = random.Random(seed)
+        costs = [chance.randrange(50, 150) for _ in range(40)]
+        worths = [cost**0.5 * chance.uniform(0.9, 1.1) for cost in costs]
+        found = []
+        for effort in (0, knapsack.EFFORT):
+            monkeypatch.setattr(knapsack, "EFFORT", effort)
+            if effort:
+                monkeypatch.setattr(knapsack, limit, most)
+            chosen = best_subset(costs, worths, 1_000)
+            left = 1_000 - sum(costs[i] for i in chosen)
+            assert all(costs[i] > left >= 0 for i in set(range(40)) - set(chosen))
+            found.append(sum(worths[i] for i in chosen))
+        monkeypatch.undo()
+        assert found[1] >= found[0]

@@ -109,10 +109,10 @@ class Stage:
         for _ in range(200):
             outstanding = [r for r in self.cast if r.request is not None]
             if not outstanding:
-                calm = self.engine.settlement.headroom.clear_at(self.now)
-                if not snapshot(self.engine).holds and calm <= self.now:
+                status = snapshot(self.engine)
+                if not status.holds and status.ceiling is None:
                     return
-                self.now = max(self.now + 0.001, calm)
+                self.now = max(self.now + 0.001, status.ceiling_until or 0.0)
                 self.engine.advance(self.now)
                 continue
             record, request = outstanding[0], outstanding[0].request

@@ -87,7 +87,7 @@ def test_a_rank_that_nobody_stands_in_is_not_kept():
     made = NeedQueue()
     for rank in range(1000):
         made.put(1, (rank, 5, 0, (1.0, 0)))
-    assert len(made._ranks) == len(made._needs) == 1
+    assert len(made._entries) == len(made._order) == 1
 
 
 PLACES = st.tuples(st.integers(0, 2), st.integers(1, 4), st.integers(0, 2))

@@ -536,7 +536,6 @@ def test_a_bar_is_declared_and_is_what_is_probed_for():
     paused = joined(engine, 0, elastic=True, pausable=True, min_bitrate=90_000, can_pad=True)
     engine.request(NOW, paused, 300_000)
     assert snapshot(engine).bars == {paused.id: 110_000}
-    assert engine.settlement.sharing.next_need(100_000) == 110_000
     assert engine.prober.target == 110_000
     engine.update_estimate(NOW, 110_000)
     assert (paused.allocation, snapshot(engine).bars) == (110_000, {})

@@ -22,7 +22,9 @@ from pathlib import Path
 import trio
 from attrs import asdict, define, field
 
-from tests.sfu.pages import ROOT, open_page
+from examples.sfu.link import DELAY, QUEUE
+from examples.sfu.signalling import STATE
+from tests.sfu.pages import RATES, ROOT, open_page
 from trio_allocator.lab.linktest.result import Stack
 from trio_allocator.lab.linktest.run import run_scenario
 from trio_allocator.lab.linktest.scenarios import Scenario
@@ -33,6 +35,10 @@ LATE = 0.010
 
 LOST_PICTURES = 0.2
 """A publisher whose pictures came so much less often than they should was starved."""
+
+SETTLED = 0.8
+"""A publisher whose layers come to this share of their rates has begun: what is measured is the way from
+the server on."""
 
 START = 20.0
 """The server starts, and ends, within this time, s."""
@@ -52,7 +58,9 @@ class Section:
         used: Share of the rate that media, repetitions and sound came to, from a second after the
             step on.
         filled: The same with padding.
+        carried: All that the link delivered, reports and answers to checks as well.
         estimate: Median of the second half, as a share of the rate.
+        queue_p95: Of what packets waited before the link, s.
         over: Shares of the rate that were sent above it, the worst second from a second after the
             step on; 1 is the rate.
     """
@@ -60,7 +68,9 @@ class Section:
     rate: int
     used: float
     filled: float
+    carried: float
     estimate: float
+    queue_p95: float
     over: float
 
 
@@ -117,16 +127,17 @@ def processor_time(pid):
     return sum(processor_times(pid))
 
 
-async def run(steps, seconds, *, options=(), log=None, loss=0.0, late=LATE):
+async def run(steps, seconds, *, options=(), log=None, loss=0.0, late=LATE, rates=RATES):
     """One publisher, one watcher, one link; `log` is a file that gets all that the page was told.
 
     A share of the packets is lost by chance: `loss`. A relay that is later than `late` was starved.
     """
     async with (
         serving(*options) as (port, pid),
-        open_page(port, "publish") as publisher,
+        open_page(port, "publish", rates=rates) as publisher,
         open_page(port, "watch") as watcher,
     ):
+        await publisher.until(sends_all)
         await watcher.watch(1)
         await watcher.socket.send(type="link", name="rate", value=steps[0][1])
         await watcher.socket.send(type="link", name="loss", value=loss)
@@ -144,6 +155,19 @@ async def run(steps, seconds, *, options=(), log=None, loss=0.0, late=LATE):
             lines = [json.dumps(each) for each in sorted(told, key=itemgetter("time"))]
             await trio.Path(log).write_text("\n".join(lines) + "\n")
         return evaluate(publisher, watcher, steps, seconds, begin, processor, late)
+
+
+def sends_all(publisher):
+    """Whether all layers come at their rates: libwebrtc takes seconds for that, on a link without limits."""
+    sent = {}
+    for at, stats in publisher.stats[-3:]:
+        for each in stats:
+            if each["kind"] == "video" and each["rid"]:
+                sent.setdefault(each["rid"], []).append((at, each["sent"] or 0))
+    return sent.keys() == publisher.rates.keys() and all(
+        8 * (told[-1][1] - told[0][1]) >= SETTLED * rate * (told[-1][0] - told[0][0]) > 0
+        for told, rate in ((sent[name], rate) for name, rate in publisher.rates.items())
+    )
 
 
 def evaluate(publisher, watcher, steps, seconds, begin, processor, late):
@@ -166,8 +190,9 @@ def evaluate(publisher, watcher, steps, seconds, begin, processor, late):
     )
     inbound = next(each for each in watcher.stats[-1][1] if each["kind"] == "video")
     result.freezes, result.frozen = inbound["freezes"], inbound["frozen"]
-    queue = sorted(state["link"]["queue_delay"] for at, state in states if begin <= at <= end)
-    result.queue_p95 = queue[int(0.95 * len(queue))]
+    result.queue_p95 = p95(
+        [state["link"]["queue_delay"] for at, state in states if begin <= at <= end]
+    )
     result.over_committed = sum(
         state["committed"] > state["usable"] + sum(state["allowances"].values())
         for _, state in states
@@ -212,13 +237,16 @@ def section(states, rate, begin, end):
 
     useful = ("media", "audio", "repeated")
     everything = (*useful, "padding")
+    delivered = after["link"]["delivered_bytes"] - before["link"]["delivered_bytes"]
     half = [state["estimate"] for at, state in inside if at >= (first + last) / 2]
     seconds = [sent(everything, one, other) for one, other in zip(inside, inside[4:], strict=False)]
     return Section(
         rate,
         used=sent(useful, (first, before), (last, after)),
         filled=sent(everything, (first, before), (last, after)),
+        carried=8 * delivered / (after["time"] - before["time"]) / rate,
         estimate=statistics.median(half) / rate,
+        queue_p95=p95([state["link"]["queue_delay"] for _, state in inside]),
         over=max(seconds, default=0.0),
     )
 
@@ -231,15 +259,27 @@ def climb(frames, begin, end):
     return next((at - begin for at, width in frames if begin <= at < end and width > before), None)
 
 
-async def run_libwebrtc(steps, seconds):
-    """libwebrtc's own congestion control over the same link, as figures of a section each.
+@define
+class Reference:
+    """A run of libwebrtc's own congestion control: all that the link carried, and waited, by section."""
 
-    Its one encoder follows the estimate, whatever that is: there are no layers to fill a link with.
+    late: float
+    carried: list[float] = field(factory=list)
+    estimate: list[float] = field(factory=list)
+    queue_p95: list[float] = field(factory=list)
+
+
+async def run_libwebrtc(steps, seconds):
+    """libwebrtc's own congestion control over the same link: its delay, its queue, its steps.
+
+    Its one encoder follows the estimate, whatever that is: there are no layers to fill a link with,
+    and no sound beside it.
     """
-    scenario = Scenario("sfu", "the steps of the media server", tuple(steps), seconds)
+    scenario = Scenario(
+        "sfu", "the steps of the media server", tuple(steps), seconds, delay=DELAY, queue=QUEUE
+    )
     run = await run_scenario(scenario, (Stack.LIBWEBRTC,), 1, Setup(tracks=()))
-    late = sorted(run.lateness)[int(0.99 * len(run.lateness))]
-    print(f"the relay was {1e3 * late:.0f} ms late")
+    result = Reference(sorted(run.lateness)[int(0.99 * len(run.lateness))])
     (flow,) = run.flows
     edges = [*(at for at, _ in steps), seconds]
     for (at, rate), until in zip(steps, edges[1:], strict=True):
@@ -247,13 +287,45 @@ async def run_libwebrtc(steps, seconds):
         sent = [
             each for each in run.packets if each.left is not None and begin <= each.left < until
         ]
-        used = 8 * sum(packet.size for packet in sent) / (until - begin) / rate
-        waited = sorted(packet.waited or 0.0 for packet in sent)
+        result.carried.append(8 * sum(packet.size for packet in sent) / (until - begin) / rate)
+        result.queue_p95.append(p95(queue_of(sent, begin, until)))
         estimates = [estimate for time, estimate in flow.estimates if half <= time < until]
-        estimate = statistics.median(estimates) / rate
+        result.estimate.append(statistics.median(estimates) / rate)
+    return result
+
+
+def queue_of(packets, begin, end):
+    """What the newest packet had waited, four times a second: as the server's pages are told, s."""
+    waited = []
+    at = begin
+    for packet in packets:
+        while packet.left >= at and at < end:
+            waited.append(packet.waited or 0.0)
+            at += STATE
+    return waited
+
+
+def p95(values):
+    """Of a sample."""
+    return sorted(values)[int(0.95 * len(values))]
+
+
+async def measure_libwebrtc(steps, seconds, runs):
+    """Medians of so many runs in which the relay was not starved."""
+    results = []
+    while len(results) < runs:
+        result = await run_libwebrtc(steps, seconds)
+        print(json.dumps(asdict(result)), flush=True)
+        if result.late <= LATE:
+            results.append(result)
+    for index, (_, rate) in enumerate(steps):
+        carried, estimate, queue = (
+            median(results, lambda each, i=index, n=name: getattr(each, n)[i])
+            for name in ("carried", "estimate", "queue_p95")
+        )
         print(
-            f"{rate / 1e6:.1f} Mbit/s: used {100 * used:.0f} %, estimate {estimate:.2f} of it, "
-            f"queue {1e3 * waited[int(0.95 * len(waited))]:.0f} ms (p95)"
+            f"{rate / 1e6:.1f} Mbit/s: carried {100 * carried:.0f} %, estimate {estimate:.2f} of it, "
+            f"queue {1e3 * queue:.0f} ms (p95)"
         )
 
 
@@ -307,18 +379,27 @@ async def main(arguments):
     if arguments.constant:
         steps = ((0.0, arguments.constant),)
     if arguments.libwebrtc:
-        await run_libwebrtc(steps, arguments.seconds)
+        await measure_libwebrtc(steps, arguments.seconds, arguments.runs)
         return
+    rates = dict(zip(RATES, (int(rate) for rate in arguments.layers.split(",")), strict=True))
     results = []
     while len(results) < arguments.runs:
-        result = await run(steps, arguments.seconds, log=arguments.log, loss=arguments.loss)
+        result = await run(
+            steps, arguments.seconds, log=arguments.log, loss=arguments.loss, rates=rates
+        )
         print(json.dumps(asdict(result)), flush=True)
         if result.starved is None or arguments.anyway:
             results.append(result)
     for index, (_, rate) in enumerate(steps):
-        used = median(results, lambda each, i=index: each.sections[i].used)
-        estimate = median(results, lambda each, i=index: each.sections[i].estimate)
-        print(f"{rate / 1e6:.1f} Mbit/s: used {100 * used:.0f} %, estimate {estimate:.2f} of it")
+        used, filled, carried, estimate, queue = (
+            median(results, lambda each, i=index, n=name: getattr(each.sections[i], n))
+            for name in ("used", "filled", "carried", "estimate", "queue_p95")
+        )
+        print(
+            f"{rate / 1e6:.1f} Mbit/s: used {100 * used:.0f} %, with padding {100 * filled:.0f}, "
+            f"carried {100 * carried:.0f} %, estimate {estimate:.2f} of it, "
+            f"queue {1e3 * queue:.0f} ms (p95)"
+        )
     for name in ("connected_after", "switches", "frozen", "queue_p95", "processor"):
         print(f"{name}: {median(results, lambda each, n=name: getattr(each, n)):.3f}")
 
@@ -330,6 +411,11 @@ if __name__ == "__main__":
     parser.add_argument("--constant", type=float, help="bit/s of a link that does not change")
     parser.add_argument("--loss", type=float, default=0.0, help="share of the packets; 0")
     parser.add_argument("--switches", type=int, help="measure so many switches of layers instead")
+    parser.add_argument(
+        "--layers",
+        default=",".join(str(rate) for rate in RATES.values()),
+        help="what the three layers take, bit/s; 120000,400000,1200000",
+    )
     parser.add_argument("--log", help="a file for all that the page of the last run was told")
     parser.add_argument(
         "--libwebrtc", action="store_true", help="measure its own congestion control"

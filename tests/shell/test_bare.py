@@ -60,8 +60,10 @@ def test_nobody_was_asked_and_so_nobody_can_answer():
     receiver = FirstComeAllocator().register_track_receiver(TRACK, 100)
     with pytest.raises(ValueError, match="request 7 was never sent to receiver 1"):
         receiver.accept_decrease(DecreaseAllocation(100, 50, 7, 1))
-    with pytest.raises(TypeError, match="ids must be of type int"):
+    with pytest.raises(TypeError, match="request_id must be an int"):
         receiver.send_answer(RejectDecrease("7", 1))
+    with pytest.raises(ValueError, match="request 7 was sent to receiver 2, not to receiver 1"):
+        receiver.send_answer(RejectDecrease(7, 2))
     assert receiver.allocation == 100
 
 

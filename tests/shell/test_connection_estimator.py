@@ -3,9 +3,11 @@
 import gc
 import io
 import json
+import math
 import weakref
 from collections import Counter
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import trio
@@ -30,7 +32,7 @@ from trio_allocator.estimation import (
     Remb,
     SendSideEstimator,
 )
-from trio_allocator.shell.connection_estimator import BURST
+from trio_allocator.shell.connection_estimator import BURST, UNCHANGED
 from trio_allocator.testing import EstimateDelivered, MemoryLink, RecordingAllocator
 
 START = 300_000
@@ -125,6 +127,21 @@ async def test_what_changes_nothing_is_told_all_the_same_for_it_is_news(allocato
         await trio.sleep(0.5)
         estimator.feedback_received(Remb(1, 200_000).build())
     assert [estimate for _, estimate in told(allocator)] == [START, 200_000, 200_000]
+
+
+async def test_what_changes_nothing_is_not_told_with_each_feedback(allocator, autojump_clock):
+    async with open_connection_estimator(allocator) as estimator:
+        for _ in range(20):
+            estimator.feedback_received(Remb(1, 200_000).build())
+            await trio.sleep(0.3 * UNCHANGED)
+        estimator.feedback_received(Remb(1, 190_000).build())
+        assert estimator.statistics().feedbacks == 21
+    begun, *times, changed = [time for time, _ in told(allocator)]
+    assert begun == times[0]
+    # With every fourth feedback.
+    periods = [after - before for before, after in pairwise(times)]
+    assert periods == pytest.approx([1.2 * UNCHANGED] * 4)
+    assert changed - times[0] == pytest.approx(6 * UNCHANGED), "at once"
 
 
 async def test_a_peer_may_have_an_estimate_of_its_own(allocator, autojump_clock):
@@ -285,6 +302,26 @@ async def test_a_new_estimate_is_a_new_pace(allocator, autojump_clock):
         await trio.sleep(1)
     pace = 8 * 1_500 / 100_000
     assert sent == pytest.approx([0, pace - BURST, 2 * pace - BURST])
+
+
+@pytest.mark.parametrize("burst", [0.005, 0.02, 0.05])
+async def test_a_picture_leaves_whole_where_bursts_may_be_long(burst, allocator, autojump_clock):
+    fast = SendSideEstimator(start_bitrate=2_000_000)
+    sent = []
+    options = {"estimator": fast, "pacing_burst": burst}
+    async with open_connection_estimator(allocator, **options) as estimator:
+        begun = trio.current_time()
+        for _ in range(5):  # 5 ms each
+            estimator.pace(lambda _number: sent.append(trio.current_time() - begun), 1_250)
+        await trio.sleep(1)
+    assert sum(at == 0 for at in sent) == min(1 + burst / 0.005, 5)
+
+
+@pytest.mark.parametrize("burst", [0, -1, math.nan, "long"])
+async def test_a_burst_is_a_time(burst, allocator, autojump_clock):
+    with pytest.raises((TypeError, ValueError), match="pacing_burst must be"):
+        async with open_connection_estimator(allocator, pacing_burst=burst):
+            pass
 
 
 async def test_what_is_due_together_leaves_in_one_wake_up(allocator, autojump_clock):

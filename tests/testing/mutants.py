@@ -77,7 +77,12 @@ def probe_while_the_estimate_falls() -> Patch:
 
 
 def cut_the_smallest_first() -> Patch:
-    return knapsack, "_by_density", lambda kind: (kind.worth / kind.cost, kind.members[0])
+    right = knapsack._kinds
+
+    def kinds(costs, worths, room):
+        return right(costs, worths, room)[::-1]
+
+    return knapsack, "_kinds", kinds
 
 
 def ten_times_the_padding() -> Patch:
@@ -172,15 +177,15 @@ def nobody_is_asked_at_a_steady_estimate() -> Patch:
 
 
 def who_is_freed_for_depends_on_the_numbering() -> Patch:
-    right = class_index._find_queue
+    right = class_index._standing
 
-    def find_line(receiver, entry):
-        right(receiver, entry)
-        if entry.longest is not None:
-            rank, need, _, weight = entry.place
-            entry.place = (rank, need, float(-receiver.id), weight)
+    def standing(receiver, each):
+        queue, (rank, need, turn, kind), *rest = right(receiver, each)
+        if queue is each.waiting:
+            turn = float(-receiver.id)
+        return (queue, (rank, need, turn, kind), *rest)
 
-    return class_index, "_find_queue", find_line
+    return class_index, "_standing", standing
 
 
 def a_broken_promise_is_forgiven() -> Patch:
@@ -288,7 +293,7 @@ def a_reader_is_not_woken() -> Patch:
 
 def rates_are_not_checked() -> Patch:
     def request_allocation(self, bitrate):
-        self._open_desk().request(self, int(float(bitrate or 0)) if bitrate == bitrate else 0)
+        self.check_open().request(self, int(float(bitrate or 0)) if bitrate == bitrate else 0)
 
     return Registration, "request_allocation", request_allocation
 

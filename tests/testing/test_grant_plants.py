@@ -107,10 +107,10 @@ def the_first_in_line_blocks_it(patch):
     right = NeedQueue.next_round
 
     def next_round(self, room):
-        if not self._places:
+        if not self._entries:
             return []
-        first = min(self._places, key=lambda member: (self._places[member][::2], member))
-        fits = self._places[first][1] <= room
+        first = min(self._entries, key=lambda member: (self._entries[member][::3], member))
+        fits = self._entries[first][1] <= room
         return [step for step in right(self, room) if step[0] == first] if fits else []
 
     patch.setattr(NeedQueue, "next_round", next_round)

@@ -121,11 +121,11 @@ def one_is_asked_after_the_other(patch):
     """As the known implementation asks."""
     right = Settlement._plan
 
-    def plan(self, now, receiver, *, over):
+    def plan(self, now, receiver, usable):
         if self.negotiator.outstanding and idle_and_askable(receiver):
             self.unplan(receiver)
         else:
-            right(self, now, receiver, over=over)
+            right(self, now, receiver, usable)
 
     patch.setattr(Settlement, "_plan", plan)
 
@@ -282,8 +282,8 @@ def nobody_is_ever_forced(patch):
     """If all say no, so be it."""
     right = Settlement._plan
 
-    def plan(self, now, receiver, *, over):
-        right(self, now, receiver, over=over)
+    def plan(self, now, receiver, usable):
+        right(self, now, receiver, usable)
         self._pending.clear()
 
     patch.setattr(Settlement, "_plan", plan)

@@ -76,7 +76,8 @@ MOST_FAILURES = 3.0
 """The most that is kept free for failures, in ln: all but a twentieth."""
 
 FAILED_WITHIN = 10.0
-"""A raise after which somebody has to be lowered within this time was taken back, s."""
+"""A raise was taken back if within this time, s, somebody has to be lowered and would not have to be
+without it."""
 
 STEP = 0.05
 """What is kept free is a multiple of this, in ln: rates that may be anything do not creep upwards,
@@ -115,6 +116,7 @@ class Headroom:
         "_raise_pending",
         "_sampled",
         "_steady_at",
+        "_without_raises",
         "carried",
         "failed",
         "raised_at",
@@ -135,6 +137,7 @@ class Headroom:
         self._in_a_row = 0
         self._is_unheard = False
         self._raise_pending = False
+        self._without_raises = 0
         self._steady_at = -NEVER
         self._asked_at = -NEVER
         self._answer = 0
@@ -167,25 +170,36 @@ class Headroom:
             self._falls += FALL_WEIGHT * min(max(0.0, fall), WORST_FALL)
             self._falls_at, self._sampled = now, estimate
 
-    def raised(self, now: float) -> None:
-        """Somebody was granted a step, or more."""
-        if self._raise_pending and now - self.raised_at >= FAILED_WITHIN:
+    def raised(self, now: float, committed: int) -> None:
+        """Somebody is granted a step, or more.
+
+        Args:
+            now: s.
+            committed: What was allocated before, bit/s.
+        """
+        proved = now - self.raised_at >= FAILED_WITHIN
+        if self._raise_pending and proved:
             self._in_a_row = 0  # the one before has proved right
+        if not self._raise_pending or proved:
+            self._without_raises = committed
         self.raised_at = now
         self._raise_pending = True
 
-    def lowered(self, now: float, raised_at: float) -> None:
+    def lowered(self, now: float, raised_at: float, usable: int) -> None:
         """Somebody was lowered since more was allocated than the estimate allows.
 
         Args:
             now: s.
             raised_at: When it was raised by a step last, s. One that has long held what it gives
                 now does not go up and down: then no failures follow each other.
+            usable: What the allocations may come to, bit/s. Where that is less than they came to
+                before the last raises, the link has fallen, and no raise was wrong.
         """
         self._asked_at = -NEVER
         if self._is_unheard:
             return
-        if self._raise_pending and now - self.raised_at < FAILED_WITHIN:
+        recent = self._raise_pending and now - self.raised_at < FAILED_WITHIN
+        if recent and self._without_raises <= usable:
             self.failed += 1
             self._failures = min(self._failures_now(now) + FAILURE_WEIGHT, MOST_FAILURES)
             self._failures_at = now

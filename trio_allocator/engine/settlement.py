@@ -108,12 +108,11 @@ class Settlement:
         except PolicyError as error:
             self._replace(error)
             touched = self.sharing.settle(capacity, now=now)
-        over = self._ledger.committed > usable
         withdrawn = False
         for receiver in touched:
             if receiver.request is not None and receiver.projected >= receiver.allocation:
                 withdrawn = True
-            self._plan(now, receiver, over=over)
+            self._plan(now, receiver, usable)
         return withdrawn
 
     def _replace(self, error: PolicyError) -> None:
@@ -123,8 +122,9 @@ class Settlement:
         for receiver in self._ledger:
             self.sharing.index(receiver)
 
-    def _plan(self, now: float, receiver: Receiver, *, over: bool) -> None:
+    def _plan(self, now: float, receiver: Receiver, usable: int) -> None:
         """Set about what a projection says."""
+        over = self._ledger.committed > usable
         self._planned.pop(receiver.id, None)
         self._pending.pop(receiver.id, None)
         if receiver.projected < receiver.allocation:
@@ -133,7 +133,7 @@ class Settlement:
                 reason = DecisionReason.OVERUSE if over else DecisionReason.MAKE_ROOM
                 self._emit(Act.ASKED, receiver, request.limit, reason, request)
                 if over:
-                    self.headroom.lowered(now, receiver.raised_at)
+                    self.headroom.lowered(now, receiver.raised_at, usable)
                 self.sharing.index(receiver)
             else:
                 self._pending[receiver.id] = receiver
@@ -148,12 +148,14 @@ class Settlement:
             return
         ledger = self._ledger
         most = min(usable, max(trusted, ledger.projected))
-        for receiver in sorted(self._planned.values(), key=_turn):  # whatever the history (G5)
+        free = most - ledger.committed  # a raise that does not fit now does not after others
+        able = [r for r in self._planned.values() if r.projected - r.allocation <= free]
+        for receiver in sorted(able, key=_turn):  # whatever the history (G5)
             if ledger.committed + receiver.projected - receiver.allocation > most:
                 continue
             del self._planned[receiver.id]
             if receiver.rank(receiver.projected) > receiver.reached:
-                self.headroom.raised(now)
+                self.headroom.raised(now, ledger.committed)
                 receiver.raised_at = now
             before = receiver.allocation
             ledger.allocate(receiver, receiver.projected)

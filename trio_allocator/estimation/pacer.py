@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Generic, NamedTuple, TypeVar
 
-from attrs import define, frozen
+from attrs import define
 
 from .. import quantities
 from .probes import ProbeCluster
@@ -42,8 +42,7 @@ PROBE_LATENESS = 0.05
 media may be waited for."""
 
 
-@frozen
-class Departure(Generic[T]):
+class Departure(NamedTuple, Generic[T]):
     """A packet to be sent now.
 
     Attributes:

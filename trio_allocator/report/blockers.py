@@ -172,15 +172,13 @@ class BlockerFinder:
         higher = self._higher(receiver, needed)
         if higher:
             return [Blocker.PRIORITY], higher
-        short = estimate is not None and not borne
-        if short and self._headroom.enough(needed) <= evolve(limits, reserve=0).usable(
-            estimate or 0
-        ):
-            return [Blocker.RESERVE], set()
         found = [Blocker.CONNECTION_CAP] if needed > limits.most else []
-        if short:
-            without_reserve = self._headroom.enough(needed)
-            found.append(Blocker.RESERVE if without_reserve <= (estimate or 0) else Blocker.NETWORK)
+        if estimate is None or borne:
+            return found, set()
+        without_reserve = self._headroom.enough(needed)
+        if without_reserve <= evolve(limits, reserve=0).usable(estimate):
+            return [Blocker.RESERVE], set()
+        found.append(Blocker.RESERVE if without_reserve <= estimate else Blocker.NETWORK)
         return found, set()
 
     def _higher(self, receiver: Receiver, needed: int) -> set[int]:

@@ -20,7 +20,7 @@ from ..messages import AllocationGranted
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..policies.policy import Policy
 from ..tracks import Track
-from .checks import Opening, check_opening, check_registration
+from .checks import Opening, check_opening, check_own, check_registration
 from .decisions import DecisionLog
 from .explaining import Explaining
 from .mailbox import Mailbox, RegistrationEndedError
@@ -222,7 +222,7 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
         """See `ConnectionAllocator.force_allocation`."""
         self._check_open()
         whole = quantities.bitrate("bitrate", bitrate)
-        registration = Registration.at(self, receiver)
+        registration = check_own(receiver, Registration, self)
         self._decide(self._engine.force, registration.receiver, whole)
         self._deliver()
 

@@ -13,7 +13,7 @@ from ..interface import ConnectionAllocator, ReceiverHandle
 from ..messages import AcceptDecrease, AllocationGranted, GrantReason, RejectDecrease
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..tracks import Track
-from .checks import check_registration
+from .checks import check_answer, check_own, check_registration
 from .mailbox import RegistrationEndedError
 from .watching import Watch, WatchedValue
 
@@ -99,13 +99,9 @@ class BareAllocator(ConnectionAllocator):
         """See `ConnectionAllocator.force_allocation`."""
         self._check_open()
         most = quantities.bitrate("bitrate", bitrate)
-        if not isinstance(receiver, BareHandle):
-            raise TypeError(f"receiver must be a registration of this allocator, not {receiver!r}")
-        receiver.check_open()
-        if self.handles.get(receiver.id) is not receiver:
-            raise ValueError(f"receiver must be a registration of this allocator, not {receiver!r}")
-        if most < receiver.allocation:
-            receiver.grant(most, GrantReason.FORCED)
+        handle = check_own(receiver, BareHandle, self)
+        if most < handle.allocation:
+            handle.grant(most, GrantReason.FORCED)
 
     def changed(self) -> None:
         """Settle what a registration has changed."""
@@ -199,9 +195,7 @@ class BareHandle(ReceiverHandle):
     def send_answer(self, answer: AcceptDecrease | RejectDecrease) -> bool:
         """See `ReceiverHandle.send_answer`: nobody was asked."""
         self.check_open()
-        for number in (answer.request_id, answer.receiver_id):
-            if type(number) is not int:
-                raise TypeError(f"ids must be of type int, not {number!r}")
+        check_answer(answer, self._id)
         raise ValueError(f"request {answer.request_id} was never sent to receiver {self._id}")
 
     def set_options(self, **changes: Unpack[ReceiverOptionChanges]) -> None:

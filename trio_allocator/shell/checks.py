@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Protocol, TypeVar
+
 from attrs import frozen
 
 from .. import quantities
 from ..engine.limits import Limits
 from ..engine.settings import SettingChanges, Settings
 from ..engine.sharing.registry import chosen_policy
+from ..messages import AcceptDecrease, RejectDecrease
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..policies.policy import Policy
 from ..tracks import Track
@@ -71,3 +74,59 @@ def check_registration(
             f"bandwidth ({held}) must not be above max_bitrate ({checked.max_bitrate}) bit/s"
         )
     return checked, held
+
+
+def check_answer(answer: AcceptDecrease | RejectDecrease, receiver_id: int) -> int | None:
+    """Check an answer to a decrease request.
+
+    Args:
+        answer: What the receiver says.
+        receiver_id: Whose handle it says it by.
+
+    Returns:
+        What it requests in the same act, whole bit/s; None if nothing.
+
+    Raises:
+        TypeError, ValueError: It is of no use, or another receiver's.
+    """
+    for name, number in (("request", answer.request_id), ("receiver", answer.receiver_id)):
+        if type(number) is not int:
+            raise TypeError(f"{name}_id must be an int, not {number!r}")
+    if answer.receiver_id != receiver_id:
+        raise ValueError(
+            f"request {answer.request_id} was sent to receiver {answer.receiver_id}, "
+            f"not to receiver {receiver_id}: answer it there"
+        )
+    bitrate = answer.bitrate if isinstance(answer, AcceptDecrease) else None
+    return None if bitrate is None else quantities.bitrate("bitrate", bitrate)
+
+
+class Owned(Protocol):
+    """The handle of a registration."""
+
+    def check_open(self) -> object:
+        """Its allocator; raises what an ended registration raises."""
+        ...
+
+
+H = TypeVar("H", bound=Owned)
+
+
+def check_own(receiver: object, kind: type[H], owner: object) -> H:
+    """Check that a receiver is a live registration of an allocator.
+
+    Args:
+        receiver: What was given.
+        kind: The handles that the allocator makes.
+        owner: The allocator.
+
+    Raises:
+        TypeError: It is no such handle.
+        ValueError: It is another allocator's.
+        trio.ClosedResourceError: It has ended.
+    """
+    if not isinstance(receiver, kind):
+        raise TypeError(f"receiver must be a registration of this allocator, not {receiver!r}")
+    if receiver.check_open() is not owner:
+        raise ValueError(f"receiver must be a registration of this allocator, not {receiver!r}")
+    return receiver

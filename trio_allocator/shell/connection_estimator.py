@@ -36,6 +36,10 @@ REPEAT = 1.0
 """How often an allocator is told at least, s: after 2 s without it takes the estimate for unknown,
 and then would grant nothing to a receiver that sends again after a pause."""
 
+UNCHANGED = 0.2
+"""What feedback has not changed is told no more often than this, s. Nine of ten feedbacks change nothing while
+media flow as they did; to tell each of them took a tenth of a media server's time."""
+
 PROOF = 0.95
 """This share of what was carried is told as such. What is sent has headers, and varies: a raise that
 takes all that was carried would fill the link to the last bit (measured on links that do not change:
@@ -52,8 +56,8 @@ more. It is sent whatever the estimate says, and would only get late."""
 
 BURST = 0.01
 """But for probes, the task wakes no more often than this, s, and sends all that is due until then: a wake-up
-costs more than a packet (docs/estimation.md, "The pace"). libwebrtc sends what is due within 40 ms
-(`PacingController::kDefaultBurstInterval`)."""
+costs more than a packet (docs/estimation.md, "The pace"). `EstimatorOptions.pacing_burst` is another one.
+libwebrtc sends what is due within 40 ms (`PacingController::kDefaultBurstInterval`)."""
 
 C = TypeVar("C", bound=Callable[..., object])
 
@@ -66,9 +70,9 @@ class ConnectionEstimator:
     Make one with `open_connection_estimator`, or with `create` in a nursery of your own. All but
     opening and closing is synchronous and never blocks.
 
-    It tells the allocator at once what it starts with, then whatever feedback changes, and the
-    same again every second in which nothing came. Packets without any feedback lower the estimate.
-    When the allocator ends, so does the estimator.
+    It tells the allocator at once what it starts with, then whatever feedback changes, what it does
+    not change five times a second, and the same again every second in which nothing came. Packets
+    without any feedback lower the estimate. When the allocator ends, so does the estimator.
     """
 
     def __init__(self, allocator: ConnectionAllocator, options: EstimatorOptions) -> None:
@@ -92,6 +96,9 @@ class ConnectionEstimator:
         self._estimator = estimator
         self._handler = FeedbackHandler(estimator)
         start = estimator.estimate
+        self._burst = quantities.positive(
+            "pacing_burst", options.get("pacing_burst", BURST), "seconds"
+        )
         self._pacer: Pacer[SendCallback] = Pacer(
             start,
             factor=quantities.positive(
@@ -99,12 +106,13 @@ class ConnectionEstimator:
                 options.get("pacing_factor", PACING_FACTOR),
                 "times the estimate",
             ),
-            burst=BURST,
+            burst=self._burst,
             **_given(options, max_queue_time="max_queue_time"),
         )
         self._budget = RetransmissionBudget(start, **_given(options, share="repeat_share"))
         self._is_connected = quantities.flag("connected", options.get("connected", True))
         self._last: int | None = None  # extended: it does not wrap around
+        self._told: tuple[int, int | None] | None = None
         self._told_at = -math.inf
         self._acted_at = -math.inf
         self._ended = False
@@ -413,10 +421,12 @@ class ConnectionEstimator:
         estimate, carried = self._estimator.estimate, self._estimator.carried
         if carried is not None:
             carried = int(PROOF * carried)
-        self._told_at = now
         claims = self._allocator.claims
         floor = 0.0 if claims is None else AUDIO_PACE * claims.audio
         self._pacer.set_bitrate(estimate, now, floor=floor)
+        if self._told == (estimate, carried) and now < self._told_at + UNCHANGED:
+            return
+        self._told, self._told_at = (estimate, carried), now
         self._estimates += 1
         if self._on_estimate is None:
             self._allocator.update_bandwidth_estimation(estimate, carried=carried)
@@ -454,7 +464,7 @@ class ConnectionEstimator:
             return math.inf
         send_at = self._pacer.next_send_time
         if not self._pacer.is_probing:
-            send_at = max(send_at, self._acted_at + BURST)
+            send_at = max(send_at, self._acted_at + self._burst)
         return min(self._estimator.wake_at, self._told_at + REPEAT, send_at)
 
     def _arm(self) -> None:

@@ -54,6 +54,8 @@ class EstimatorOptions(TypedDict, total=False):
             Default: 0.
         pacing_factor: Packets leave at this many times the estimate. Default: 1, for media that do
             not follow it. An encoder that follows it may have 2.5.
+        pacing_burst: What is due within this time leaves at once, s: a picture does not wait for its own
+            pace, and a voice behind it in the network waits for so much longer. Default: 0.01.
         max_queue_time: Whatever is paced leaves within this time, s. Default: 2.
         repeat_share: Packets may be sent again at this share of the estimate. Default: 0.25.
         connected: Whether anything can be sent from the start. With False, nothing is before
@@ -69,6 +71,7 @@ class EstimatorOptions(TypedDict, total=False):
     wanted: Callable[[], float] | None
     first_sequence: int
     pacing_factor: float
+    pacing_burst: float
     max_queue_time: float
     repeat_share: float
     connected: bool

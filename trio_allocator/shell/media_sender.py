@@ -13,10 +13,9 @@ from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from functools import partial
 from operator import attrgetter
-from typing import Any, Generic, TypeAlias, TypeVar, Unpack
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, Unpack
 
 import trio
-from attrs import frozen
 
 from .. import quantities
 from ..estimation import PaddingPacket, PaddingSource, RepeatedPacket
@@ -48,8 +47,7 @@ class PacketKind(Enum):
     """To fill: media again, on the stream of retransmissions, or nothing but padding."""
 
 
-@frozen(eq=False)
-class OutgoingPacket(Generic[T]):
+class OutgoingPacket(NamedTuple, Generic[T]):
     """A packet whose turn has come: send it now.
 
     Attributes:

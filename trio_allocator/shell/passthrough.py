@@ -14,7 +14,7 @@ from ..interface import ConnectionAllocator, ReceiverHandle
 from ..messages import AllocationGranted, GrantReason
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..tracks import Track
-from .checks import check_registration
+from .checks import check_own, check_registration
 from .lifetime import living
 from .mailbox import Mailbox, RegistrationEndedError
 from .registration import Registration, has_left
@@ -106,7 +106,7 @@ class PassthroughAllocator(ConnectionAllocator):
         """See `ConnectionAllocator.force_allocation`."""
         self._check_open()
         whole = quantities.bitrate("bitrate", bitrate)
-        registration = Registration.at(self, receiver)
+        registration = check_own(receiver, Registration, self)
         if whole < registration.allocation:
             self._allocate(registration, whole, GrantReason.FORCED)
 

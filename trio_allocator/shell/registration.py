@@ -13,6 +13,7 @@ from ..messages import AcceptDecrease, AllocatorMessage, RejectDecrease
 from ..obstacle import Obstacle
 from ..options import ReceiverOptionChanges, ReceiverOptions
 from ..tracks import Track
+from .checks import check_answer
 from .mailbox import Ending, Mailbox, RegistrationEndedError
 
 
@@ -156,7 +157,7 @@ class Registration(ReceiverHandle):
             self._sent += size
 
     def _buffer_sent_checked(self, size: float, padding: object) -> None:
-        desk = self._open_desk()
+        desk = self.check_open()
         whole = quantities.size("size", size)
         if quantities.flag("padding", padding):
             desk.padding_sent(self, whole)
@@ -166,40 +167,28 @@ class Registration(ReceiverHandle):
 
     def request_allocation(self, bitrate: float) -> None:
         """See `ReceiverHandle.request_allocation`."""
-        self._open_desk().request(self, quantities.bitrate("bitrate", bitrate))
+        self.check_open().request(self, quantities.bitrate("bitrate", bitrate))
 
     def send_answer(self, answer: AcceptDecrease | RejectDecrease) -> bool:
         """See `ReceiverHandle.send_answer`."""
-        desk = self._open_desk()
-        for name, number in (("request", answer.request_id), ("receiver", answer.receiver_id)):
-            if type(number) is not int:
-                raise TypeError(f"{name}_id must be an int, not {number!r}")
-        if answer.receiver_id != self.id:
-            raise ValueError(
-                f"request {answer.request_id} was sent to receiver {answer.receiver_id}, "
-                f"not to receiver {self.id}: answer it there"
-            )
-        bitrate = answer.bitrate if isinstance(answer, AcceptDecrease) else None
-        return desk.answer(
-            self,
-            answer.request_id,
-            accepted=isinstance(answer, AcceptDecrease),
-            bitrate=None if bitrate is None else quantities.bitrate("bitrate", bitrate),
-        )
+        desk = self.check_open()
+        bitrate = check_answer(answer, self.id)
+        accepted = isinstance(answer, AcceptDecrease)
+        return desk.answer(self, answer.request_id, accepted=accepted, bitrate=bitrate)
 
     def set_options(self, **changes: Unpack[ReceiverOptionChanges]) -> None:
         """See `ReceiverHandle.set_options`."""
-        desk = self._open_desk()
+        desk = self.check_open()
         desk.configure(self, self.track, self.options.changed(changes))
 
     def set_variants(self, variants: Mapping[str, float]) -> None:
         """See `ReceiverHandle.set_variants`."""
-        desk = self._open_desk()
+        desk = self.check_open()
         desk.configure(self, self.track.with_variants(variants), self.options)
 
     def note_obstacle(self, obstacle: Obstacle | None) -> None:
         """See `ReceiverHandle.note_obstacle`."""
-        self._open_desk()
+        self.check_open()
         self.receiver.obstacle = obstacle
 
     async def receive(self) -> AllocatorMessage:
@@ -229,22 +218,8 @@ class Registration(ReceiverHandle):
         self._meter = _EndedMeter(ending)
         self.mailbox.end(ending)
 
-    def _open_desk(self) -> Desk:
+    def check_open(self) -> Desk:
+        """The allocator; raises what an ended registration raises."""
         if self._desk is None:
             raise self._ending()
         return self._desk
-
-    @staticmethod
-    def at(desk: Desk, receiver: object) -> Registration:
-        """The receiver, if it is a live registration of that allocator.
-
-        Raises:
-            TypeError: It is no registration.
-            ValueError: It is another allocator's.
-            trio.ClosedResourceError: It has ended.
-        """
-        if not isinstance(receiver, Registration):
-            raise TypeError(f"receiver must be a registration of this allocator, not {receiver!r}")
-        if receiver._open_desk() is not desk:  # noqa: SLF001 - its own
-            raise ValueError(f"receiver must be a registration of this allocator, not {receiver!r}")
-        return receiver

@@ -27,6 +27,7 @@ from ..messages import (
     SetVariants,
 )
 from ..options import ReceiverOptionChanges, ReceiverOptions
+from ..shell.checks import check_own
 from ..shell.mailbox import Mailbox
 from ..shell.passthrough import PassthroughAllocator
 from ..shell.registration import Registration
@@ -185,7 +186,7 @@ class RecordingAllocator(PassthroughAllocator):
 
         It is told the reason: by default, forced if it is less than before, else granted.
         """
-        registration = Registration.at(self, receiver)
+        registration = check_own(receiver, Registration, self)
         whole = quantities.bitrate("bitrate", bitrate)
         if reason is None:
             lower = whole < registration.allocation
@@ -199,7 +200,7 @@ class RecordingAllocator(PassthroughAllocator):
             ValueError: It is not negotiable, or `limit` is not below what it holds: no allocator
                 may ask that.
         """
-        registration = Registration.at(self, receiver)
+        registration = check_own(receiver, Registration, self)
         record, whole = registration.receiver, quantities.bitrate("limit", limit)
         if not record.options.negotiable:
             raise ValueError(f"receiver must be negotiable to be asked: {receiver!r}")
@@ -213,7 +214,7 @@ class RecordingAllocator(PassthroughAllocator):
 
     def withdraw(self, receiver: ReceiverHandle) -> None:
         """Take back the open request, if there is one: an answer to it does not count any more."""
-        registration = Registration.at(self, receiver)
+        registration = check_own(receiver, Registration, self)
         self._negotiator.withdraw(registration.receiver)
         registration.mailbox.withdraw_request()
 
@@ -223,7 +224,7 @@ class RecordingAllocator(PassthroughAllocator):
         Raises:
             ValueError: It can not pad: no allocator may ask that.
         """
-        registration = Registration.at(self, receiver)
+        registration = check_own(receiver, Registration, self)
         if not registration.options.can_pad:
             raise ValueError(f"receiver must be able to pad: {receiver!r}")
         registration.account.unread += quantities.size("size", size)
@@ -320,7 +321,7 @@ class _Recorded(Registration):
     def _carry_out(
         self, what: ReceiverMessage, operation: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        allocator = cast("RecordingAllocator", self._open_desk())
+        allocator = cast("RecordingAllocator", self.check_open())
         try:
             result = operation(*args, **kwargs)
         except (TypeError, ValueError) as error:

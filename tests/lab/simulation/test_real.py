@@ -10,6 +10,7 @@ from trio_allocator.lab.simulation.link import Link
 from trio_allocator.lab.simulation.real import Real
 from trio_allocator.lab.simulation.run import oracle_of, run
 from trio_allocator.lab.simulation.world import World
+from trio_allocator.report.status import snapshot
 
 
 def closed_loop(trace, sent, *, wanted=20e6):
@@ -104,7 +105,7 @@ def test_ample_capacity_ends_all_high(policy):
     world, subject = run(steady(20e6, 60), 2, policy, "real")
     assert world.cameras.flowing == [2, 2]
     if isinstance(subject, EngineSubject):
-        assert subject.engine.settlement.policy_fault is None
+        assert snapshot(subject.engine).policy_fault is None
 
 
 def test_an_estimate_counts_until_the_next_one_and_a_moment_more():

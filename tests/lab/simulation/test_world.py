@@ -12,6 +12,7 @@ from trio_allocator.engine.sharing.registry import POLICIES
 from trio_allocator.lab.simulation.engine_subject import EngineSubject
 from trio_allocator.lab.simulation.run import REFERENCE, make_engine, run, simulate
 from trio_allocator.lab.simulation.world import World
+from trio_allocator.report.status import snapshot
 
 HIGH = 2
 
@@ -88,7 +89,7 @@ def test_settings_reach_the_engine_and_a_policy_may_be_ones_own():
 
     world, subject = engine_run(steady(9e6, 30), 1, nothing, "ideal", settings={"hold": 1.0})
     assert subject.engine.settlement._settings.hold == 1.0
-    assert subject.engine.settlement.policy_fault is not None or HIGH not in world.cameras.flowing
+    assert snapshot(subject.engine).policy_fault is not None or HIGH not in world.cameras.flowing
 
 
 def test_what_is_overdue_gets_its_turn_and_the_clock_goes_on():

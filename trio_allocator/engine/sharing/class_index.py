@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from sortedcontainers import SortedDict
 
@@ -103,21 +104,31 @@ class _Entry:
         "forced",
         "gives",
         "longest",
-        "place",
         "queue",
+        "top",
         "waits_in",
     )
 
-    def __init__(self, classes: Sequence[PriorityClass], waits_in: PriorityClass) -> None:
-        self.classes = classes
+    def __init__(self, waits_in: PriorityClass) -> None:
+        self.classes: Sequence[PriorityClass] = ()
         self.waits_in = waits_in
+        self.top = 0
         self.gives: tuple[tuple[PriorityClass, int, int], ...] = ()
         self.forced = False
-        self.demand = 0
         self.queue: NeedQueue | None = None
-        self.place: Place = (0.0, 0, 0.0, (0.0, 0))
+        self.demand = 0
         self.longest: tuple[float, int] | None = None
         self.elastic = False
+
+
+_Gives: TypeAlias = tuple[tuple[PriorityClass, int, int], ...]
+"""Classes, how far down a receiver can be brought in each, and the part of that above its minimum, bit/s."""
+
+_Standing: TypeAlias = tuple[NeedQueue | None, Place, int, tuple[float, int] | None, bool]
+"""Queue and place in it, what is wanted in all, bit/s; place among the longest waiting, if it is in that
+queue, and whether any part is of use."""
+
+_NOT_WAITING: _Standing = (None, (0.0, 0, 0.0, (1.0, 0)), 0, None, False)
 
 
 class ClassIndex:
@@ -147,11 +158,13 @@ class ClassIndex:
 
     def drop(self, receiver: Receiver) -> None:
         """Forget a receiver."""
-        self._noted.pop(receiver.id, None)
-        entry = self._entries.pop(receiver.id)
-        self._take_out(receiver.id, entry)
+        number = receiver.id
+        self._noted.pop(number, None)
+        entry = self._entries.pop(number)
+        _give(receiver, entry, (), forced=False)
+        _wait(number, entry, _NOT_WAITING)
         for each in entry.classes:
-            self._leave(receiver.id, each)
+            self._leave(number, each)
 
     def class_of(self, receiver_id: int) -> PriorityClass:
         """The class that a receiver's next step belongs to."""
@@ -182,46 +195,27 @@ class ClassIndex:
     def place(self, receiver: Receiver) -> None:
         """Put a receiver in its place."""
         number = receiver.id
-        old = self._entries.get(number)
-        classes = tuple(self._class(priority) for priority, _ in receiver.classes)
-        if len(classes) == 1:
-            classes = classes[0].alone  # one tuple for all of them
-        each = self.classes[_waits_in(receiver)]
-        entry = self._entries[number] = _Entry(classes, each)
-        self._find_what_it_gives(receiver, entry)
-        _find_queue(receiver, entry)
-        if old is not None:
-            self._take_out(number, old, entry)
-        before = () if old is None else old.classes
-        if before != classes:
-            for one in classes:
-                one.members += one not in before
-            for one in before:
-                if one not in classes:
-                    self._leave(number, one)
+        if len(receiver.classes) == 1:  # as nearly always
+            each = self._class(receiver.classes[0][0])
+            classes = each.alone  # one tuple for all of them
+        else:
+            classes = tuple(self._class(priority) for priority, _ in receiver.classes)
+            each = self.classes[_waits_in(receiver)]
+        entry = self._entries.get(number)
+        if entry is None:
+            entry = self._entries[number] = _Entry(each)
+        top = receiver.steps[-1] if receiver.steps else 0
+        if top != entry.top or classes != entry.classes:
+            self._join(number, entry, classes, top)
+        _give(receiver, entry, *self._what_it_gives(receiver, each, classes))
+        standing = _standing(receiver, each)
+        if each is not entry.waits_in:
+            _wait(number, entry, _NOT_WAITING)
+            entry.waits_in = each
+        _wait(number, entry, standing)
         for one in classes:
-            if receiver.steps:
-                one.tops.put(number, (-receiver.steps[-1],))
-            else:
-                one.tops.discard(number)
             if one.reserved_for == number and (one is not each or entry.longest is None):
                 one.release()
-        for one, gives, extra in entry.gives:
-            if entry.forced:
-                one.forcible[number] = receiver
-                one.forced += gives
-                one.forced_extra += extra
-            else:
-                one.askable[number] = receiver
-                one.gives += gives
-                one.gives_extra += extra
-        if entry.queue is not None:
-            entry.queue.put(number, entry.place)
-            each.demand += entry.demand
-        if entry.longest is not None:
-            each.longest.put(number, entry.longest)
-        if entry.elastic:
-            each.elastic.put(number, (entry.demand,))
 
     def _class(self, priority: int) -> PriorityClass:
         each: PriorityClass | None = self.classes.get(priority)
@@ -229,50 +223,42 @@ class ClassIndex:
             each = self.classes[priority] = PriorityClass(priority)
         return each
 
-    def _find_what_it_gives(self, receiver: Receiver, entry: _Entry) -> None:
+    def _join(self, number: int, entry: _Entry, classes: Sequence[PriorityClass], top: int) -> None:
+        """A receiver belongs to these classes from now on, with this highest step."""
+        for one in classes:
+            one.members += one not in entry.classes
+            if top:
+                one.tops.put(number, (-top,))
+            else:
+                one.tops.discard(number)
+        for one in entry.classes:
+            if one not in classes:
+                self._leave(number, one)
+        entry.classes, entry.top = classes, top
+
+    def _what_it_gives(
+        self, receiver: Receiver, each: PriorityClass, classes: Sequence[PriorityClass]
+    ) -> tuple[_Gives, bool]:
         """How far a receiver can be brought down in each class, and whether only by force."""
         if receiver.negotiation is not Negotiation.IDLE:
-            return
+            return (), False
         level, lowest = receiver.projected, receiver.lowest
         planned = level > receiver.allocation
         refused = receiver.refusal is not None
         if planned and refused:
             lowest = receiver.allocation  # the plan can be dropped, what is held stays
-        entry.forced = refused and not planned
+        forced = refused and not planned
         if level <= lowest:
-            return
+            return (), forced
         base = max(lowest, receiver.minimum)
-        if len(entry.classes) == 1:  # as nearly always
-            entry.gives = ((entry.waits_in, level - lowest, max(0, level - base)),)
-            return
+        if len(classes) == 1:
+            return ((each, level - lowest, max(0, level - base)),), forced
         extras = dict(parts_between(receiver.classes, base, level))
-        entry.gives = tuple(
+        gives = tuple(
             (self.classes[priority], gives, extras.get(priority, 0))
             for priority, gives in parts_between(receiver.classes, lowest, level)
         )
-
-    @staticmethod
-    def _take_out(number: int, old: _Entry, new: _Entry | None = None) -> None:
-        """Undo an entry, but for what the new one overwrites anyway."""
-        each = old.waits_in
-        same = new is not None and new.waits_in is each
-        for one, gives, extra in old.gives:
-            if old.forced:
-                del one.forcible[number]
-                one.forced -= gives
-                one.forced_extra -= extra
-            else:
-                del one.askable[number]
-                one.gives -= gives
-                one.gives_extra -= extra
-        if old.queue is not None:
-            each.demand -= old.demand
-            if new is None or new.queue is not old.queue:
-                old.queue.discard(number)
-        if old.longest is not None and not (same and new is not None and new.longest is not None):
-            each.longest.discard(number)
-        if old.elastic and not (same and new is not None and new.elastic):
-            each.elastic.discard(number)
+        return gives, forced
 
     def _leave(self, number: int, each: PriorityClass) -> None:
         """One is no more in a class."""
@@ -291,43 +277,85 @@ def _waits_in(receiver: Receiver) -> int:
     return class_above(receiver.classes, receiver.projected)
 
 
-def _find_queue(receiver: Receiver, entry: _Entry) -> None:
-    """Where a receiver stands among those that wait."""
-    level, each = receiver.projected, entry.waits_in
+def _give(receiver: Receiver, entry: _Entry, gives: _Gives, forced: bool) -> None:
+    """A receiver can be brought down by this much from now on."""
+    if gives == entry.gives and forced is entry.forced:
+        return
+    for one, below, extra in entry.gives:
+        if entry.forced:
+            del one.forcible[receiver.id]
+            one.forced -= below
+            one.forced_extra -= extra
+        else:
+            del one.askable[receiver.id]
+            one.gives -= below
+            one.gives_extra -= extra
+    for one, below, extra in gives:
+        if forced:
+            one.forcible[receiver.id] = receiver
+            one.forced += below
+            one.forced_extra += extra
+        else:
+            one.askable[receiver.id] = receiver
+            one.gives += below
+            one.gives_extra += extra
+    entry.gives, entry.forced = gives, forced
+
+
+def _wait(number: int, entry: _Entry, standing: _Standing) -> None:
+    """A receiver waits like this from now on, in the class of its entry."""
+    queue, place, demand, longest, elastic = standing
+    each = entry.waits_in
+    if entry.queue is not None and entry.queue is not queue:
+        entry.queue.discard(number)
+    if queue is not None:
+        queue.put(number, place)
+    each.demand += demand - entry.demand
+    if longest is not None:
+        each.longest.put(number, longest)
+    elif entry.longest is not None:
+        each.longest.discard(number)
+    if elastic:
+        each.elastic.put(number, (demand,))
+    elif entry.elastic:
+        each.elastic.discard(number)
+    entry.queue, entry.demand, entry.longest, entry.elastic = queue, demand, longest, elastic
+
+
+def _standing(receiver: Receiver, each: PriorityClass) -> _Standing:
+    """How a receiver waits, in the class that it waits in."""
+    level = receiver.projected
+    weight = receiver.options.weight
     if level < receiver.allocation:
         if receiver.negotiation is Negotiation.PLEDGED:
-            return
+            return _NOT_WAITING
         target = restored(receiver, receiver.allocation - level)
         whole = receiver.steps or receiver.request is not None or level < receiver.minimum
         need = target - level if whole else 1
-        weight = receiver.options.weight
         # Minimums first; among them, too, the lowest rate per weight.
         rank = target / weight if target > receiver.minimum else -weight / target
-        entry.queue, entry.place = each.restorable, (rank, need, 0.0, (weight, level))
-        entry.demand = receiver.allocation - level
-        return
-    if receiver.waiting_since is None or level >= receiver.want or receiver.held_until is not None:
-        return
+        place = (rank, need, 0.0, (weight, level))
+        return each.restorable, place, receiver.allocation - level, None, False
+    since = receiver.waiting_since
+    if since is None or level >= receiver.want or receiver.held_until is not None:
+        return _NOT_WAITING
     if receiver.negotiation is not Negotiation.IDLE:
-        return
-    need = receiver.step_above(level) - level
-    weight, turn = receiver.options.weight, receiver.turn(level)
+        return _NOT_WAITING
+    need, demand = receiver.step_above(level) - level, receiver.want - level
+    turn = receiver.turn(level)
     first = turn == -NEVER  # a round of its own, before all others
-    entry.demand = receiver.want - level
     if level < receiver.minimum:
-        entry.queue, entry.place = (
-            each.minimums,
-            (-1.0 if first else 0.0, need, turn, (weight, level)),
-        )
-        return
-    if receiver.options.elastic and not receiver.steps:
-        need, entry.elastic = 1, True
-    entry.queue = each.waiting
-    entry.place = (-1.0 if first else float(receiver.rank(level)), need, turn, (weight, level))
-    entry.longest = (
-        receiver.waiting_since,
-        receiver.id,
-    )  # who returns bypasses it, and that counts
+        place = (-1.0 if first else 0.0, need, turn, (weight, level))
+        return each.minimums, place, demand, None, False
+    elastic = receiver.options.elastic and not receiver.steps
+    place = (
+        -1.0 if first else float(receiver.rank(level)),
+        1 if elastic else need,
+        turn,
+        (weight, level),
+    )
+    # One that returns bypasses the one that waits longest, and that counts.
+    return each.waiting, place, demand, (since, receiver.id), elastic
 
 
 def restored(receiver: Receiver, room: int) -> int:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ...policies.knapsack import best_subset
 from ...policies.policy import Claim
@@ -192,11 +192,7 @@ class ClassOrder:
         for member in divisible:
             self._raise_by(member, int(room * member.weight / weights))
         climbing = [member for member in waiting if member.waits and not member.elastic]
-        while climbing and self.room > 0:
-            first = min(member.round for member in climbing)
-            batch = [member for member in climbing if member.round == first]
-            climbing = [member for member in climbing if member.round > first]
-            climbing += [member for member in self._climb(batch) if member.waits]
+        self._in_rounds(climbing, self._climb)
         for member in divisible:
             self._raise_by(member, self.room)
 
@@ -209,22 +205,36 @@ class ClassOrder:
         divisible = [member for member in holders if not member.steps]
         if divisible:  # they share equally with what the others hold, and then what those leave
             self._divide(holders)
-        climbing = [member for member in holders if member.steps]
-        while climbing and self.room > 0:
-            first = min(member.round for member in climbing)
-            batch = [member for member in climbing if member.round == first]
-            climbing = [member for member in climbing if member.round > first]
-            kept = self._best([(member, min(member.held, member.above)) for member in batch])
-            self._raise(kept)
-            climbing += [member for member, _ in kept if member.level < member.held]
+        self._in_rounds([member for member in holders if member.steps], self._keep_step)
         if divisible:
             self._divide(divisible)
 
+    def _in_rounds(
+        self, members: Iterable[Member], serve: Callable[[list[Member]], Iterable[Member]]
+    ) -> None:
+        """Serve the lowest round of all, then the next, while there is room.
+
+        Args:
+            members: Those who want more.
+            serve: Serves some of one round, and returns those who want still more.
+        """
+        rounds: dict[int, list[Member]] = {}
+        while True:
+            for member in members:
+                rounds.setdefault(member.round, []).append(member)
+            if not rounds or self.room <= 0:
+                return
+            members = serve(rounds.pop(min(rounds)))
+
+    def _keep_step(self, batch: Sequence[Member]) -> list[Member]:
+        kept = self._best([(member, min(member.held, member.above)) for member in batch])
+        self._raise(kept)
+        return [member for member, _ in kept if member.level < member.held]
+
     def _climb(self, batch: Sequence[Member]) -> list[Member]:
-        """Serve a round; return those who were raised."""
         served = self._best([(member, member.above) for member in sorted(batch, key=_turn)])
         self._raise(served)
-        return [member for member, _ in served]
+        return [member for member, _ in served if member.waits]
 
     def _best(self, steps: Sequence[Step]) -> Sequence[Step]:
         """Those that fit, and have the greatest utility together."""

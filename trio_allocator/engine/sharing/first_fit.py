@@ -182,8 +182,10 @@ class FirstFit:
         receivers = [receiver for receiver in givers if receiver.id not in cut]
         members, levels, planned = [], [], []
         for receiver in receivers:
-            begin, end = part_of(receiver.classes, each.priority) or (0, NEVER)
-            level = int(min(receiver.projected, end))
+            begin, level = 0, receiver.projected
+            if len(receiver.classes) > 1:
+                begin, end = part_of(receiver.classes, each.priority) or (0, NEVER)
+                level = int(min(level, end))
             least = max(begin, _least(receiver, by_force=by_force, extras_only=extras_only))
             # Plans above a minimum come after all that is held: they are made anew.
             held = min(level, max(receiver.allocation, least))

@@ -17,7 +17,7 @@ from .flow import Flow
 from .libwebrtc import open_libwebrtc
 from .ours import open_ours
 from .result import Packet, Run, Stack
-from .scenarios import ONE_WAY, QUEUE, Scenario
+from .scenarios import Scenario
 from .setup import Setup
 
 
@@ -47,8 +47,8 @@ async def run_scenario(
             configuration(
                 toward=Way.TO_TARGET,
                 steps=scenario.steps,
-                delay=ONE_WAY,
-                queue=QUEUE,
+                delay=scenario.delay,
+                queue=scenario.queue,
                 loss=scenario.loss,
                 seed=seed,
                 impairments=setup.impairments,

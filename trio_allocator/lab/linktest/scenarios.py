@@ -65,6 +65,8 @@ class Scenario:
         loss: Probability that a packet is lost by chance.
         starts: When each flow begins, s.
         pauses: Flow, from, until: when one sends nothing, s.
+        delay: One way, s.
+        queue: Bytes that may wait.
     """
 
     name: str
@@ -74,6 +76,8 @@ class Scenario:
     loss: float = 0.0
     starts: tuple[float, ...] = (0.0,)
     pauses: tuple[tuple[int, float, float], ...] = ()
+    delay: float = ONE_WAY
+    queue: int = QUEUE
 
     def scaled(self, factor: float) -> Scenario:
         """The same with all times multiplied; rates and delays stay."""

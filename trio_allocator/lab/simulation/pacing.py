@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 import trio
 
 from ...estimation import Pacer
-from ...shell.connection_estimator import BURST, REPEAT, ConnectionEstimator
+from ...shell.connection_estimator import REPEAT, ConnectionEstimator
 from ...shell.estimator_options import SendCallback
 from .virtual_time import DrivenClock
 
@@ -28,7 +28,7 @@ class Driven(ConnectionEstimator):
         pacer = self._pacer
         send_at = pacer.next_send_time
         if not pacer.is_probing:
-            send_at = max(send_at, self._acted_at + BURST)
+            send_at = max(send_at, self._acted_at + self._burst)
         return min(self._wake, send_at)
 
     def pace(
