@@ -77,11 +77,11 @@ class Socket:
 
 
 @asynccontextmanager
-async def open_socket(port, **options):
+async def open_socket(port, name=None, **options):
     stream = await trio.open_tcp_stream("127.0.0.1", port)
     async with stream:
         socket = Socket(stream)
-        await socket.open(f"127.0.0.1:{port}", **options)
+        await socket.open(name or f"127.0.0.1:{port}", **options)
         yield socket
 
 
