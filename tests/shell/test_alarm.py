@@ -37,14 +37,14 @@ async def test_it_is_moved_forward_and_never_back(later, autojump_clock):
         assert await rings_after(alarm) == pytest.approx(min(3, 0.5 + later))
 
 
-async def test_who_comes_later_hears_that_it_rang(autojump_clock):
+async def test_a_task_that_comes_later_hears_that_it_rang(autojump_clock):
     alarm = Alarm()
     alarm.ring()
     assert await rings_after(alarm) == 0
     assert await rings_after(alarm) == pytest.approx(10)
 
 
-async def test_it_rings_for_who_waits(autojump_clock):
+async def test_it_rings_for_a_task_that_waits(autojump_clock):
     alarm = Alarm()
     async with trio.open_nursery() as nursery:
 
