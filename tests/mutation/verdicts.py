@@ -96,6 +96,7 @@ WORDS = {
     "known_names": (0,),
     "positive": (0, 2),
     "share": (0,),
+    "share_to_repeat": (0,),
     "size": (0,),
     "whole_number": (0,),
 }

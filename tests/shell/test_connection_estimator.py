@@ -916,10 +916,11 @@ async def test_in_a_nursery_of_ones_own_a_packets_error_is_raised_there(allocato
 async def test_an_option_that_is_not_usable_raises_at_the_call(
     allocator, options, error, autojump_clock
 ):
-    with pytest.raises(error):
+    (name,) = options
+    with pytest.raises(error, match=rf"\b{name}\b"):
         open_connection_estimator(allocator, **options)
     async with trio.open_nursery() as nursery:
-        with pytest.raises(error):
+        with pytest.raises(error, match=rf"\b{name}\b"):
             ConnectionEstimator.create(nursery, allocator, **options)
     assert not told(allocator)
 
