@@ -300,6 +300,48 @@ def test_a_ladder_with_other_steps_is_counted_anew():
     assert is_taken_for_its_key_frame(engine, NOW + 1.1)
 
 
+# --- a lowest step -------------------------------------------------------------------------------
+
+
+@pytest.mark.invariant("G8", "G9")
+def test_whatever_fell_or_failed_a_lowest_step_that_fits_is_not_kept_back():
+    engine, camera, now = swinging(50_000_000, 400_000, 100_000, LOW + MEDIUM)
+    dark = joined(engine, 0, *LADDER)
+    engine.request(now, dark, MEDIUM)
+    assert engine.trusted < LOW + MEDIUM
+    assert (camera.allocation, dark.allocation) == (LOW, LOW)
+    engine.update_estimate(now + 1, 2 * LOW)
+    late = joined(engine, 0, *LADDER, now=now + 1)
+    engine.request(now + 1, late, LOW)
+    engine.update_estimate(now + 2, 3 * LOW)  # all that there is
+    assert engine.trusted < 3 * LOW
+    assert late.allocation == LOW
+
+
+def test_a_lowest_step_fills_no_more_than_the_share_of_what_was_not_carried():
+    engine = opened()
+    engine.update_estimate(NOW, 100_000, 0)
+    dark = joined(engine, 0, *LADDER, now=NOW)
+    engine.request(NOW, dark, LOW)
+    engine.update_estimate(NOW + 1, LOW * 100 // 88 - 2, 0)
+    assert dark.allocation == 0
+    engine.update_estimate(NOW + 2, LOW * 100 // 88 + 2, 0)
+    assert dark.allocation == LOW
+
+
+@pytest.mark.invariant("G9", "G10")
+def test_while_the_estimate_falls_a_lowest_step_waits_as_others_do():
+    engine, camera, now = swinging(1_000_000, LOW, 900_000)
+    dark = joined(engine, 0, *LADDER, now=now)
+    engine.update_estimate(now + 1, 2 * LOW)
+    engine.request(now + 1, dark, LOW)
+    assert (camera.allocation, dark.allocation) == (LOW, 0)
+    assert engine.wake_reason is WakeReason.HEADROOM
+    engine.advance(engine.wake_at)
+    assert engine.trusted < 2 * LOW
+    assert dark.allocation == LOW
+
+
 # --- what is held needs no headroom ----------------------------------------------------------------
 
 

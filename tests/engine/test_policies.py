@@ -58,7 +58,7 @@ class Desk:
 
     def settle(self, capacity: int, *, negotiate=True, force=True) -> list[int]:
         """Who was touched, in order."""
-        asked = Capacity(capacity, capacity, negotiate, force)
+        asked = Capacity(capacity, capacity, capacity, negotiate, force)
         touched = self.sharing.settle(asked, now=NOW)
         return [receiver.id for receiver in touched]
 
@@ -434,7 +434,7 @@ def test_where_a_bar_keeps_somebody_back_that_is_what_to_probe_for():
     sharing = PolicySharing(
         (desk := Desk(receiver)).ledger, lambda *_: Shares({1: 110}, bars={1: 400})
     )
-    sharing.settle(Capacity(399, 399), now=NOW)
+    sharing.settle(Capacity(399, 399, 399), now=NOW)
     assert sharing.bars() == {1: 400}
     assert [sharing.next_need(room) for room in (0, 220, 289, 290)] == [290, 290, 290, None]
     assert desk.sharing.bars() == {}
@@ -595,4 +595,4 @@ def test_a_policy_that_raises_or_leaves_somebody_out_is_said_to_have_failed():
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     sharing = PolicySharing(desk.ledger, lambda _claims, _capacity: Shares({}))
     with pytest.raises(PolicyError):
-        sharing.settle(Capacity(500, 500), now=NOW)
+        sharing.settle(Capacity(500, 500, 500), now=NOW)

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from unittest import mock
 
 import pytest
+from attrs import evolve
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
@@ -34,6 +35,7 @@ from trio_allocator.engine.settings import NEVER
 from trio_allocator.engine.settlement import Settlement
 from trio_allocator.engine.sharing import class_index
 from trio_allocator.engine.sharing.first_fit import FirstFit
+from trio_allocator.engine.sharing.sharing import Capacity
 from trio_allocator.policies import knapsack
 from trio_allocator.shell.mailbox import Mailbox
 from trio_allocator.shell.registration import Registration
@@ -121,7 +123,7 @@ def overuse_is_never_over() -> Patch:
 
 
 def a_grant_is_not_booked() -> Patch:
-    def grant(self, now, capacity, trusted):
+    def grant(self, now, capacity):
         for receiver in list(self._planned.values()):
             why = DecisionReason.FITS
             self.tell(receiver, receiver.allocation, messages.GrantReason.GRANTED, why)
@@ -140,8 +142,8 @@ def a_departure_frees_nothing() -> Patch:
 def grant_anything() -> Patch:
     right = Settlement.settle
 
-    def settle(self, now, capacity, trusted, *, negotiate):
-        right(self, now, 10**12, 10**12, negotiate=negotiate)
+    def settle(self, now, capacity):
+        right(self, now, Capacity(10**12, 10**12, 10**12, capacity.negotiate))
 
     return Settlement, "settle", settle
 
@@ -168,10 +170,10 @@ def a_late_answer_counts_for_the_next_request() -> Patch:
 def nobody_is_asked_at_a_steady_estimate() -> Patch:
     right = Settlement.settle
 
-    def settle(self, now, capacity, trusted, *, negotiate):
-        falls = capacity < getattr(self, "capacity_before", 0)
-        self.capacity_before = capacity
-        right(self, now, capacity, trusted, negotiate=negotiate and falls)
+    def settle(self, now, capacity):
+        falls = capacity.usable < getattr(self, "capacity_before", 0)
+        self.capacity_before = capacity.usable
+        right(self, now, evolve(capacity, negotiate=capacity.negotiate and falls))
 
     return Settlement, "settle", settle
 

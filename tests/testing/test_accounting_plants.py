@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from attrs import evolve
 
 from trio_allocator import open_allocator, quantities
 from trio_allocator.engine.effects import DecisionReason
@@ -14,6 +15,7 @@ from trio_allocator.engine.negotiator import Negotiator
 from trio_allocator.engine.probing.padding import Padding
 from trio_allocator.engine.receiver import Receiver
 from trio_allocator.engine.settlement import Settlement
+from trio_allocator.engine.sharing.sharing import Capacity
 from trio_allocator.messages import AllocationGranted, GrantReason
 from trio_allocator.options import ReceiverOptions
 from trio_allocator.shell.registration import Registration
@@ -115,12 +117,12 @@ def registering_is_not_added_but_leaving_is_subtracted(patch):
 
 
 def what_is_given_up_in_overuse_is_handed_on(patch):
-    def settle(right, self, now, capacity, trusted, *, negotiate):
-        budget = max(capacity, self._ledger.committed)
+    def settle(right, self, now, capacity):
+        budget = max(capacity.usable, self._ledger.committed)
         if self.effects and isinstance(self.effects[-1].message, AllocationGranted):
             budget += 100_000
-        right(self, now, budget, budget, negotiate=False)
-        right(self, now, capacity, trusted, negotiate=negotiate)
+        right(self, now, Capacity(budget, budget, budget, negotiate=False))
+        right(self, now, capacity)
 
     breaks(patch, Settlement, "settle", settle)
 
@@ -128,9 +130,9 @@ def what_is_given_up_in_overuse_is_handed_on(patch):
 def a_small_overuse_is_tolerated(patch):
     """Defect 15: nobody is asked in an overuse of less than a fifth."""
 
-    def settle(right, self, now, capacity, trusted, *, negotiate):
-        tolerable = self._ledger.committed * 4 <= 5 * capacity
-        right(self, now, capacity, trusted, negotiate=negotiate and not tolerable)
+    def settle(right, self, now, capacity):
+        tolerable = self._ledger.committed * 4 <= 5 * capacity.usable
+        right(self, now, evolve(capacity, negotiate=capacity.negotiate and not tolerable))
 
     breaks(patch, Settlement, "settle", settle)
 
@@ -275,17 +277,17 @@ def the_application_may_not_force_it(patch):
 
 
 def unknown_is_zero(patch):
-    def settle(right, self, now, capacity, trusted, *, negotiate):
-        most = capacity if negotiate else 0
-        right(self, now, most, most, negotiate=True)
+    def settle(right, self, now, capacity):
+        most = capacity.usable if capacity.negotiate else 0
+        right(self, now, Capacity(most, most, most))
 
     breaks(patch, Settlement, "settle", settle)
 
 
 def unknown_is_unlimited(patch):
-    def settle(right, self, now, capacity, trusted, *, negotiate):
-        most = capacity if negotiate else 10**15
-        right(self, now, most, most, negotiate=negotiate)
+    def settle(right, self, now, capacity):
+        most = capacity.usable if capacity.negotiate else 10**15
+        right(self, now, Capacity(most, most, most, capacity.negotiate))
 
     breaks(patch, Settlement, "settle", settle)
 

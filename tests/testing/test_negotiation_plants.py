@@ -3,6 +3,7 @@
 import pytest
 import trio
 import trio.testing
+from attrs import evolve
 
 from tests.testing.planting import asking
 from trio_allocator import open_allocator
@@ -134,9 +135,9 @@ def nothing_is_granted_while_somebody_is_asked(patch):
     """As the known implementation, which is frozen while it negotiates."""
     right = Settlement._grant
 
-    def grant(self, now, capacity, trusted):
+    def grant(self, now, capacity):
         if not self.negotiator.outstanding:
-            right(self, now, capacity, trusted)
+            right(self, now, capacity)
 
     patch.setattr(Settlement, "_grant", grant)
 
@@ -234,10 +235,10 @@ def a_raise_changes_no_refusal(patch):
     """Who said no is left alone whatever it was granted since then."""
     right = Settlement._grant
 
-    def grant(self, now, capacity, trusted):
+    def grant(self, now, capacity):
         forget_refusal = self.negotiator.forget_refusal
         self.negotiator.forget_refusal = lambda receiver: None
-        right(self, now, capacity, trusted)
+        right(self, now, capacity)
         self.negotiator.forget_refusal = forget_refusal
 
     patch.setattr(Settlement, "_grant", grant)
@@ -269,9 +270,7 @@ def only_estimates_make_anybody_be_asked(patch):
             for_now.setattr(
                 Settlement,
                 "settle",
-                lambda self, now, capacity, trusted, *, negotiate: settle(
-                    self, now, capacity, trusted, negotiate=False
-                ),
+                lambda self, now, capacity: settle(self, now, evolve(capacity, negotiate=False)),
             )
             return right(self, now, receiver, request_id, **kind)
 

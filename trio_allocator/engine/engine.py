@@ -24,6 +24,7 @@ from .receiver import Receiver
 from .settings import NEVER, Settings
 from .settlement import Settlement
 from .sharing.registry import chosen_policy
+from .sharing.sharing import Capacity
 
 
 class Engine:
@@ -297,33 +298,33 @@ class Engine:
         settlement = self.settlement
         self._awaiting = await_others and bool(settlement.negotiator.outstanding)
         negotiate = known is not None and not self._awaiting
-        usable, trusted = self._capacity
+        capacity = self._capacity(negotiate=negotiate)
         raised_at = settlement.headroom.raised_at
-        settlement.settle(self._now, usable, trusted, negotiate=negotiate)
+        settlement.settle(self._now, capacity)
         if settlement.headroom.raised_at != raised_at:
             self.dips.raised(self._now)
         if self._awaiting and not settlement.negotiator.outstanding:
             self._awaiting = False  # what was outstanding was withdrawn: nobody owes an answer
-            usable, trusted = self._capacity
-            settlement.settle(self._now, usable, trusted, negotiate=True)
+            settlement.settle(self._now, self._capacity(negotiate=True))
         self._await_headroom()
         ends_at = self.dips.ends_at(self.ledger.committed, self.usable or 0)
         self._dip_ends_at = ends_at if ends_at > self._now else NEVER
         self._review_probe()
 
-    @property
-    def _capacity(self) -> tuple[int, int]:
-        """What the allocations may come to, and how far raises may bring them now, bit/s."""
+    def _capacity(self, *, negotiate: bool) -> Capacity:
+        """What the allocations may come to, and how far raises may bring them now."""
         limits = self.limits
         # What an event frees may be handed on. While the estimate is unknown (A6) that is all.
         reached = max(self._budget, self.ledger.committed)
         if self.estimates.value is None:
             most = int(min(reached, limits.most))
-            return most, most
+            return Capacity(most, most, most, negotiate)
         usable = limits.usable(self.estimates.value)
         held = reached if reached <= usable else self.ledger.committed
-        trusted = max(self.trusted, held if held <= usable else 0)  # in overuse nothing is raised
-        return self.dips.kept(self._now, self.ledger.committed, usable), trusted
+        held = held if held <= usable else 0  # in overuse nothing is raised
+        kept = self.dips.kept(self._now, self.ledger.committed, usable)
+        lowest = limits.usable(self.settlement.headroom.for_lowest(self._now))
+        return Capacity(kept, max(self.trusted, held), max(lowest, held), negotiate)
 
     def _await_headroom(self) -> None:
         """Look again when raises may fill as much as the next step needs."""
@@ -335,7 +336,9 @@ class Engine:
         need = self.settlement.sharing.next_need(trusted - committed, usable - committed)
         if need is not None:
             total = committed + need + self.limits.reserve
-            self._rises_at = self.settlement.headroom.reaches_at(self._now, total)
+            headroom = self.settlement.headroom
+            reached = headroom.reaches_at(self._now, total)
+            self._rises_at = min(reached, headroom.falls_until(self._now))
 
     def _review_probe(self) -> None:
         if self._probes:
@@ -385,7 +388,7 @@ class Engine:
     def _enforce_promise(self, receiver: Receiver) -> None:
         """A promise was broken: one step is taken, if it is still needed (N4)."""
         self.breaches += 1
-        usable, _ = self._capacity
+        usable = self._capacity(negotiate=True).usable
         need = self.ledger.projected - usable
         level = max(receiver.step_below(receiver.allocation, need), receiver.lowest)
         if need > 0 and level < receiver.allocation:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from attrs import evolve
+
 from ..messages import AllocationGranted, DecreaseAllocation, GrantReason
 from ..policies.policy import Policy, PolicyError
 from ..policies.step_classes import class_above
@@ -70,39 +72,37 @@ class Settlement:
 
     # --- everybody ---------------------------------------------------------------------------
 
-    def settle(self, now: float, usable: int, trusted: int, *, negotiate: bool) -> None:
+    def settle(self, now: float, capacity: Capacity) -> None:
         """Bring everybody to what the sharing says, as far as may be done now.
 
         Args:
             now: The time, s.
-            usable: What the allocations may come to, bit/s.
-            trusted: What raises may bring them to, bit/s.
-            negotiate: Whether anybody may be brought down.
+            capacity: What may be shared, while nobody owes an answer.
         """
         if not self.negotiator.outstanding:
             # Nobody owes an answer any more. See afresh who can be asked before anyone is forced.
             for receiver in list(self._pending.values()):
                 self.unplan(receiver)
-        self._share(now, usable, trusted, negotiate=negotiate)
+        self._share(now, capacity)
         if not self.negotiator.outstanding:
             for receiver in list(self._pending.values()):  # nobody is left to ask (N8)
                 self.force(now, receiver, receiver.projected, DecisionReason.NOBODY_LEFT)
-        self._grant(now, usable, trusted)
+        self._grant(now, capacity)
 
-    def _share(self, now: float, usable: int, trusted: int, *, negotiate: bool) -> None:
+    def _share(self, now: float, capacity: Capacity) -> None:
         # Who is not asked any more may be served, or give to a higher class: so look again. It
         # ends, for with each round something is asked of lower ranks only; a policy of the user's
         # may know no ranks.
         rounds = 0
-        while self._share_once(now, usable, trusted, negotiate=negotiate):
+        while self._share_once(now, capacity):
             rounds += 1
             if rounds >= MOST_ROUNDS and not self.sharing.ordered:
                 self._replace(PolicyError(f"the policy had not settled after {rounds} rounds"))
 
-    def _share_once(self, now: float, usable: int, trusted: int, *, negotiate: bool) -> bool:
+    def _share_once(self, now: float, capacity: Capacity) -> bool:
         """Share, and set about it; return whether a request was withdrawn."""
-        force = not self.negotiator.outstanding
-        capacity = Capacity(usable, trusted, negotiate, force)
+        if self.negotiator.outstanding:
+            capacity = evolve(capacity, force=False)
         try:
             touched = self.sharing.settle(capacity, now=now)
         except PolicyError as error:
@@ -112,7 +112,7 @@ class Settlement:
         for receiver in touched:
             if receiver.request is not None and receiver.projected >= receiver.allocation:
                 withdrawn = True
-            self._plan(now, receiver, usable)
+            self._plan(now, receiver, capacity.usable)
         return withdrawn
 
     def _replace(self, error: PolicyError) -> None:
@@ -142,12 +142,12 @@ class Settlement:
             if receiver.projected > receiver.allocation:
                 self._planned[receiver.id] = receiver
 
-    def _grant(self, now: float, usable: int, trusted: int) -> None:
+    def _grant(self, now: float, capacity: Capacity) -> None:
         """Grant the planned raises that the books are free for."""
         if not self._planned:
             return
         ledger = self._ledger
-        most = min(usable, max(trusted, ledger.projected))
+        most = capacity.for_raises(ledger.projected)
         free = most - ledger.committed  # a raise that does not fit now does not after others
         able = [r for r in self._planned.values() if r.projected - r.allocation <= free]
         for receiver in sorted(able, key=_turn):  # whatever the history (G5)

@@ -254,6 +254,7 @@ class FirstFit:
         ledger, negotiate = self._ledger, capacity.negotiate
         kept = capacity.for_keeping(ledger.committed)
         raised = capacity.for_raises(ledger.projected)
+        lowest = capacity.for_lowest(ledger.projected)
         spare, slack = kept - ledger.projected, raised - ledger.projected
         below = sum(each.gives + each.forced for each in classes) if negotiate else 0
         askable = sum(each.gives for each in classes) if negotiate else 0
@@ -269,8 +270,9 @@ class FirstFit:
             extras_of = NEVER
             if not reserved and (back is None or level > ledger[back].minimum):
                 extra = each.gives_extra + each.forced_extra if negotiate else 0
-                served = self._serve_minimums(each, slack + below + extra)
-                extras_of = each.priority if served else NEVER
+                served = self._serve_minimums(each, lowest - ledger.projected + below + extra)
+                if served:
+                    most, extras_of = lowest, each.priority
             if not served and back is not None:
                 self._move(ledger[back], level)
                 served, most = True, kept

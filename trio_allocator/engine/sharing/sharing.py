@@ -19,18 +19,24 @@ class Capacity:
     Attributes:
         usable: All allocations together may come to this; what is above has to be given.
         trusted: Raises may bring them to this, and in any case to what they are to come to already.
+        lowest: Raises to lowest steps may bring them to this; not less than `trusted`.
         negotiate: Anybody may be brought down; not while the estimate is unknown.
         force: Nobody owes an answer: only then may an overuse be cured by force.
     """
 
     usable: int
     trusted: int
+    lowest: int
     negotiate: bool = True
     force: bool = True
 
     def for_raises(self, projected: int) -> int:
         """How far raises may bring the sum, where it comes to this already."""
         return min(self.usable, max(self.trusted, projected))
+
+    def for_lowest(self, projected: int) -> int:
+        """The same for raises to lowest steps."""
+        return min(self.usable, max(self.lowest, projected))
 
     def for_keeping(self, committed: int) -> int:
         """How far the sum may go if nothing is given that is held now, and it is this (N7).
