@@ -338,7 +338,7 @@ class Engine:
             total = committed + need + self.limits.reserve
             headroom = self.settlement.headroom
             reached = headroom.reaches_at(self._now, total)
-            self._rises_at = min(reached, headroom.falls_until(self._now))
+            self._rises_at = min(reached, headroom.lowest_rises_at(self._now))
 
     def _review_probe(self) -> None:
         if self._probes:

@@ -14,9 +14,8 @@ A source that tells more `carried` than it estimates hears nothing: its estimate
 feedback, and such a fall is none of the link's, nor does it prove a raise wrong. After an outage three
 quarters of the rate are back within 3 s that way (docs/estimation.md, "Silence").
 
-A receiver that shows nothing is no risk worth taking a picture from: raises to lowest steps may fill
-max(carried, s × estimate), whatever befell others, once the estimate does not fall. What flickers is for its receiver to find out, whose
-pauses grow.
+Caution is for better pictures, not for whether there is one: for raises to lowest steps, falls do not
+count once the estimate is steady, and failures count half.
 
 Both exponents decay: `falls` grows with each fall of the estimate, `failures` with each raise that had
 to be taken back; those that follow each other are remembered longer and longer, so that what does not
@@ -27,7 +26,7 @@ would have carried waits longer than 10 s. Decreases are judged by the whole est
 It stands for what three mechanisms did before (a price on each switch and its risk, a ceiling after
 each decrease, a hold on each that was lowered). On fifteen recorded links, N = 1, 3, 10, those came to
 .882 of the oracle's utility, QoE .474 and 5.7 switches a minute with ideal estimates; this one comes to
-.868, .466 and 6.1.
+.869, .466 and 6.1.
 """
 
 from __future__ import annotations
@@ -58,17 +57,19 @@ would otherwise count many times."""
 WORST_FALL = 1.0
 """A fall to nothing counts no more than this, in ln."""
 
-FALL_WEIGHT = 0.45
-"""How much of a fall, in ln, is kept free after it. Measured on fifteen links, N = 1, 3, 10 (U/O, QoE,
-switches a minute): ideal estimates .3 .872 .465 6.3, .35 .870 .465 6.2, .45 .868 .466 6.1; real ones .35 .816
-.458 5.7, .45 .812 .456 5.6. Lowest steps kept back as others: .2 .870 .464 6.4, .3 .864 .468 6.0, and real
-.819 .463 5.7, .807 .457 5.5."""
+FALL_WEIGHT = 0.35
+"""How much of a fall, in ln, is kept free after it. Fifteen links, N = 1, 3, 10 (U/O, QoE, switches a
+minute): .869 .466 6.1 with ideal estimates, .819 .462 5.6 with real ones. Where falls count for lowest
+steps as well, .2 comes to .870 .464 6.4 and .819 .463 5.7, and .3 to .864 .468 6.0 and .807 .457 5.5."""
 
 FALLS_FOR = 9.5
 """Time constant with which falls are forgotten, s."""
 
 FAILURE_WEIGHT = 0.2
 """How much is kept free after a raise that was taken back, in ln: a fifth."""
+
+LOWEST_WEIGHT = 0.5
+"""What a failure counts for raises to lowest steps; a fall does not count."""
 
 FAILURES_FOR = 20.0
 """Time constant with which a failure is forgotten, s; twice as long with each further one in a row."""
@@ -222,12 +223,12 @@ class Headroom:
 
     def for_lowest(self, now: float) -> int:
         """How far raises to lowest steps may fill the connection, bit/s; at least as far as others."""
-        estimate, carried = self._estimate, self.carried
+        trusted = self.trusted(now)
         if now < self._steady_at:
-            return self.trusted(now)
-        if carried is None:
-            return estimate
-        return min(estimate, max(int(RAISE_SHARE * estimate), carried))
+            return trusted
+        share = 1.0 if self.carried is None else RAISE_SHARE
+        kept = LOWEST_WEIGHT * self._failures_now(now)
+        return max(trusted, int(share * self._estimate * math.exp(-kept)))
 
     def _trusted(self, now: float) -> int:
         estimate, carried = self._estimate, self.carried
@@ -277,9 +278,14 @@ class Headroom:
         carried_at = self._lows.above_at(self._estimate) + LONGEST_WAIT
         return min(max(ends), max(now, carried_at, self._steady_at))
 
-    def falls_until(self, now: float) -> float:
-        """When the estimate will have stopped falling, if it stays, s; infinite if it has."""
-        return self._steady_at if now < self._steady_at else NEVER
+    def lowest_rises_at(self, now: float) -> float:
+        """When raises to lowest steps may fill more, if the estimate stays, s; infinite if never."""
+        if now < self._steady_at:
+            return self._steady_at
+        kept = self._failures_now(now)
+        if not kept:
+            return NEVER
+        return self._failures_at + self._failures_for * math.log(self._failures / kept)
 
     def reaches_at(self, now: float, total: int) -> float:
         """When raises may fill this much, if the estimate stays, s; infinite if never."""
