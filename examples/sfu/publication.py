@@ -442,7 +442,7 @@ def published_track(
     layers: dict[str, Layer] = {}
     for name in names:
         layers[name] = Layer(name, round(WIRE * rates.get(name, guessed)))
-        guessed *= 3
+        guessed = min(3 * guessed, MOST_DECLARED)
     return PublishedTrack(
         id=f"{publication_id}/{section.kind}",
         kind="audio" if is_audio else ("screen" if kind == "screen" else "video"),

@@ -13,6 +13,9 @@ from .ice import Address, IceLite
 LARGEST = 100_000
 """Characters of an offer; a browser's has about 200 lines for each track."""
 
+MOST_LAYERS = 8
+"""Of one video: each is a step on the ladder of everybody who watches it. Browsers send three."""
+
 MOST_SECTIONS = 64
 
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
@@ -215,6 +218,8 @@ def _rids(lines: list[str]) -> tuple[str, ...]:
         if "send" in words[:-1]:
             listed = words[words.index("send") + 1].replace("~", "").split(";")
             known = [rid for rid in (each.split(",")[0] for each in listed) if rid in known]
+    if len(known) > MOST_LAYERS:
+        raise SdpError(f"a video has at most {MOST_LAYERS} layers, this one {len(known)}")
     for rid in known:
         if not _TOKEN.fullmatch(rid):
             raise SdpError(f"a rid has 1 to 16 letters or digits: {rid!r}")

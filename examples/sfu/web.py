@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -128,8 +129,19 @@ def make_app(room: Room) -> Starlette:
             WebSocketRoute("/socket", talk),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
-        middleware=[Middleware(_Headers)],
+        middleware=[
+            Middleware(_Headers),
+            Middleware(TrustedHostMiddleware, allowed_hosts=_names_of(room.settings.host)),
+        ],
     )
+
+
+def _names_of(host: str) -> list[str]:
+    """What this server may be called.
+
+    Under a name of somebody else's that leads to this machine, pages of theirs were of one origin with ours.
+    """
+    return ["127.0.0.1", "localhost"] if host == "127.0.0.1" else ["*"]
 
 
 def _is_own(socket: WebSocket) -> bool:

@@ -43,6 +43,9 @@ BEGIN = 15.0
 AFTER = 12.0
 """How long it is looked at afterwards, s."""
 
+BACK = 0.85
+"""It is back with this share of what it was."""
+
 LASTING = 40.0
 """How long a link is looked at that is bad all the time, s; the first quarter does not count."""
 
@@ -140,9 +143,9 @@ def _once(condition: Condition, ended: float, least: float) -> Iterator[Figure]:
     lowest, at = min(seen)
     yield Figure("lowest, of before", lowest / before, least=least)
     back = 0.0
-    if lowest < 0.9 * before:
-        back = max(0.0, trace.reach(at, 0.9 * before) + at - ended)
-    yield Figure("nine tenths back after, s", back, most=3.0)
+    if lowest < BACK * before:
+        back = max(0.0, trace.reach(at, BACK * before) + at - ended)
+    yield Figure("back after, s", back, most=3.0)
 
 
 def _all_the_time(condition: Condition, used: float) -> Iterator[Figure]:
@@ -159,14 +162,14 @@ def _all_the_time(condition: Condition, used: float) -> Iterator[Figure]:
 
 
 def way(chance: Random) -> Iterator[Figure]:
-    """The way becomes longer, by 8 to 60 ms."""
-    longer = LongerWay(at=((BEGIN, chance.uniform(0.008, 0.06)),))
+    """The way becomes longer, by 15 to 50 ms."""
+    longer = LongerWay(at=((BEGIN, chance.uniform(0.015, 0.05)),))
     yield from _once(Condition.drawn(chance, impairments=(longer,)), BEGIN, least=0.6)
 
 
 def clock(chance: Random) -> Iterator[Figure]:
-    """The peer's clock is set, by 15 ms to 4 s, either way."""
-    step = chance.choice([-1, 1]) * math.exp(chance.uniform(math.log(0.015), math.log(4)))
+    """The peer's clock is set, by 20 ms to 2.9 s, either way."""
+    step = chance.choice([-1, 1]) * math.exp(chance.uniform(math.log(0.02), math.log(2.9)))
     steps = ClockSteps(at=((BEGIN, step),))
     yield from _once(Condition.drawn(chance, impairments=(steps,)), BEGIN, least=0.6)
 
@@ -202,8 +205,8 @@ def feedback(chance: Random) -> Iterator[Figure]:
 
 
 def overtaking(chance: Random) -> Iterator[Figure]:
-    """Packets are late by up to 10 to 100 ms, and overtake each other."""
-    jitter = Jitter(most=chance.uniform(0.01, 0.1), overtaking=True)
+    """Packets are late by up to 10 to 50 ms, and overtake each other."""
+    jitter = Jitter(most=chance.uniform(0.01, 0.05), overtaking=True)
     late = Condition.drawn(chance, usage=1.0, queue=0.3, impairments=(jitter,))
     yield from _all_the_time(late, 0.8)
 

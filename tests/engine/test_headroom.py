@@ -114,7 +114,7 @@ def test_on_a_calm_estimate_a_raise_is_made_at_once():
 @pytest.mark.parametrize("fallen_from", [600_000, 2_000_000, 50_000_000])
 def test_after_a_fall_a_step_with_a_fifth_to_spare_waits_two_seconds_and_a_half(fallen_from):
     spare = MEDIUM * 6 // 5
-    engine, camera, now = swinging(fallen_from, 200_000, spare)
+    engine, camera, now = swinging(fallen_from, 400_000, 100_000, spare)
     engine.request(now, camera, MEDIUM)
     assert camera.allocation == LOW
     assert engine.wake_reason is WakeReason.HEADROOM
@@ -307,7 +307,8 @@ def test_a_ladder_with_other_steps_is_counted_anew():
 def test_a_request_is_withdrawn_as_soon_as_the_whole_estimate_covers_what_is_held():
     engine = opened(2_200, LayeredPolicy())
     cameras = [joined(engine, 550, 100, 500) for _ in range(4)]
-    engine.update_estimate(NOW + 2, 800)
+    engine.update_estimate(NOW + 1, 900)
+    engine.update_estimate(NOW + 2, 450)
     assert all(camera.request is not None for camera in cameras)
     engine.update_estimate(NOW + 2, 2_199)  # one of them has still to go
     assert engine.trusted < 1_760  # ... though raises might bring them to less
@@ -335,7 +336,7 @@ def test_once_a_leaver_has_cured_an_overuse_what_is_held_may_be_handed_on():
     camera, leaver = joined(engine, 550, 100, 500), joined(engine, 300, negotiable=False)
     joined(engine, 250, negotiable=False)
     engine.update_estimate(NOW + 2, 660)
-    engine.update_estimate(NOW + 2, 900)
+    engine.update_estimate(NOW + 2, 880)
     engine.answer(NOW + 2, camera, camera.request.id, accepted=True)  # it owes the step to 110
     waiting = joined(engine, 0, negotiable=False, now=NOW + 2)
     engine.request(NOW + 2, waiting, 400)

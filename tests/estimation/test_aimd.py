@@ -427,6 +427,18 @@ def test_one_that_stays_is_judged_when_half_of_it_should_be_gone(control):
     assert control.rate == pytest.approx((1 - SECOND_MARGIN - 0.085) * START)
 
 
+@pytest.mark.parametrize(("share", "is_lowered"), [(0.86, True), (0.84, False)])
+def test_no_second_decrease_asks_for_what_was_sent_anyhow(control, share, is_lowered):
+    draining = Draining(control)
+    before = control.rate
+    draining.settle(0.1)
+    draining.send(0.4, 0.1, share * START)
+    assert (control.rate < before) is is_lowered
+    assert (control.phase is Phase.DRAINING) is is_lowered
+    if not is_lowered:
+        assert control.rate == START  # it was no queue
+
+
 def test_of_a_long_one_a_tenth_of_a_second_should_be_gone(control):
     draining = Draining(control, 2.0)
     assert control.rate == pytest.approx(DEEPEST * START)
@@ -769,19 +781,21 @@ def test_a_rate_found_by_somebody_else_is_taken_within_bounds(control):
 
 def test_at_first_it_has_never_been_lowered(control):
     assert control.lowered_at == -math.inf
+    assert control.missed == 0
 
 
-def test_after_more_than_three_rounds_and_two_seconds_others_fill_the_queue(control):
+@pytest.mark.parametrize(("apart", "needed"), [(0.6, 4), (1.2, 4), (0.3, 7)])
+def test_after_more_than_three_rounds_and_two_seconds_others_fill_the_queue(control, apart, needed):
     """Each round the queue is a half longer than expected, in spite of the decrease before."""
     lowered(control, 1.0)
     rounds, now, queue = 0, 1.0, 0.2
     while control.phase is Phase.DRAINING and rounds < 20:
-        now += 0.6
+        now += apart
         queue *= 1.5
         before = control.lowered_at
         step(control, now, standing=queue, waited=queue, sent_at=now - 0.1)
         rounds += control.lowered_at != before or control.phase is Phase.RISING
-    assert rounds == 4
+    assert rounds == needed
     assert control.rate >= RESTORED * RESUME * START * 0.99
 
 

@@ -30,6 +30,7 @@ def test_the_messages_come_in_their_order():
 
 @pytest.mark.parametrize("packet", [DESCRIPTION, NACK, OTHER_APPLICATION, SHORT_APPLICATION])
 def test_other_kinds_are_skipped(packet):
+    assert parse_compound(packet) == []
     assert parse_compound(packet + FEEDBACK.build() + packet) == [FEEDBACK]
 
 

@@ -484,6 +484,8 @@ def test_what_is_not_usable_is_refused_and_changes_nothing(call, error, message)
         call(estimator)
     assert estimator.explain() == SendSideEstimator().explain()
     assert estimator.wake_at == math.inf
+    estimator.packet_sent(2, 100, 3.0)
+    assert estimator.wake_at == 10.5  # its time is that of the packet
 
 
 def test_sizes_are_floored_and_sequences_may_be_any_whole_number(flow):

@@ -75,6 +75,13 @@ def test_after_a_long_time_it_rises_by_no_more_than_a_second_s_worth():
     assert control.rate == pytest.approx(750_000 * 1.08)
 
 
+def test_in_half_a_second_it_rises_by_less():
+    control = LossControl()
+    control.follow(0.5, 10.0, 1_000_000)
+    control.follow(0.0, 10.5, 1_000_000)
+    assert control.rate == pytest.approx(750_000 * 1.08**0.5)
+
+
 def followed(*losses):
     """The limit after each of these, a second apart, where 100 Mbit/s are allowed otherwise."""
     control = LossControl()

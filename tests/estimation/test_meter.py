@@ -65,6 +65,15 @@ def test_a_clock_that_jumps_begins_it_anew(meter, jump):
     assert seen.standing == seen.waited == seen.jitter == 0
 
 
+@pytest.mark.parametrize("jump", [CLOCK_JUMP, -CLOCK_JUMP])
+def test_so_does_one_that_jumps_by_just_as_much(meter, jump):
+    for eighth in range(8):  # these add up exactly
+        meter.arrived(eighth / 8, 4 + eighth / 8, 1_000)
+    assert meter.acknowledged.rate() is not None
+    meter.arrived(1.0, 5 + jump, 1_000)
+    assert meter.acknowledged.rate() is None
+
+
 def test_a_step_of_less_may_be_a_queue(meter):
     now = fed(meter, 1.0)
     fed(meter, 0.3, since=now, way=WAY + CLOCK_JUMP - 0.01)

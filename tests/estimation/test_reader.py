@@ -160,6 +160,15 @@ def test_what_was_never_sent_is_not_told(reader):
     assert heard(reader, 2, 102, "x", last_sent=102) == ([102], [])
 
 
+def test_however_much_was_sent_two_rounds_of_all_numbers_may_be_told(reader):
+    heard(reader, 0, 0, "x", last_sent=0)
+    for count in range(1, 5):
+        heard(reader, count, 70_001, "." * 30_000, last_sent=100_000)
+        assert reader.ignored == 0
+    heard(reader, 5, 70_001, "." * 30_000, last_sent=100_000)
+    assert reader.ignored == 1
+
+
 def test_no_lie_about_what_was_not_sent_has_a_consequence(reader):
     heard(reader, 0, 100, "xx", last_sent=101)
     for count in range(1, 60):

@@ -88,12 +88,15 @@ def judge(config: Config, explanations: Explanations) -> Iterator[Mutant]:
 # --- wording ---------------------------------------------------------------------------------
 
 WORDS = {
+    "_callback": (0,),
     "bitrate": (0,),
     "check": (0,),
     "flag": (0,),
     "known": (0,),
+    "known_names": (0,),
     "positive": (0, 2),
     "share": (0,),
+    "share_to_repeat": (0,),
     "size": (0,),
     "whole_number": (0,),
 }
@@ -118,7 +121,11 @@ class _Wordless(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        match node.func:
+            case ast.Attribute(attr=called) | ast.Name(id=called):
+                pass
+            case _:
+                called = ""
         for place in WORDS.get(called, ()):
             if place < len(node.args):
                 node.args[place] = ast.Constant("")

@@ -24,7 +24,7 @@ from attrs import asdict, define, field
 
 from examples.sfu.link import DELAY, QUEUE
 from examples.sfu.signalling import STATE
-from tests.sfu.pages import ROOT, open_page
+from tests.sfu.pages import RATES, ROOT, open_page
 from trio_allocator.lab.linktest.result import Stack
 from trio_allocator.lab.linktest.run import run_scenario
 from trio_allocator.lab.linktest.scenarios import Scenario
@@ -35,6 +35,10 @@ LATE = 0.010
 
 LOST_PICTURES = 0.2
 """A publisher whose pictures came so much less often than they should was starved."""
+
+SETTLED = 0.8
+"""A publisher whose layers come to this share of their rates has begun: what is measured is the way from
+the server on."""
 
 START = 20.0
 """The server starts, and ends, within this time, s."""
@@ -123,16 +127,17 @@ def processor_time(pid):
     return sum(processor_times(pid))
 
 
-async def run(steps, seconds, *, options=(), log=None, loss=0.0, late=LATE):
+async def run(steps, seconds, *, options=(), log=None, loss=0.0, late=LATE, rates=RATES):
     """One publisher, one watcher, one link; `log` is a file that gets all that the page was told.
 
     A share of the packets is lost by chance: `loss`. A relay that is later than `late` was starved.
     """
     async with (
         serving(*options) as (port, pid),
-        open_page(port, "publish") as publisher,
+        open_page(port, "publish", rates=rates) as publisher,
         open_page(port, "watch") as watcher,
     ):
+        await publisher.until(sends_all)
         await watcher.watch(1)
         await watcher.socket.send(type="link", name="rate", value=steps[0][1])
         await watcher.socket.send(type="link", name="loss", value=loss)
@@ -150,6 +155,19 @@ async def run(steps, seconds, *, options=(), log=None, loss=0.0, late=LATE):
             lines = [json.dumps(each) for each in sorted(told, key=itemgetter("time"))]
             await trio.Path(log).write_text("\n".join(lines) + "\n")
         return evaluate(publisher, watcher, steps, seconds, begin, processor, late)
+
+
+def sends_all(publisher):
+    """Whether all layers come at their rates: libwebrtc takes seconds for that, on a link without limits."""
+    sent = {}
+    for at, stats in publisher.stats[-3:]:
+        for each in stats:
+            if each["kind"] == "video" and each["rid"]:
+                sent.setdefault(each["rid"], []).append((at, each["sent"] or 0))
+    return sent.keys() == publisher.rates.keys() and all(
+        8 * (told[-1][1] - told[0][1]) >= SETTLED * rate * (told[-1][0] - told[0][0]) > 0
+        for told, rate in ((sent[name], rate) for name, rate in publisher.rates.items())
+    )
 
 
 def evaluate(publisher, watcher, steps, seconds, begin, processor, late):
@@ -363,9 +381,12 @@ async def main(arguments):
     if arguments.libwebrtc:
         await measure_libwebrtc(steps, arguments.seconds, arguments.runs)
         return
+    rates = dict(zip(RATES, (int(rate) for rate in arguments.layers.split(",")), strict=True))
     results = []
     while len(results) < arguments.runs:
-        result = await run(steps, arguments.seconds, log=arguments.log, loss=arguments.loss)
+        result = await run(
+            steps, arguments.seconds, log=arguments.log, loss=arguments.loss, rates=rates
+        )
         print(json.dumps(asdict(result)), flush=True)
         if result.starved is None or arguments.anyway:
             results.append(result)
@@ -390,6 +411,11 @@ if __name__ == "__main__":
     parser.add_argument("--constant", type=float, help="bit/s of a link that does not change")
     parser.add_argument("--loss", type=float, default=0.0, help="share of the packets; 0")
     parser.add_argument("--switches", type=int, help="measure so many switches of layers instead")
+    parser.add_argument(
+        "--layers",
+        default=",".join(str(rate) for rate in RATES.values()),
+        help="what the three layers take, bit/s; 120000,400000,1200000",
+    )
     parser.add_argument("--log", help="a file for all that the page of the last run was told")
     parser.add_argument(
         "--libwebrtc", action="store_true", help="measure its own congestion control"

@@ -19,6 +19,9 @@ from wsproto.events import AcceptConnection, CloseConnection, Ping, Request, Tex
 
 ROOT = Path(__file__).parents[2]
 
+RATES = {"q": 120_000, "h": 400_000, "f": 1_200_000}
+"""Of a publisher's layers, bit/s."""
+
 PATIENCE = 30.0
 """What has not happened by then, s, never will."""
 
@@ -74,11 +77,11 @@ class Socket:
 
 
 @asynccontextmanager
-async def open_socket(port, **options):
+async def open_socket(port, name=None, **options):
     stream = await trio.open_tcp_stream("127.0.0.1", port)
     async with stream:
         socket = Socket(stream)
-        await socket.open(f"127.0.0.1:{port}", **options)
+        await socket.open(name or f"127.0.0.1:{port}", **options)
         yield socket
 
 
@@ -98,6 +101,7 @@ class Page:
         self.stats = []
         self.times = {}
         self.ended = None
+        self.rates = RATES
         self.through = None  # opens a relay before an address, and returns the relay's
         self._process = process
         self.tracks = {}
@@ -122,9 +126,12 @@ class Page:
         elif "offer" in message:
             self.times.setdefault("offer", message["t"])
             if self.role == "publish":
-                rates = {"q": 120_000, "h": 400_000, "f": 1_200_000}
                 await self.socket.send(
-                    type="publish", sdp=message["offer"], name=self.name, kind="camera", rates=rates
+                    type="publish",
+                    sdp=message["offer"],
+                    name=self.name,
+                    kind="camera",
+                    rates=self.rates,
                 )
             else:
                 tracks = {}
@@ -182,14 +189,17 @@ class Page:
 
 
 @asynccontextmanager
-async def open_page(port, role, name="camera", picture="960,540,20", prefix=(), through=None):
+async def open_page(
+    port, role, name="camera", picture="960,540,20", prefix=(), through=None, rates=RATES
+):
     command = [*prefix, sys.executable, "-m", "tests.sfu.wrtc_peer", role]
     async with open_socket(port) as socket, trio.open_nursery() as nursery:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT, "check": False}
-        pipes["env"] = {**os.environ, "PEER": picture}
+        layers = ",".join(str(rate) for rate in rates.values())
+        pipes["env"] = {**os.environ, "PEER": picture, "LAYERS": layers}
         process = await nursery.start(partial(trio.run_process, command, **pipes))
         page = Page(socket, process, role, name)
-        page.through = through
+        page.through, page.rates = through, rates
         nursery.start_soon(page.hear_server)
         nursery.start_soon(page.hear_process)
         try:

@@ -3,7 +3,7 @@
 In: ``{"answer": sdp}``, ``{"layers": [...]}`` (those to send), ``{"add": n}`` (media sections for n
 more tracks of each kind, then an offer), ``{"end": true}``. Out: ``{"offer": sdp, "mids": {kind:
 [...]}}``, ``{"frame": mid, "t": s, "width": pixels}``, ``{"stats": ...}`` twice a second.
-The environment's PEER has width, height and pictures a second.
+The environment's PEER has width, height and pictures a second, its LAYERS the rates of the layers, bit/s.
 Times are those of ``time.monotonic()``, which all processes of a machine share.
 """
 
@@ -23,7 +23,8 @@ import numpy as np
 import webrtc
 
 WIDTH, HEIGHT, FPS = (int(number) for number in os.environ.get("PEER", "960,540,20").split(","))
-LAYERS = (("q", 4, 120_000), ("h", 2, 400_000), ("f", 1, 1_200_000))
+RATES = [int(rate) for rate in os.environ.get("LAYERS", "120000,400000,1200000").split(",")]
+LAYERS = tuple(zip("qhf", (4, 2, 1), RATES, strict=True))
 PICTURES = 40
 
 

@@ -534,19 +534,25 @@ async def test_it_counts_what_was_sent_and_what_became_of_it(allocator, autojump
 async def test_a_log_has_all_of_it(allocator, autojump_clock):
     file = io.StringIO()
     log = FeedbackLog(file, {"camera": {"low": 150_000}}, START)
-    sizes = []
+
+    def pad(size):
+        peer.send(size)
+
     async with open_connection_estimator(
-        allocator, log=log, send_padding=sizes.append
+        allocator, log=log, send_padding=pad, wanted=lambda: 2_000_000
     ) as estimator:
         peer = Peer(estimator)
         await talk(peer, 1)
     head, *lines = [json.loads(line) for line in file.getvalue().splitlines()]
     assert head["start_bitrate"] == START
     kinds = Counter(next(name for name in line if name != "t") for line in lines)
-    assert kinds["sent"] == len(peer.sizes)
+    sent = [line["sent"] for line in lines if "sent" in line]
+    assert [(number, size) for number, size, _cluster in sent] == list(enumerate(peer.sizes))
     assert kinds["rtcp"] == estimator.statistics().feedbacks
     assert kinds["estimate"] == estimator.statistics().estimates
     assert kinds["probe"] == estimator.statistics().probes > 0
+    assert {line["probe"] for line in lines if "probe" in line} == {2_000_000}
+    assert {cluster for _number, _size, cluster in sent} > {None}  # media, and a probe
 
 
 async def test_paced_packets_are_estimated_by(allocator, autojump_clock):
@@ -910,10 +916,11 @@ async def test_in_a_nursery_of_ones_own_a_packets_error_is_raised_there(allocato
 async def test_an_option_that_is_not_usable_raises_at_the_call(
     allocator, options, error, autojump_clock
 ):
-    with pytest.raises(error):
+    (name,) = options
+    with pytest.raises(error, match=rf"\b{name}\b"):
         open_connection_estimator(allocator, **options)
     async with trio.open_nursery() as nursery:
-        with pytest.raises(error):
+        with pytest.raises(error, match=rf"\b{name}\b"):
             ConnectionEstimator.create(nursery, allocator, **options)
     assert not told(allocator)
 

@@ -54,7 +54,7 @@ would otherwise count many times."""
 WORST_FALL = 1.0
 """A fall to nothing counts no more than this, in ln."""
 
-FALL_WEIGHT = 0.3
+FALL_WEIGHT = 0.2
 """How much of a fall, in ln, is kept free after it. Measured on fifteen links, N = 1, 3, 10: .2 and
 .3 keep .866 and .861 of the oracle's utility with ideal estimates at 6.2 and 5.9 switches a minute."""
 

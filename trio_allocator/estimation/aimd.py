@@ -126,7 +126,7 @@ LEAST_SHRUNK = 0.05
 
 SECOND_MARGIN = 0.15
 """If it has not, what the link carries was overestimated, or the queue is no queue of ours. A second
-decrease, to this share below what the link carries, tells."""
+decrease, to this share below what the link carries, tells; unless no more than that was sent anyhow."""
 
 GROWN = 1.2
 """A queue that is this many times longer than it was expected to become grows in spite of a
@@ -373,7 +373,11 @@ class RateControl:
             return True
         if seen.standing <= self._limit:
             return self._drained(now)
-        if self.rate > (1 - SECOND_MARGIN) * self._link and self._margin < SECOND_MARGIN:
+        if (
+            self.rate > (1 - SECOND_MARGIN) * self._link
+            and self._margin < SECOND_MARGIN
+            and expected < SECOND_MARGIN * waited
+        ):
             self._margin = SECOND_MARGIN
             self._lower(now, seen, self._link)
             return True

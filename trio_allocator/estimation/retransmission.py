@@ -24,6 +24,21 @@ MOST = 4_096
 """So many packets are remembered."""
 
 
+def share_to_repeat(name: str, share: float) -> float:
+    """Check a share of the estimate.
+
+    Args:
+        name: Of the argument.
+        share: Above 0, at most 1.
+
+    Raises:
+        TypeError, ValueError: It is not.
+    """
+    if not quantities.share(name, share) > 0:
+        raise ValueError(f"{name} must be above 0: to send nothing again, do not ask")
+    return share
+
+
 class RetransmissionBudget:
     """Lets a packet be sent again once per round trip, and all of them at a share of the estimate.
 
@@ -39,9 +54,7 @@ class RetransmissionBudget:
     """
 
     def __init__(self, bitrate: float, *, share: float = SHARE) -> None:
-        if not quantities.share("share", share) > 0:
-            raise ValueError("share must be above 0: to send nothing again, do not ask")
-        self._share = share
+        self._share = share_to_repeat("share", share)
         self._rtt = START_RTT
         self._bitrate = quantities.bitrate("bitrate", bitrate)
         self._saved = self._most

@@ -21,6 +21,8 @@ from ..estimation import (
     RetransmissionBudget,
     SendSideEstimator,
 )
+from ..estimation.pacer import MAX_QUEUE_TIME
+from ..estimation.retransmission import SHARE, share_to_repeat
 from ..interface import ConnectionAllocator
 from ..receiver.callbacks import check_synchronous
 from .alarm import Alarm
@@ -107,9 +109,10 @@ class ConnectionEstimator:
                 "times the estimate",
             ),
             burst=self._burst,
-            **_given(options, max_queue_time="max_queue_time"),
+            max_queue_time=options.get("max_queue_time", MAX_QUEUE_TIME),
         )
-        self._budget = RetransmissionBudget(start, **_given(options, share="repeat_share"))
+        repeat_share = share_to_repeat("repeat_share", options.get("repeat_share", SHARE))
+        self._budget = RetransmissionBudget(start, share=repeat_share)
         self._is_connected = quantities.flag("connected", options.get("connected", True))
         self._last: int | None = None  # extended: it does not wrap around
         self._told: tuple[int, int | None] | None = None
@@ -521,11 +524,6 @@ def _callback(name: str, callback: C | None) -> C | None:
     if callback is not None:
         check_synchronous(name, callback)
     return callback
-
-
-def _given(options: EstimatorOptions, **names: str) -> dict[str, float]:
-    """Those of the options that were given, as arguments of these names."""
-    return {name: options[option] for name, option in names.items() if option in options}  # type: ignore[literal-required]
 
 
 def open_connection_estimator(
