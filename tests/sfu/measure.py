@@ -23,6 +23,7 @@ import trio
 from attrs import asdict, define, field
 
 from examples.sfu.link import DELAY, QUEUE
+from examples.sfu.publication import LINGER
 from examples.sfu.signalling import STATE
 from tests.sfu.pages import RATES, ROOT, open_page
 from trio_allocator.lab.linktest.result import Stack
@@ -137,7 +138,8 @@ async def run(steps, seconds, *, options=(), log=None, loss=0.0, late=LATE, rate
         open_page(port, "publish", rates=rates) as publisher,
         open_page(port, "watch") as watcher,
     ):
-        await publisher.until(sends_all)
+        with trio.move_on_after(LINGER - 1):  # then the server switches off what nobody watches
+            await publisher.until(sends_all)
         await watcher.watch(1)
         await watcher.socket.send(type="link", name="rate", value=steps[0][1])
         await watcher.socket.send(type="link", name="loss", value=loss)
