@@ -15,6 +15,7 @@ from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.probing.padding import Meter, Padding, PaddingAccount
 from trio_allocator.engine.settings import Settings
 from trio_allocator.options import ReceiverOptions
+from trio_allocator.policies.water_filling import WaterFillingPolicy
 from trio_allocator.report.status import snapshot
 from trio_allocator.tracks import Track
 
@@ -352,3 +353,21 @@ def test_nobody_else_is_asked_where_that_does_not_spare_the_one_that_refused(hel
     told = [(e.act, e.receiver_id) for e in engine.drain()]
     assert told == [(Act.FORCED, refuser.id), (Act.GRANTED, higher.id)]
     assert honest.allocation == held
+
+
+@pytest.mark.invariant("G3", "N5")
+def test_who_refused_and_is_raised_is_asked_again_in_the_same_event():
+    engine = support.opened(1_100, WaterFillingPolicy(resume_least=100))
+    one = joined(engine, 0, 150, 500, 2_500, pausable=True, elastic=True)
+    other = joined(engine, 935, pausable=True, elastic=True, min_bitrate=200)
+    engine.request(NOW, one, 165)
+    engine.request(NOW, one, 10**6)
+    engine.request(NOW, other, 10**6)
+    assert (one.allocation, other.allocation) == (165, 935)
+    engine.update_estimate(NOW, 1_226)
+    engine.drain()
+    engine.answer(NOW, other, other.request.id, accepted=False)
+    told = [(e.act, e.before, e.after) for e in engine.drain()]
+    assert told == [(Act.GRANTED, 935, 1_061), (Act.ASKED, 1_061, 676)]
+    engine.advance(NOW)
+    assert engine.drain() == []

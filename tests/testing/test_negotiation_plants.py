@@ -136,8 +136,7 @@ def nothing_is_granted_while_somebody_is_asked(patch):
     right = Settlement._grant
 
     def grant(self, now, capacity):
-        if not self.negotiator.outstanding:
-            right(self, now, capacity)
+        return not self.negotiator.outstanding and right(self, now, capacity)
 
     patch.setattr(Settlement, "_grant", grant)
 
@@ -238,8 +237,9 @@ def a_raise_changes_no_refusal(patch):
     def grant(self, now, capacity):
         forget_refusal = self.negotiator.forget_refusal
         self.negotiator.forget_refusal = lambda receiver: None
-        right(self, now, capacity)
+        ended = right(self, now, capacity)
         self.negotiator.forget_refusal = forget_refusal
+        return ended
 
     patch.setattr(Settlement, "_grant", grant)
 

@@ -87,7 +87,8 @@ class Settlement:
         if not self.negotiator.outstanding:
             for receiver in list(self._pending.values()):  # nobody is left to ask (N8)
                 self.force(now, receiver, receiver.projected, DecisionReason.NOBODY_LEFT)
-        self._grant(now, capacity)
+        if self._grant(now, capacity):
+            self._share(now, capacity)
 
     def _share(self, now: float, capacity: Capacity) -> None:
         # Who is not asked any more may be served, or give to a higher class: so look again. It
@@ -142,10 +143,16 @@ class Settlement:
             if receiver.projected > receiver.allocation:
                 self._planned[receiver.id] = receiver
 
-    def _grant(self, now: float, capacity: Capacity) -> None:
-        """Grant the planned raises that the books are free for."""
+    def _grant(self, now: float, capacity: Capacity) -> bool:
+        """Grant the planned raises that the books are free for.
+
+        Returns:
+            Whether one that had refused was raised: it may be asked again (N5), and be asked now as
+            well as in the next event (G3).
+        """
         if not self._planned:
-            return
+            return False
+        ended = False
         ledger = self._ledger
         most = capacity.for_raises(ledger.projected)
         free = most - ledger.committed  # a raise that does not fit now does not after others
@@ -162,9 +169,11 @@ class Settlement:
             ledger.mark_waiting(receiver, None)
             receiver.overtaken = 0
             receiver.returning = False
+            ended |= receiver.refusal is not None
             self.negotiator.forget_refusal(receiver)
             self.tell(receiver, before, GrantReason.GRANTED, DecisionReason.FITS)
             self.refresh(now, receiver)
+        return ended
 
     # --- effects -----------------------------------------------------------------------------
 

@@ -44,9 +44,9 @@ class AllocatorStatus:
         asked: How many have a decrease request outstanding, or owe a promised decrease.
         refusing: How many refused, and are not asked again for now.
         holds: Receiver id to the end of its hold: its raises wait until then.
-        ceiling: How far raises may bring the sum for now, where that is less than is usable: after
-            the estimate fell, or a raise had to be taken back, or as no more was seen to be carried;
-            see `Headroom`. None while the estimate itself says it.
+        ceiling: How far raises above lowest steps may bring the sum for now, where that is less
+            than is usable: after the estimate fell, or a raise had to be taken back, or as no more
+            was seen to be carried; see `Headroom`. None while the estimate itself says it.
         ceiling_until: When falls and raises that were taken back are forgotten, if none come; None
             likewise.
         favoured: Receiver id to the end of the hold on what becomes free for it.
