@@ -124,6 +124,13 @@ def test_after_a_fall_a_step_with_a_fifth_to_spare_waits_two_seconds_and_a_half(
 
 
 @pytest.mark.invariant("G9")
+def test_falls_do_not_count_with_the_fair_policy():
+    engine, camera, now = swinging(50_000_000, 400_000, 100_000, MEDIUM, policy=FairPolicy())
+    engine.request(now, camera, MEDIUM)
+    assert camera.allocation == MEDIUM
+
+
+@pytest.mark.invariant("G9")
 def test_after_a_fall_a_step_that_just_fits_waits_ten_seconds_at_most():
     engine, camera, now = swinging(50_000_000, 200_000, MEDIUM)
     engine.request(now, camera, MEDIUM)

@@ -55,6 +55,17 @@ def test_its_answers_keep_the_rules(cast, capacity):
     check_shares(cast, capacity, POLICY(cast, capacity))
 
 
+@pytest.mark.invariant("G8")
+def test_of_equals_the_one_that_has_waited_longest_is_served():
+    late, early, content = (claim_for(number, (100, 500), 100, 500) for number in (1, 2, 3))
+    cast = [
+        evolve(late, waiting_since=5.0),
+        evolve(early, waiting_since=3.0),
+        evolve(content, waiting_since=None, wanted=100),
+    ]
+    assert POLICY(cast, 700).allocations == {1: 100, 2: 500, 3: 100}
+
+
 @pytest.mark.invariant("G5")
 @given(casts(), st.integers(0, 9000), st.randoms(use_true_random=False))
 def test_the_order_of_the_claims_decides_nothing(cast, capacity, chance):
