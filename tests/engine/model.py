@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from trio_allocator.engine.effects import Cause
 from trio_allocator.testing.levels import (
     below,
     class_above,
@@ -404,6 +405,7 @@ class Witness:
     backoff: float
     limits: Any = None
     known: int | None = None
+    newest: int | None = None
     seen: dict[int, Seen] = field(default_factory=dict)
     estimates: list[tuple[float, int]] = field(default_factory=list)
 
@@ -424,11 +426,20 @@ class Witness:
             refusal = s.refusal
             if refusal is None:
                 continue
-            if now >= refusal.until or (newest is not None and newest < refusal.estimate):
+            if now >= refusal.until:
                 s.refusal = None
+        self.newest = newest
         if estimate is not None:
             self.estimates = [(t, e) for t, e in self.estimates if now < t + LONGEST_WAIT]
             self.estimates.append((now, estimate))
+
+    def _lapse(self) -> None:
+        """What time alone had brought is done: now the newest estimate counts."""
+        for s in self.seen.values():
+            lower = self.newest is not None and s.refusal is not None
+            if lower and self.newest < s.refusal.estimate:
+                s.refusal = None
+        self.newest = None
 
     def falls(self, now: float, estimate: int, window: float = 2.0) -> bool:
         return any(estimate < FALLING * e for t, e in self.estimates if now < t + window)
@@ -448,6 +459,8 @@ class Witness:
         for effect in effects:
             s = self.seen[effect.receiver_id]
             by_itself = effect.receiver_id == actor
+            if effect.cause is not Cause.TIME:
+                self._lapse()
             match effect.act.name:
                 case "ASKED":
                     self._asked(s, effect.message, now, estimate)
@@ -466,6 +479,7 @@ class Witness:
                     told = [e.message for e in effects if e.message is not None]
                     message = effect.message
                     self._granted(engine, s, message, now, estimate, by_itself, event, told)
+        self._lapse()
         for s in self.seen.values():
             assert s.held == s.record.allocation, f"G1: {s.record.id} was not told"
             request = s.record.request
