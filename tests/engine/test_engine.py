@@ -7,11 +7,13 @@ import math
 import pytest
 
 from tests.engine.support import NOW, asked, granted, joined, ladder, opened, revised, withdrawn
+from trio_allocator.engine.effects import Act, DecisionReason
 from trio_allocator.engine.negotiation import Negotiation, RefusalKind
 from trio_allocator.engine.negotiator import AnswerError
 from trio_allocator.engine.probing.padding import PaddingAccount
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.messages import DecreaseAllocation, GrantReason
+from trio_allocator.report.statistics import statistics
 from trio_allocator.report.status import snapshot
 
 FORCED, BREACH = GrantReason.FORCED, GrantReason.BREACH
@@ -568,3 +570,28 @@ def test_an_estimate_that_rises_at_the_last_moment_is_no_fruitless_probe():
     assert engine.wake_at == NOW + 5
     engine.update_estimate(NOW + 5, 525)
     assert (engine.prober.fruitless, engine.wake_at) == (0, NOW + 8)
+
+
+# --- what is counted and told ----------------------------------------------------------------------
+
+
+def test_each_estimate_and_each_refusal_is_counted():
+    engine = opened(3_000)
+    receivers = [joined(engine, 550, 100, 500) for _ in range(2)]
+    engine.update_estimate(NOW, 200)
+    for receiver in receivers:
+        engine.answer(NOW, receiver, receiver.request.id, accepted=False)
+    engine.update_estimate(NOW + 1, 3_000)
+    counted = statistics(engine)
+    assert (counted.estimates, counted.decreases_rejected) == (3, 2)  # it opened with one
+
+
+def test_what_the_application_takes_needs_no_request_any_more():
+    engine = opened(3_000)
+    receiver = joined(engine, 550, 100, 500)
+    engine.update_estimate(NOW, 200)
+    engine.drain()
+    engine.force(NOW, receiver, 110)
+    request, forced = engine.drain()
+    assert (request.act, request.reason) == (Act.WITHDRAWN, DecisionReason.NO_NEED)
+    assert (forced.act, forced.reason) == (Act.FORCED, DecisionReason.APPLICATION)
