@@ -118,7 +118,6 @@ class Headroom:
         "_falls",
         "_falls_at",
         "_in_a_row",
-        "_is_unheard",
         "_lows",
         "_raise_pending",
         "_sampled",
@@ -142,7 +141,6 @@ class Headroom:
         self._failures = 0.0
         self._failures_at = -NEVER
         self._in_a_row = 0
-        self._is_unheard = False
         self._raise_pending = False
         self._without_raises = 0
         self._steady_at = -NEVER
@@ -161,7 +159,6 @@ class Headroom:
             steady_at: When the estimate will have stopped falling, if it stays, s.
         """
         self._asked_at = -NEVER
-        self._is_unheard = carried is not None and carried > estimate
         self._steady_at = steady_at if self._cautious else -NEVER
         before, self._estimate, self.carried = self._estimate, estimate, carried
         if self._falls_at > -NEVER:
@@ -176,6 +173,11 @@ class Headroom:
             self._falls *= math.exp((self._falls_at - now) / FALLS_FOR)
             self._falls += FALL_WEIGHT * min(max(0.0, fall), WORST_FALL)
             self._falls_at, self._sampled = now, estimate
+
+    @property
+    def _is_unheard(self) -> bool:
+        """The source hears nothing: it tells more carried than it estimates."""
+        return self.carried is not None and self.carried > self._estimate
 
     def raised(self, now: float, committed: int) -> None:
         """Somebody is granted a step, or more.
