@@ -8,7 +8,6 @@ of two runs differ by some per cent, where those of ``tests.sfu.load`` differ by
 
 from __future__ import annotations
 
-import argparse
 import socket
 import statistics
 import time
@@ -23,6 +22,7 @@ from examples.sfu.outgoing import OutgoingFormat, OutgoingTrack
 from examples.sfu.publication import Layer, Publication, PublishedTrack
 from examples.sfu.rtp import RtpWriter
 from examples.sfu.srtp import PROFILES, Srtp, SrtpKeys
+from tests.sfu.options import load_parser
 from tests.sfu.test_publication import Wire
 from trio_allocator.estimation import FeedbackRecorder
 from trio_allocator.metrics import MetricsCollector
@@ -170,11 +170,6 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m tests.sfu.cost", description=__doc__)
-    parser.add_argument("--subscribers", type=int, default=10, help="how many; 10")
-    parser.add_argument("--rate", type=int, default=1_250_000, help="of the video, bit/s; 1250000")
-    parser.add_argument("--fps", type=float, default=30.0, help="pictures a second; 30")
-    parser.add_argument("--settle", type=float, default=5.0, help="s before it is measured; 5")
-    parser.add_argument("--seconds", type=float, default=20.0, help="s that are measured; 20")
+    parser = load_parser("cost", __doc__, seconds=20)
     parser.add_argument("--runs", type=int, default=3, help="the median of so many; 3")
     main(parser.parse_args())

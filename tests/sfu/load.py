@@ -7,7 +7,6 @@ is counted; so the figures hold on a busy machine, too, but for the latencies.
 
 from __future__ import annotations
 
-import argparse
 import re
 import statistics
 import struct
@@ -22,6 +21,7 @@ from examples.sfu.sdp import parse_offer
 from tests.sfu.client import Client
 from tests.sfu.measure import processor_times, serving
 from tests.sfu.offers import PUBLISH, WATCH, without
+from tests.sfu.options import load_parser
 from tests.sfu.pages import open_socket
 from trio_allocator.estimation import FeedbackRecorder, PictureLoss, parse_requests
 
@@ -225,10 +225,5 @@ async def main(arguments):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m tests.sfu.load", description=__doc__)
-    parser.add_argument("--subscribers", type=int, default=10, help="how many; 10")
-    parser.add_argument("--rate", type=int, default=1_250_000, help="of the video, bit/s; 1250000")
-    parser.add_argument("--fps", type=float, default=30.0, help="pictures a second; 30")
-    parser.add_argument("--settle", type=float, default=5.0, help="s before it is measured; 5")
-    parser.add_argument("--seconds", type=float, default=10.0, help="s that are measured; 10")
+    parser = load_parser("load", __doc__, seconds=10)
     trio.run(main, parser.parse_args())

@@ -7,7 +7,6 @@ its page. A run on a machine that was too busy says so, and is no measurement.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import statistics
@@ -25,6 +24,7 @@ from attrs import asdict, define, field
 from examples.sfu.link import DELAY, QUEUE
 from examples.sfu.publication import LINGER
 from examples.sfu.signalling import STATE
+from tests.sfu.options import link_parser
 from tests.sfu.pages import RATES, ROOT, open_page
 from trio_allocator.lab.linktest.result import Stack
 from trio_allocator.lab.linktest.run import run_scenario
@@ -383,11 +383,10 @@ async def main(arguments):
     if arguments.libwebrtc:
         await measure_libwebrtc(steps, arguments.seconds, arguments.runs)
         return
-    rates = dict(zip(RATES, (int(rate) for rate in arguments.layers.split(",")), strict=True))
     results = []
     while len(results) < arguments.runs:
         result = await run(
-            steps, arguments.seconds, log=arguments.log, loss=arguments.loss, rates=rates
+            steps, arguments.seconds, log=arguments.log, loss=arguments.loss, rates=arguments.layers
         )
         print(json.dumps(asdict(result)), flush=True)
         if result.starved is None or arguments.anyway:
@@ -407,17 +406,10 @@ async def main(arguments):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m tests.sfu.measure", description=__doc__)
+    parser = link_parser("measure", __doc__)
     parser.add_argument("--runs", type=int, default=3, help="how many that are not starved; 3")
-    parser.add_argument("--seconds", type=float, default=25.0, help="how long each is; 25")
-    parser.add_argument("--constant", type=float, help="bit/s of a link that does not change")
     parser.add_argument("--loss", type=float, default=0.0, help="share of the packets; 0")
     parser.add_argument("--switches", type=int, help="measure so many switches of layers instead")
-    parser.add_argument(
-        "--layers",
-        default=",".join(str(rate) for rate in RATES.values()),
-        help="what the three layers take, bit/s; 120000,400000,1200000",
-    )
     parser.add_argument("--log", help="a file for all that the page of the last run was told")
     parser.add_argument(
         "--libwebrtc", action="store_true", help="measure its own congestion control"

@@ -7,7 +7,6 @@ seed alone. What a real encoder does besides is for `tests.sfu.measure` to show.
 
 from __future__ import annotations
 
-import argparse
 import random
 import statistics
 from itertools import count, pairwise
@@ -23,7 +22,7 @@ from examples.sfu.outgoing import OutgoingFormat, OutgoingTrack
 from examples.sfu.publication import WIRE, Layer, Publication, PublishedTrack
 from examples.sfu.rtp import RID, RtpWriter
 from tests.sfu.measure import STEPS
-from tests.sfu.pages import RATES
+from tests.sfu.options import link_parser
 from tests.sfu.test_publication import Wire
 from trio_allocator.estimation import FeedbackRecorder, PictureLoss, parse_requests
 from trio_allocator.metrics import MetricsCollector
@@ -285,14 +284,13 @@ def judge(moments, pictures, steps, seconds):
 
 
 def main(arguments):
-    rates = dict(zip(RATES, (int(rate) for rate in arguments.layers.split(",")), strict=True))
     steps = ((0.0, arguments.constant),) if arguments.constant else STEPS
     results = [
         trio.run(
             run,
             steps,
             arguments.seconds,
-            rates,
+            arguments.layers,
             seed,
             arguments.talk,
             clock=MockClock(autojump_threshold=0),
@@ -319,14 +317,7 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m tests.sfu.steps", description=__doc__)
+    parser = link_parser("steps", __doc__)
     parser.add_argument("--runs", type=int, default=5, help="the medians of so many; 5")
-    parser.add_argument("--seconds", type=float, default=25.0, help="how long each is; 25")
-    parser.add_argument("--constant", type=float, help="bit/s of a link that does not change")
-    parser.add_argument(
-        "--layers",
-        default=",".join(str(rate) for rate in RATES.values()),
-        help="what the three layers take, bit/s; 120000,400000,1200000",
-    )
     parser.add_argument("--talk", action="store_true", help="tell what happens")
     main(parser.parse_args())
