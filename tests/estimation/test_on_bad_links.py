@@ -82,6 +82,17 @@ def test_a_way_that_becomes_longer_costs_three_tenths_for_three_seconds_at_most(
     assert trace.received(BEGIN + 0.3, BEGIN + 3.3) > 0.85 * rate
 
 
+@pytest.mark.parametrize("rate", [0.5 * M, 0.6 * M])
+def test_nor_does_it_cost_more_where_it_is_as_long_as_a_queue_may_be_and_reports_are_few(rate):
+    """25 ms are a packet and a half: what no decrease shortened was let stand, and lowered again."""
+    few = FeedbackEvery(interval=0.2)
+    sender = {"fps": 60, "noise": 0.3, "pacing": 1.5}
+    way = LongerWay(at=((BEGIN, 0.025),))
+    trace = alone(rate, way, few, delay=0.12, queue=0.5, duration=14, seed=4, **sender)
+    assert lowest(trace) >= 0.69
+    assert back(trace) <= 3
+
+
 @pytest.mark.parametrize("step", [0.02, 0.07, 0.4, 2.9, -0.03, -2.9, 40.0])
 def test_so_does_a_clock_that_is_set(step):
     trace = alone(1.7 * M, ClockSteps(at=((BEGIN, step),)), duration=14)

@@ -372,7 +372,7 @@ class RateControl:
             self._queue = seen.standing
             return True
         if seen.standing <= self._limit:
-            return self._drained(now)
+            return self._settle()
         if (
             self.rate > (1 - SECOND_MARGIN) * self._link
             and self._margin < SECOND_MARGIN
