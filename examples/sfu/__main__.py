@@ -8,8 +8,11 @@ import signal
 
 import trio
 
-from .room import Room, Settings
-from .web import WebServer
+try:
+    from .room import Room, Settings
+    from .web import WebServer
+except ModuleNotFoundError as error:
+    raise SystemExit(f"the media server needs {error.name}: pip install '.[sfu]'") from None
 
 
 async def main(host: str, port: int, settings: Settings) -> None:

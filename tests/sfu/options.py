@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 
 from tests.sfu.pages import RATES
 
@@ -39,6 +40,12 @@ def link_parser(name: str, description: str | None) -> argparse.ArgumentParser:
         help=f"what the three layers take, bit/s; {','.join(map(str, RATES.values()))}",
     )
     return parser
+
+
+def need(parser: argparse.ArgumentParser, module: str) -> None:
+    """End with the cure where a part of the extra `acceptance` is not installed."""
+    if find_spec(module) is None:
+        parser.error(f"{module} is not installed: pip install -e '.[acceptance]'")
 
 
 def _parser(name: str, description: str | None) -> argparse.ArgumentParser:

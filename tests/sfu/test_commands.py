@@ -1,9 +1,11 @@
-"""The command of the acceptance tests runs them."""
+"""The command of the acceptance tests runs them; commands say what they lack."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+
+import pytest
 
 from tests.sfu.pages import ROOT
 
@@ -24,3 +26,36 @@ def test_the_command_of_the_acceptance_tests_runs_all_of_them():
     for folder in ("tests/sfu", "tests/sfu/acceptance"):
         for path in (ROOT / folder).glob("test_*.py"):
             assert f"{folder}/{path.name}::" in collected
+
+
+@pytest.mark.parametrize(
+    ("command", "missing", "cure"),
+    [
+        ("examples.sfu", "pylibsrtp", "pip install '.[sfu]'"),
+        ("tests.sfu.measure", "webrtc", "pip install -e '.[acceptance]'"),
+        ("tests.sfu.picture", "playwright", "pip install -e '.[acceptance]'"),
+    ],
+)
+def test_what_is_not_installed_is_named_with_its_cure(command, missing, cure):
+    # An entry of None in `sys.modules` is a module that is not there.
+    program = (
+        "import importlib.util, runpy, sys\n"
+        f"sys.modules[{missing!r}] = None\n"
+        "find = importlib.util.find_spec\n"
+        f"importlib.util.find_spec = lambda name: None if name == {missing!r} else find(name)\n"
+        f"sys.argv = [{command!r}]\n"
+        f"runpy.run_module({command!r}, run_name='__main__')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert missing in last
+    assert last.endswith(cure)
