@@ -29,9 +29,15 @@ def load_parser(name: str, description: str | None, *, seconds: float) -> argpar
 
 def link_parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """For one subscriber behind a link; see `load_parser`."""
-    parser = _parser(name, description)
+    parser = layers_parser(name, description)
     parser.add_argument("--seconds", type=float, default=25.0, help="how long each is; 25")
     parser.add_argument("--constant", type=float, help="bit/s of a link that does not change")
+    return parser
+
+
+def layers_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """For cameras in layers; see `load_parser`."""
+    parser = _parser(name, description)
     parser.add_argument(
         "--layers",
         type=_layers,

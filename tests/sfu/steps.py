@@ -139,7 +139,11 @@ class Subscriber(Wire):
             number = int.from_bytes(data[17:19], "big")
             self.recorder.received(number, trio.current_time())
             if data[1] == 96 | 0x80:
-                self.pictures.append((trio.current_time(), chr(data[-1])))
+                self.showed(data, trio.current_time())
+
+    def showed(self, data, now):
+        """The last packet of a picture came."""
+        self.pictures.append((now, chr(data[-1])))
 
     async def report(self):
         while True:
