@@ -371,3 +371,32 @@ def test_who_refused_and_is_raised_is_asked_again_in_the_same_event():
     assert told == [(Act.GRANTED, 935, 1_061), (Act.ASKED, 1_061, 676)]
     engine.advance(NOW)
     assert engine.drain() == []
+
+
+@pytest.mark.invariant("N6", "G6")
+@pytest.mark.parametrize("wanted", [300, 400, 500, 600])
+@pytest.mark.parametrize("cameras", [2, 3, 4])
+def test_what_was_given_for_a_higher_class_is_not_given_away_to_those_who_ask_for_it_back(
+    cameras, wanted
+):
+    engine = opened(110 * cameras + 500 + 100)
+    for _ in range(cameras):
+        joined(engine, 110, 100, pausable=True)
+    refusing = joined(engine, 500)
+    urgent = joined(engine, 100, priority=255, negotiable=False)
+    engine.drain()
+    engine.request(NOW, urgent, wanted)
+    requests = [effect.message for effect in engine.drain() if effect.act is Act.ASKED]
+    answers = 0
+    while requests and answers < 50:
+        request = requests.pop(0)
+        receiver = engine.ledger[request.receiver_id]
+        if receiver is refusing:
+            engine.answer(NOW, receiver, request.request_id, accepted=False)
+        else:  # a flapping one: it gives what it is asked for, and asks for it again
+            engine.answer(NOW, receiver, request.request_id, accepted=True, bitrate=request.limit)
+            engine.request(NOW, receiver, 110)
+        answers += 1
+        requests += [effect.message for effect in engine.drain() if effect.act is Act.ASKED]
+    assert urgent.allocation == wanted
+    assert answers <= 2 * (cameras + 1)

@@ -152,13 +152,20 @@ class Settlement:
         """
         if not self._planned:
             return False
-        ended = False
         ledger = self._ledger
         most = capacity.for_raises(ledger.projected)
-        free = most - ledger.committed  # a raise that does not fit now does not after others
-        able = [r for r in self._planned.values() if r.projected - r.allocation <= free]
-        for receiver in sorted(able, key=_turn):  # whatever the history (G5)
-            if ledger.committed + receiver.projected - receiver.allocation > most:
+        raises = {r.id: r.projected - r.allocation for r in self._planned.values()}
+        if min(raises.values()) > most - ledger.committed:
+            return False
+        outstanding = self.negotiator.outstanding.values()
+        promised = sum(max(0, r.allocation - r.projected) for r in outstanding)
+        ended, ahead = False, 0
+        for receiver in sorted(self._planned.values(), key=_turn):  # whatever the history (G5)
+            # What was given for those before stays free for them, as far as no more is asked for
+            # them: else they would be overtaken, and others be asked in their name, for ever (N6).
+            free = most - ledger.committed - max(0, ahead - promised)
+            if raises[receiver.id] > free:
+                ahead += raises[receiver.id]
                 continue
             del self._planned[receiver.id]
             if receiver.rank(receiver.projected) > receiver.reached:
