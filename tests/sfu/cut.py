@@ -99,7 +99,8 @@ async def run(capacity, rates, seed, talk):
         watcher.is_cut = False
         await trio.sleep(AFTER)
         nursery.cancel_scope.cancel()
-    return judge(*watchers, begin + BEFORE, rates)
+    calm, cut = watchers
+    return judge(calm, cut, begin + BEFORE, rates)
 
 
 def publish(name, camera, rates):
