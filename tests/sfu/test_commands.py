@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from examples.sfu.__main__ import main
 from tests.sfu.pages import ROOT
 
 
@@ -59,3 +61,26 @@ def test_what_is_not_installed_is_named_with_its_cure(command, missing, cure):
     last = ended.stderr.splitlines()[-1]
     assert missing in last
     assert last.endswith(cure)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "70000"],
+        ["--port", "-1"],
+        ["--host", "localhost"],  # a name is no address that a browser could be told
+        ["--host", "0.0.0.0"],  # nor is that of all interfaces
+        ["--host", "::1"],
+        ["--host", "192.0.2.1"],
+        None,
+    ],
+)
+def test_where_the_server_can_not_listen_is_said_in_one_line(arguments, monkeypatch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        arguments = arguments or ["--port", str(other.getsockname()[1])]
+        monkeypatch.setattr(sys, "argv", ["sfu", *arguments])
+        with pytest.raises(SystemExit):
+            main()
+    usage, error = capsys.readouterr().err.splitlines()
+    assert usage.startswith("usage: ")
+    assert arguments[0] in error
