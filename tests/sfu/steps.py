@@ -23,7 +23,7 @@ from examples.sfu.publication import WIRE, Layer, Publication, PublishedTrack
 from examples.sfu.rtp import RID, RtpWriter
 from tests.sfu.measure import STEPS
 from tests.sfu.options import link_parser
-from tests.sfu.test_publication import Wire
+from tests.sfu.wire import Wire
 from trio_allocator.estimation import FeedbackRecorder, PictureLoss, parse_requests
 from trio_allocator.metrics import MetricsCollector
 from trio_allocator.testing import MemoryLink
