@@ -197,7 +197,8 @@ def _check_indices(shares: Any, everyone: list[Any]) -> None:
         assert each.demand == demand, "A1: demand"
         turns = {i: (up[i].waiting_since, i) for i in set(up) - lowly}
         _check_heap(each.longest, turns)
-        assert each.reserved_for in {None, *turns}, "C3: reserved"
+        reserved_in = {None: {None}, each.waiting: set(turns), each.minimums: lowly}
+        assert each.reserved_for in reserved_in[each.reserved_in], "C3: reserved"
         tops = {r.id: (-steps(r)[-1],) for r in members if steps(r)}
         _check_heap(each.tops, tops)
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.engine.support import NOW, asked, joined, opened
 from trio_allocator.engine.probing.padding import PaddingAccount
+from trio_allocator.report.blockers import Blocker
+from trio_allocator.report.explanation import explain
 from trio_allocator.report.status import snapshot
 
 pytestmark = pytest.mark.invariant("G8")
@@ -57,3 +59,78 @@ def test_one_that_changes_its_class_is_asked_for_those_of_the_class_it_left():
     assert asked(engine.drain()) == {}
     configure(engine, one, priority=0)
     assert asked(engine.drain()) == {one.id: 165}
+
+
+# --- better pictures wait a moment for lowest steps -----------------------------------------------
+
+
+@pytest.fixture
+def crowd():
+    """Capacity for somebody's better picture, and not quite for somebody else's lowest step."""
+    engine = opened(560)
+    shown = joined(engine, 100, 100, 350, bare_steps=True)
+    hidden = joined(engine, 0, 320, bare_steps=True, pausable=True)
+    engine.update_estimate(NOW, 400)
+    engine.request(NOW, hidden, 320)
+    engine.request(NOW, shown, 350)
+    return engine, shown, hidden
+
+
+def test_a_better_picture_waits_while_somebody_waits_for_a_lowest_step(crowd):
+    engine, shown, hidden = crowd
+    assert (shown.allocation, hidden.allocation) == (100, 0)
+    assert snapshot(engine).favoured == {hidden.id: NOW + 2}
+    found = explain(engine).of(shown.id)
+    assert (found.blockers, found.blocking, found.held_until) == (
+        (Blocker.HOLD, Blocker.NETWORK),
+        (hidden.id,),
+        NOW + 2,
+    )
+
+
+def test_the_lowest_step_is_served_when_it_fits_and_nobody_is_lowered_for_it(crowd):
+    engine, shown, hidden = crowd
+    engine.update_estimate(NOW + 1, 420)
+    assert (shown.allocation, hidden.allocation) == (100, 320)
+    assert asked(engine.drain()) == {}
+    assert snapshot(engine).favoured == {}
+
+
+def test_a_lowest_step_that_does_not_come_to_fit_keeps_a_better_picture_back_once(crowd):
+    engine, shown, hidden = crowd
+    assert engine.wake_at <= NOW + 2
+    engine.advance(NOW + 2)
+    assert (shown.allocation, hidden.allocation) == (350, 0)
+    assert snapshot(engine).favoured == {}
+
+
+def test_each_further_raise_waits_once_more(crowd):
+    engine, shown, hidden = crowd
+    engine.advance(NOW + 2)
+    other = joined(engine, 0, now=NOW + 3)
+    engine.request(NOW + 3, other, 50)
+    assert other.allocation == 0
+    assert snapshot(engine).favoured == {hidden.id: NOW + 5}
+    engine.advance(NOW + 5)
+    assert (shown.allocation, other.allocation) == (350, 50)
+
+
+@pytest.mark.parametrize("end", ["leaves", "wants no more"])
+def test_a_better_picture_does_not_wait_for_one_that_waits_no_more(crowd, end):
+    engine, shown, hidden = crowd
+    if end == "leaves":
+        engine.leave(NOW + 1, hidden)
+    else:
+        engine.request(NOW + 1, hidden, 0)
+    assert shown.allocation == 350
+    assert snapshot(engine).favoured == {}
+
+
+def test_a_better_picture_that_does_not_fit_any_more_waits_anew(crowd):
+    engine, shown, hidden = crowd
+    engine.update_estimate(NOW + 1, 300)
+    engine.advance(NOW + 2)
+    assert snapshot(engine).favoured == {}
+    engine.update_estimate(NOW + 4, 400)
+    assert shown.allocation == 100
+    assert snapshot(engine).favoured == {hidden.id: NOW + 6}

@@ -316,7 +316,9 @@ def nobody_is_asked_for_another(patch):
     patch.setattr(
         FirstFit,
         "_serve_next",
-        lambda self, classes, capacity: right(self, classes, evolve(capacity, negotiate=False)),
+        lambda self, classes, capacity, now: right(
+            self, classes, evolve(capacity, negotiate=False), now
+        ),
     )
 
 

@@ -41,7 +41,7 @@ GRACE = 5.0
 """How long a variant that outgrew its allocation may flow on while more is asked for, seconds:
 the shortest hold that the field keeps after a change."""
 
-PAUSE_AFTER = 2.0
+PAUSE_AFTER = 1.0
 """How long the lowest variant may flow on in the same case, seconds, where it may be paused: there is
 nothing to step down to, and what it takes too much is taken from all others."""
 

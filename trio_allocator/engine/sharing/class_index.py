@@ -38,7 +38,9 @@ class PriorityClass:
         elastic: Those of them who can use any part of what they wait for, least missing first.
         tops: The highest step of each ladder, highest first.
         reserved_for: For whom what becomes free is reserved, if for anybody.
+        reserved_in: The queue in which that receiver waits.
         reserved_until: Until when.
+        patient: Better pictures have not just waited for somebody's lowest step.
     """
 
     __slots__ = (
@@ -54,8 +56,10 @@ class PriorityClass:
         "longest",
         "members",
         "minimums",
+        "patient",
         "priority",
         "reserved_for",
+        "reserved_in",
         "reserved_until",
         "restorable",
         "tops",
@@ -80,11 +84,17 @@ class PriorityClass:
         self.elastic: LazyHeap[tuple[float]] = LazyHeap()
         self.tops: LazyHeap[tuple[float]] = LazyHeap()
         self.reserved_for: int | None = None
+        self.reserved_in: NeedQueue | None = None
         self.reserved_until: float = NEVER
+        self.patient: bool = True
+
+    def reserve(self, receiver_id: int, queue: NeedQueue, until: float) -> None:
+        """Reserve what becomes free for one that waits in a queue of this class."""
+        self.reserved_for, self.reserved_in, self.reserved_until = receiver_id, queue, until
 
     def release(self) -> None:
         """Reserve what becomes free for nobody."""
-        self.reserved_for = None
+        self.reserved_for = self.reserved_in = None
         self.reserved_until = NEVER
 
     @property
@@ -214,7 +224,7 @@ class ClassIndex:
             entry.waits_in = each
         _wait(number, entry, standing)
         for one in classes:
-            if one.reserved_for == number and (one is not each or entry.longest is None):
+            if one.reserved_for == number and entry.queue is not one.reserved_in:
                 one.release()
 
     def _class(self, priority: int) -> PriorityClass:

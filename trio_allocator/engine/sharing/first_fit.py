@@ -94,7 +94,7 @@ class FirstFit:
         classes = self._index.classes.values()
         relieved = self._relieve(capacity)
         if relieved and not self._serve_everybody(capacity.for_raises(self._ledger.projected)):
-            while self._serve_next(classes, capacity):
+            while self._serve_next(classes, capacity, now):
                 pass
         if self._bypassed:
             bypassed, self._bypassed = self._bypassed, set()
@@ -244,7 +244,7 @@ class FirstFit:
             index.flush()
         return not again
 
-    def _serve_next(self, classes: Sequence[PriorityClass], capacity: Capacity) -> bool:
+    def _serve_next(self, classes: Sequence[PriorityClass], capacity: Capacity, now: float) -> bool:
         """Serve those that come first among those who fit, or could by displacing lower ranks.
 
         Returns:
@@ -277,7 +277,8 @@ class FirstFit:
                 self._move(ledger[back], level)
                 served, most = True, kept
             if not served and not reserved:
-                served = self._serve_waiting(each, slack + below)
+                if not self._guard.keeps_for_lowest(each, slack + below, now):
+                    served = self._serve_waiting(each, slack + below)
                 reserved = each.reserved_for is not None  # nor do lower classes get anything
             if served:
                 for by_force in (False, True):

@@ -91,6 +91,10 @@ class NeedQueue:
         fitting.sort()
         return [(member, need) for _, member, need in fitting]
 
+    def first(self) -> int:
+        """Who needs least of the lowest rank; somebody has to wait."""
+        return self._order[0][-1]
+
     def first_fitting(self, room: int) -> int | None:
         """Who is first among those that need no more than `room` bit/s; None if nobody fits."""
         first = self.next_round(room)

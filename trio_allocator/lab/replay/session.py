@@ -7,7 +7,7 @@ What is simulated is only what a recording cannot hold:
 * Switches take effect at once: the figures then tell of decisions, and not of an encoder that we
   know nothing about (a key frame takes 100 to 400 ms).
 * The ladder: each receiver is told what the layers weigh: at first the rates of the first row,
-  later as `MeasuredAt` says. Of a layer that was not sent yet the mean of the recording is told
+  later as `MeasuredAt` says, with a margin. Of a layer that was not sent yet the mean of the recording is told
   instead.
 * An estimate stands until the next one, however long that takes (the figures say so too).
 * Padding that the allocator asks for is sent, and has no effect: the estimates are recorded.
@@ -53,6 +53,10 @@ headroom of an allocation."""
 
 MEASURED_OVER = 1.0
 """Over how long a publisher's layers are measured, s."""
+
+MARGIN = 0.05
+"""What is told of a measured layer is more than it weighs by this share: half of the time it weighs more than on
+average. Four ways to choose it were compared (see docs/cli.md)."""
 
 
 class MeasuredAt(StrEnum):
@@ -171,17 +175,21 @@ class _Sender:
                 continue
             if self._measured_at is MeasuredAt.PUBLISHER:
                 self._smooth[layer] = self._measured[layer].rate(rate)
-                drifted = drifted or int(self._smooth[layer]) != self._told[layer]
+                drift = 0.0
             else:
                 self._smooth[layer] += share * (rate - self._smooth[layer])
-                told = self._told[layer]
-                drifted = drifted or abs(self._smooth[layer] - told) > DRIFT * told
+                drift = DRIFT
+            told = self._told[layer]
+            drifted = drifted or abs(self._with_margin(layer) - told) > drift * told
             if name in self._inactive:
                 self._inactive.discard(name)
                 self.receiver.variant_active(name)
         if drifted:
-            self._told = [max(int(rate), 1) for rate in self._smooth]
+            self._told = [max(self._with_margin(layer), 1) for layer in range(len(self._told))]
             self.receiver.set_variants(dict(zip(self.source.layers, self._told, strict=True)))
+
+    def _with_margin(self, layer: int) -> int:
+        return int(self._smooth[layer] * (1 + MARGIN))
 
     def send(self) -> None:
         """Report what the chosen layer has sent since this was called before."""
