@@ -41,7 +41,8 @@ _LARGEST = 2_048
 _TIMESTAMPS: int | None = 35 if sys.platform == "linux" else None
 """SO_TIMESTAMPNS, which `socket` does not name: the kernel says when each datagram came."""
 _TIMESTAMP = struct.Struct("@ll")
-_ANCILLARY = 64
+ANCILLARY = 64
+"""Bytes that it takes for that."""
 _LONGEST_WAIT = 1.0
 """Nothing has waited longer than this: the clock that the kernel reads was set, s."""
 _RECEIVE_BUFFER = 2**20
@@ -73,8 +74,7 @@ class Transport:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-            if _TIMESTAMPS is not None:
-                self._socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
+            ask_for_timestamps(self._socket)
             self._socket.setblocking(False)
             self._socket.bind((host, port))
         except OSError:
@@ -143,7 +143,7 @@ class Transport:
         """Take what is there: one wake-up for many packets."""
         for _ in range(BATCH):
             try:
-                datagram, told, _flags, address = self._socket.recvmsg(_LARGEST, _ANCILLARY)
+                datagram, told, _flags, address = self._socket.recvmsg(_LARGEST, ANCILLARY)
             except BlockingIOError:
                 return
             except OSError:  # what an ICMP message said of an earlier packet
@@ -176,7 +176,7 @@ class Transport:
             if datagram[1] in _RTCP:
                 self.on_rtcp(srtp.unprotect_rtcp(datagram))
             else:
-                self.on_rtp(srtp.unprotect(datagram), trio.current_time() - _waited(told))
+                self.on_rtp(srtp.unprotect(datagram), trio.current_time() - waited(told))
         except SrtpError:
             self.counts["refused"] += 1
             self._strange += 1
@@ -246,8 +246,18 @@ class Transport:
         return True
 
 
-def _waited(told: list[Any]) -> float:
-    """How long a datagram has waited to be read, s; 0 where the kernel does not say."""
+def ask_for_timestamps(of: socket.socket) -> None:
+    """Have the kernel say when each datagram came, where it can; see `waited`."""
+    if _TIMESTAMPS is not None:
+        of.setsockopt(socket.SOL_SOCKET, _TIMESTAMPS, 1)
+
+
+def waited(told: list[Any]) -> float:
+    """How long a datagram has waited to be read, s; 0 where the kernel does not say.
+
+    Args:
+        told: The ancillary data that came with it.
+    """
     for level, kind, data in told:
         if level == socket.SOL_SOCKET and kind == _TIMESTAMPS and len(data) == _TIMESTAMP.size:
             seconds, nanoseconds = _TIMESTAMP.unpack(data)

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -141,7 +143,7 @@ def _names_of(host: str) -> list[str]:
 
     Under a name of somebody else's that leads to this machine, pages of theirs were of one origin with ours.
     """
-    return ["127.0.0.1", "localhost"] if host == "127.0.0.1" else ["*"]
+    return [host, "localhost"] if IPv4Address(host).is_loopback else ["*"]
 
 
 def _is_own(socket: WebSocket) -> bool:
@@ -151,18 +153,23 @@ def _is_own(socket: WebSocket) -> bool:
 
 
 class WebServer:
-    """Serves the pages.
+    """Serves the pages. It listens as soon as it is made.
 
     Args:
         room: Whose.
-        host: Address to bind to.
+        host: IPv4 address to bind to.
         port: TCP port; 0 for any.
+
+    Raises:
+        OSError: It can not listen there.
     """
 
     def __init__(self, room: Room, host: str, port: int) -> None:
         self._app = make_app(room)
         self._config = Config()
-        self._config.bind = [f"{host}:{port}"]
+        listener = socket.create_server((host, port))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._config.bind = [f"fd://{listener.detach()}"]  # closed by Hypercorn
         self._config.accesslog = None
         self._config.errorlog = None
         self._config.websocket_max_message_size = LARGEST_MESSAGE

@@ -10,7 +10,8 @@ from tests.engine.support import NOW, asked, granted, joined, ladder, opened, re
 from trio_allocator.engine.effects import Act, DecisionReason
 from trio_allocator.engine.negotiation import Negotiation, RefusalKind
 from trio_allocator.engine.negotiator import AnswerError
-from trio_allocator.engine.probing.padding import PaddingAccount
+from trio_allocator.engine.probing.padding import Meter, Padding, PaddingAccount
+from trio_allocator.engine.probing.padding_share import PaddingShare
 from trio_allocator.engine.settings import NEVER
 from trio_allocator.messages import DecreaseAllocation, GrantReason
 from trio_allocator.report.statistics import statistics
@@ -595,3 +596,37 @@ def test_what_the_application_takes_needs_no_request_any_more():
     request, forced = engine.drain()
     assert (request.act, request.reason) == (Act.WITHDRAWN, DecisionReason.NO_NEED)
     assert (forced.act, forced.reason) == (Act.FORCED, DecisionReason.APPLICATION)
+
+
+@pytest.mark.invariant("G5")
+def test_of_two_the_one_that_holds_most_for_its_weight_is_asked_first():
+    engine = opened(4_000)
+    smaller = joined(engine, 550, 100, 500)
+    larger = joined(engine, 2_750, 100, 500, 2_500)
+    engine.drain()
+    engine.update_estimate(NOW, 220)
+    assert list(asked(engine.drain())) == [larger.id, smaller.id]
+
+
+@pytest.mark.invariant("N7")
+def test_one_that_was_asked_keeps_what_it_holds_while_another_waits_for_more_than_there_is():
+    engine = opened(1_200)
+    held = joined(engine, 550, 100, 500)
+    engine.request(NOW, joined(engine, 0, 1_000, min_bitrate=0), 1_100)
+    engine.update_estimate(NOW, 500)
+    assert held.request is not None
+    engine.update_estimate(NOW, 550)
+    assert held.request is None
+
+
+@pytest.mark.invariant("P4")
+def test_the_share_of_padding_is_of_a_minute_to_the_moment():
+    meter = Meter()
+    padding = Padding(meter, 1_000)
+    share = PaddingShare(meter, padding)
+    share.note(NOW)
+    meter.media += 1_000
+    share.note(NOW + 10)
+    padding.booked += 100
+    share.note(NOW + 70)
+    assert share.exceeds(0.99)  # nothing but padding in this minute

@@ -584,6 +584,7 @@ def test_nobody_has_more_than_a_minimum_while_anothers_waits():
     assert broken([evolve(ONE, priority=1), starving], 300, 300, 0) is None
     assert broken([ONE, evolve(starving, minimum=200)], 300, 300, 0) == "G8"
     assert broken([ONE, evolve(starving, minimum=201)], 300, 300, 0) is None
+    assert broken([ONE, evolve(starving, priority=1)], 300, 300, 0) == "G8"  # a lower class has it
 
 
 @pytest.mark.invariant("L3")

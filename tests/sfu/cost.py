@@ -23,7 +23,7 @@ from examples.sfu.publication import Layer, Publication, PublishedTrack
 from examples.sfu.rtp import RtpWriter
 from examples.sfu.srtp import PROFILES, Srtp, SrtpKeys
 from tests.sfu.options import load_parser
-from tests.sfu.test_publication import Wire
+from tests.sfu.wire import Wire
 from trio_allocator.estimation import FeedbackRecorder
 from trio_allocator.metrics import MetricsCollector
 

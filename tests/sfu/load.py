@@ -2,11 +2,13 @@
 
 A publisher and subscribers without browsers, in this process: they encode and decode nothing, but
 protect, number and report like real ones. The server has a process of its own, whose processor time
-is counted; so the figures hold on a busy machine, too, but for the latencies.
+is counted, and where there are two processors it has one for itself. How long it waited for that one,
+because something else ran there, is told: then the latencies are not the server's.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 import struct
@@ -18,8 +20,9 @@ import trio
 
 from examples.sfu.rtp import TRANSPORT_CC, RtpWriter, parse_rtp
 from examples.sfu.sdp import parse_offer
+from examples.sfu.transport import ANCILLARY, ask_for_timestamps, waited
 from tests.sfu.client import Client
-from tests.sfu.measure import processor_times, serving
+from tests.sfu.measure import processor_times, processor_waits, serving
 from tests.sfu.offers import PUBLISH, WATCH, without
 from tests.sfu.options import load_parser
 from tests.sfu.pages import open_socket
@@ -121,6 +124,7 @@ class Publisher:
 class Subscriber:
     def __init__(self):
         self.client = Client()
+        ask_for_timestamps(self.client.socket)
         self.packets = 0
         self.latencies = []
         self.frames = []
@@ -145,7 +149,9 @@ class Subscriber:
                 await trio.lowlevel.wait_readable(self.client.socket)
                 with suppress(BlockingIOError):
                     while True:
-                        self.take(self.client.socket.recv(2_048), recorder, extension, media)
+                        data, told, _, _ = self.client.socket.recvmsg(2_048, ANCILLARY)
+                        arrived_at = time.monotonic() - waited(told)
+                        self.take(data, arrived_at, recorder, extension, media)
 
     async def drain(self, socket):
         while True:
@@ -161,7 +167,7 @@ class Subscriber:
             if turn % 40 == 0:
                 self.client.check(remote)
 
-    def take(self, data, recorder, extension, media):
+    def take(self, data, arrived_at, recorder, extension, media):
         if data[0] < 128 or data[1] in range(192, 224):
             return
         # The header is not encrypted, and the number is the first extension.
@@ -171,15 +177,19 @@ class Subscriber:
             return  # padding
         self.packets += 1
         if data[1] >= 128:  # last of a picture
-            self.frames.append(time.monotonic())
+            self.frames.append(arrived_at)
         if self.packets % DECRYPTED == 0:
             packet = parse_rtp(self.client.inbound.unprotect(data))
             (sent_at,) = struct.unpack_from("!d", packet.payload, 7)
-            self.latencies.append(time.monotonic() - sent_at)
+            self.latencies.append(arrived_at - sent_at)
 
 
 async def main(arguments):
     async with serving("--no-link") as (port, pid), trio.open_nursery() as nursery:
+        own_processor, *others = sorted(os.sched_getaffinity(0))
+        if others:
+            os.sched_setaffinity(pid, [own_processor])
+            os.sched_setaffinity(0, others)
         sockets = []
 
         async def open_one():
@@ -195,7 +205,7 @@ async def main(arguments):
         for subscriber in subscribers:
             await nursery.start(subscriber.run, await open_one(), publication)
         await trio.sleep(arguments.settle)
-        before = processor_times(pid)
+        before, waits_before = processor_times(pid), processor_waits(pid)
         for subscriber in subscribers:
             subscriber.packets = 0
             subscriber.latencies.clear()
@@ -207,6 +217,7 @@ async def main(arguments):
             after - since for after, since in zip(processor_times(pid), before, strict=True)
         )
         used = own + kernel
+        waits = processor_waits(pid) - waits_before
         packets = sum(subscriber.packets for subscriber in subscribers)
         latencies = sorted(each for one in subscribers for each in one.latencies)
         frames = [len(subscriber.frames) / elapsed for subscriber in subscribers]
@@ -214,7 +225,8 @@ async def main(arguments):
             f"{len(subscribers)} subscribers: {packets / elapsed:.0f} packets/s out, "
             f"{1e6 * used / max(packets, 1):.1f} µs of the server's processor for each, "
             f"{1e6 * own / max(packets, 1):.1f} of them its own and the rest the kernel's "
-            f"({packets / used:.0f} packets in a second of it), {100 * used / elapsed:.1f} % of a core; "
+            f"({packets / used:.0f} packets in a second of it), {100 * used / elapsed:.1f} % of a core, "
+            f"for which it waited {100 * waits / (waits + used):.0f} % of the time; "
             f"forwarded within {1e3 * statistics.median(latencies):.1f} ms (median), "
             f"{1e3 * latencies[int(0.95 * len(latencies))]:.1f} ms (p95); "
             f"pictures/s {min(frames):.1f} to {max(frames):.1f}; "

@@ -24,7 +24,7 @@ from attrs import asdict, define, field
 from examples.sfu.link import DELAY, QUEUE
 from examples.sfu.publication import LINGER
 from examples.sfu.signalling import STATE
-from tests.sfu.options import link_parser
+from tests.sfu.options import link_parser, need
 from tests.sfu.pages import RATES, ROOT, open_page
 from trio_allocator.lab.linktest.result import Stack
 from trio_allocator.lab.linktest.run import run_scenario
@@ -121,6 +121,11 @@ def processor_times(pid):
     """Seconds that a process has used the processor: itself, and the kernel for it."""
     numbers = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return int(numbers[11]) / 100, int(numbers[12]) / 100
+
+
+def processor_waits(pid):
+    """Seconds that the thread of a process could have run, and something else did."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def processor_time(pid):
@@ -415,4 +420,6 @@ if __name__ == "__main__":
         "--libwebrtc", action="store_true", help="measure its own congestion control"
     )
     parser.add_argument("--anyway", action="store_true", help="count starved runs, too")
-    trio.run(main, parser.parse_args())
+    arguments = parser.parse_args()
+    need(parser, "webrtc")
+    trio.run(main, arguments)

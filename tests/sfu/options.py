@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 
 from tests.sfu.pages import RATES
 
@@ -28,9 +29,15 @@ def load_parser(name: str, description: str | None, *, seconds: float) -> argpar
 
 def link_parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """For one subscriber behind a link; see `load_parser`."""
-    parser = _parser(name, description)
+    parser = layers_parser(name, description)
     parser.add_argument("--seconds", type=float, default=25.0, help="how long each is; 25")
     parser.add_argument("--constant", type=float, help="bit/s of a link that does not change")
+    return parser
+
+
+def layers_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """For cameras in layers; see `load_parser`."""
+    parser = _parser(name, description)
     parser.add_argument(
         "--layers",
         type=_layers,
@@ -39,6 +46,12 @@ def link_parser(name: str, description: str | None) -> argparse.ArgumentParser:
         help=f"what the three layers take, bit/s; {','.join(map(str, RATES.values()))}",
     )
     return parser
+
+
+def need(parser: argparse.ArgumentParser, module: str) -> None:
+    """End with the cure where a part of the extra `acceptance` is not installed."""
+    if find_spec(module) is None:
+        parser.error(f"{module} is not installed: pip install -e '.[acceptance]'")
 
 
 def _parser(name: str, description: str | None) -> argparse.ArgumentParser:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import time
 
-from tests.sfu.browser import browsing, join, publish, serving, turn, until
+from tests.sfu.browser import CHROMIUM, browsing, join, publish, serving, turn, until
+from tests.sfu.options import need
 from tests.sfu.pages import ROOT
 
 SCENE = ((12, 5.8), (15, 6.1), (14, None))
@@ -42,4 +43,7 @@ if __name__ == "__main__":
     parser.add_argument("--path", default=str(ROOT / "docs/images/sfu.png"), help="where to")
     parser.add_argument("--scheme", default="light", choices=["light", "dark"], help="of colours")
     arguments = parser.parse_args()
+    need(parser, "playwright")
+    if CHROMIUM is None:
+        parser.error("there is no Chromium: apt-get install chromium")
     main(arguments.path, arguments.scheme)

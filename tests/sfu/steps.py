@@ -23,7 +23,7 @@ from examples.sfu.publication import WIRE, Layer, Publication, PublishedTrack
 from examples.sfu.rtp import RID, RtpWriter
 from tests.sfu.measure import STEPS
 from tests.sfu.options import link_parser
-from tests.sfu.test_publication import Wire
+from tests.sfu.wire import Wire
 from trio_allocator.estimation import FeedbackRecorder, PictureLoss, parse_requests
 from trio_allocator.metrics import MetricsCollector
 from trio_allocator.testing import MemoryLink
@@ -139,7 +139,11 @@ class Subscriber(Wire):
             number = int.from_bytes(data[17:19], "big")
             self.recorder.received(number, trio.current_time())
             if data[1] == 96 | 0x80:
-                self.pictures.append((trio.current_time(), chr(data[-1])))
+                self.showed(data, trio.current_time())
+
+    def showed(self, data, now):
+        """The last packet of a picture came."""
+        self.pictures.append((now, chr(data[-1])))
 
     async def report(self):
         while True:

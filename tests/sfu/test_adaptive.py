@@ -9,7 +9,7 @@ from examples.sfu.codecs import OPUS, VP8
 from examples.sfu.outgoing import OutgoingFormat, OutgoingTrack
 from examples.sfu.publication import Layer, PublishedTrack
 from examples.sfu.rtp import RtpPacket, parse_rtp
-from tests.sfu.test_publication import Wire
+from tests.sfu.wire import Wire
 from trio_allocator.estimation import (
     FeedbackRecorder,
     FullIntraRequest,

@@ -20,6 +20,7 @@ from examples.sfu.publication import (
 from examples.sfu.rtp import LAYERS, REPAIRED_RID, RID, TRANSPORT_CC, RtpWriter
 from examples.sfu.sdp import parse_offer
 from tests.sfu.offers import PUBLISH
+from tests.sfu.wire import Wire
 from trio_allocator.estimation import (
     LayerAllocation,
     Nack,
@@ -33,28 +34,6 @@ KEY = b"\x10\x00 a key frame"
 DELTA = b"\x10\x01 another"
 SSRC = {"q": 11, "h": 22, "f": 33}
 RATES = {"q": 120_000, "h": 400_000, "f": 1_250_000}
-
-
-class Wire:
-    """Stands for a transport: notes what is sent."""
-
-    tag_size = 16
-
-    def __init__(self):
-        self.sent = []
-        self.counts = Counter()
-        self.on_rtp = None
-
-    def send_rtcp(self, data):
-        self.sent.append((trio.current_time(), data))
-        return True
-
-    def requests(self):
-        return [
-            (at, {request.media_ssrc for request in parse_requests(data)})
-            for at, data in self.sent
-            if parse_requests(data)
-        ]
 
 
 class Watcher:

@@ -53,7 +53,7 @@ class Blocker(StrEnum):
     """An answer to a decrease request is awaited: from others, who make room, or from itself."""
     HOLD = "hold"
     """What there is is not trusted yet, after a decrease or as it is not worth the risk; or it is
-    held for one that was overtaken."""
+    held for one that was overtaken, or that waits for its lowest step."""
     PRIORITY = "priority"
     """Higher classes hold and wait for more than leaves room for it."""
     CONNECTION_CAP = "connection cap"

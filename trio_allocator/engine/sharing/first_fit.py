@@ -32,6 +32,12 @@ from .class_order import ClassOrder, Member
 from .sharing import Capacity, asking_order
 from .starvation import StarvationGuard
 
+CROWD = 8
+"""From so many waiting ones on it pays to look whether there is ample room."""
+
+AMPLE = 3
+"""There is ample room where this many times as much would do for everybody's wishes."""
+
 
 class FirstFit:
     """Keeps the projections of a ledger at the shares of a capacity.
@@ -268,7 +274,9 @@ class FirstFit:
             level = 0 if back is None else restored(ledger[back], spare + askable)
             served, most = False, raised
             extras_of = NEVER
-            if not reserved and (back is None or level > ledger[back].minimum):
+            if not reserved and back is None and not below and AMPLE * slack > each.demand:
+                served = self._serve_all_rounds(each, slack)
+            if not served and not reserved and (back is None or level > ledger[back].minimum):
                 extra = each.gives_extra + each.forced_extra if negotiate else 0
                 served = self._serve_minimums(each, lowest - ledger.projected + below + extra)
                 if served:
@@ -285,6 +293,26 @@ class FirstFit:
                     self._cut(most, by_force=by_force, below=each.priority, extras_of=extras_of)
                 return True
         return False
+
+    def _serve_all_rounds(self, each: PriorityClass, room: int) -> bool:
+        """Serve a class for which there is ample room, by the pure function: the same, but cheaper.
+
+        Nearly everybody rises, and each is put in its place once and not in every round.
+        """
+        if each.reserved_for is not None or len(each.minimums) + len(each.waiting) < CROWD:
+            return False
+        numbers = [*each.minimums, *each.waiting]
+        members = [Member.waiting(self._ledger[number]) for number in numbers]
+        lacking = sum(m.above - m.level for m in members if m.level < m.minimum and m.waits)
+        if lacking > room:
+            return False
+        first, each.patient = each.longest.first(), True
+        order = ClassOrder(members, room, self._utility_of(each))
+        order.serve()
+        served = self._move_raised(members)
+        if first is not None and first[1] not in served:
+            self._bypassed.add(first[1])
+        return bool(served)
 
     def _serve_minimums(self, each: PriorityClass, room: int) -> bool:
         steps = each.minimums.next_round(room)
@@ -334,9 +362,12 @@ class FirstFit:
         members = [Member.waiting(ledger[receiver_id]) for receiver_id in concerned]
         order = ClassOrder(members, room, self._utility_of(each))
         order.climb()
+        return self._move_raised(members)
+
+    def _move_raised(self, members: Sequence[Member]) -> set[int]:
         raised = [member for member in members if member.level > member.held]
         for member in raised:
-            self._move(ledger[member.number], member.level)
+            self._move(self._ledger[member.number], member.level)
         return {member.number for member in raised}
 
     # --- what the engine asks ----------------------------------------------------------------
