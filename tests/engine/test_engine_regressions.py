@@ -400,3 +400,16 @@ def test_what_was_given_for_a_higher_class_is_not_given_away_to_those_who_ask_fo
         requests += [effect.message for effect in engine.drain() if effect.act is Act.ASKED]
     assert urgent.allocation == wanted
     assert answers <= 2 * (cameras + 1)
+
+
+@pytest.mark.invariant("N4", "G6")
+def test_a_broken_promise_costs_nothing_for_the_sake_of_a_lower_class():
+    engine = opened(0)
+    waiting = joined(engine, 0, 100)
+    engine.request(NOW, waiting, 1_000)
+    higher = joined(engine, 111, priority=1, pausable=True)
+    assert asked(engine) == {higher.id: 0}
+    engine.update_estimate(NOW, 110)
+    engine.answer(NOW, higher, higher.last_request, accepted=True, bitrate=110)
+    engine.advance(NOW + 0.05)
+    assert (higher.allocation, waiting.allocation) == (110, 0)

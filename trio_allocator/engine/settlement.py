@@ -8,7 +8,7 @@ from attrs import evolve
 
 from ..messages import AllocationGranted, DecreaseAllocation, GrantReason
 from ..policies.policy import Policy, PolicyError
-from ..policies.step_classes import class_above
+from ..policies.step_classes import class_above, class_below
 from .effects import Act, Cause, DecisionReason, Effect
 from .headroom import Headroom
 from .lazy_heap import LazyHeap
@@ -240,6 +240,17 @@ class Settlement:
             self.withdraw(receiver, DecisionReason.NO_ESTIMATE)
         for receiver in [*self._planned.values(), *self._pending.values()]:
             self.unplan(receiver)
+
+    def unplan_what_does_not_outrank(self, receiver: Receiver) -> None:
+        """Plan no raises that counted on a promise of this receiver's, and may take nothing from it."""
+        rank = class_below(receiver.classes, receiver.allocation)
+        gives_to_equals = receiver.allocation > receiver.minimum
+        for other in list(self._planned.values()):
+            ahead = class_above(other.classes, other.allocation) - rank
+            if ahead < 0 or (
+                ahead == 0 and not (gives_to_equals and other.allocation < other.minimum)
+            ):
+                self.unplan(other)
 
     def withdraw(self, receiver: Receiver, reason: DecisionReason) -> None:
         """Take back the outstanding request of a receiver, if there is one."""
