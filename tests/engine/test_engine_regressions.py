@@ -413,3 +413,16 @@ def test_a_broken_promise_costs_nothing_for_the_sake_of_a_lower_class():
     engine.answer(NOW, higher, higher.last_request, accepted=True, bitrate=110)
     engine.advance(NOW + 0.05)
     assert (higher.allocation, waiting.allocation) == (110, 0)
+
+
+@pytest.mark.invariant("N4", "G8")
+def test_a_broken_promise_costs_nothing_where_what_it_has_for_others_of_its_class_would_not_do():
+    engine = opened(0)
+    waiting = joined(engine, 0, 100)
+    engine.request(NOW, waiting, 1_000)
+    steps = joined(engine, 330, 100, 300, 500, priority=(255, 1, 0), bare_steps=True)
+    assert asked(engine) == {steps.id: 100}
+    engine.update_estimate(NOW, 330)
+    engine.answer(NOW, steps, steps.last_request, accepted=True, bitrate=329)
+    engine.advance(NOW + 0.05)
+    assert (steps.allocation, waiting.allocation) == (329, 0)

@@ -388,8 +388,8 @@ class Engine:
     def _enforce_promise(self, receiver: Receiver) -> None:
         """A promise was broken: one step is taken, if it is still needed (N4)."""
         self.breaches += 1
-        self.settlement.unplan_what_does_not_outrank(receiver)
         usable = self._capacity(negotiate=True).usable
+        self.settlement.unplan_upon(receiver, usable)
         need = self.ledger.projected - usable
         level = max(receiver.step_below(receiver.allocation, need), receiver.lowest)
         if need > 0 and level < receiver.allocation:

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from ..messages import AllocationGranted, DecreaseAllocation, GrantReason
 from ..policies.policy import Policy, PolicyError
-from ..policies.step_classes import class_above, class_below
+from ..policies.step_classes import class_above, class_below, part_of
 from .effects import Act, Cause, DecisionReason, Effect
 from .headroom import Headroom
 from .lazy_heap import LazyHeap
@@ -241,15 +241,20 @@ class Settlement:
         for receiver in [*self._planned.values(), *self._pending.values()]:
             self.unplan(receiver)
 
-    def unplan_what_does_not_outrank(self, receiver: Receiver) -> None:
-        """Plan no raises that counted on a promise of this receiver's, and may take nothing from it."""
-        rank = class_below(receiver.classes, receiver.allocation)
-        gives_to_equals = receiver.allocation > receiver.minimum
+    def unplan_upon(self, receiver: Receiver, usable: int) -> None:
+        """Plan no raises that counted on a promise of this receiver's, and have no right to what it holds.
+
+        A higher class has. Those of its own class have where it is a minimum that they wait for, and what
+        this receiver has above its own will do.
+        """
+        priority = class_below(receiver.classes, receiver.allocation)
+        begin, _ = part_of(receiver.classes, priority) or (0, NEVER)
+        gives = receiver.allocation - max(begin, receiver.minimum)
         for other in list(self._planned.values()):
-            ahead = class_above(other.classes, other.allocation) - rank
-            if ahead < 0 or (
-                ahead == 0 and not (gives_to_equals and other.allocation < other.minimum)
-            ):
+            ahead = class_above(other.classes, other.allocation) - priority
+            for_minimum = other.allocation < other.minimum
+            enough = self._ledger.projected - usable <= gives
+            if ahead < 0 or (ahead == 0 and not (for_minimum and enough)):
                 self.unplan(other)
 
     def withdraw(self, receiver: Receiver, reason: DecisionReason) -> None:
