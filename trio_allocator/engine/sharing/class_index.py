@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
+from attrs import define, field
 from sortedcontainers import SortedDict
 
 from ...policies.step_classes import class_above, class_below, parts_between
@@ -15,6 +16,7 @@ from ..settings import NEVER
 from .need_queue import NeedQueue, Place
 
 
+@define(eq=False)
 class PriorityClass:
     """One priority class. Rates are bit/s.
 
@@ -43,50 +45,29 @@ class PriorityClass:
         patient: Better pictures have not just waited for somebody's lowest step.
     """
 
-    __slots__ = (
-        "alone",
-        "askable",
-        "demand",
-        "elastic",
-        "forced",
-        "forced_extra",
-        "forcible",
-        "gives",
-        "gives_extra",
-        "longest",
-        "members",
-        "minimums",
-        "patient",
-        "priority",
-        "reserved_for",
-        "reserved_in",
-        "reserved_until",
-        "restorable",
-        "tops",
-        "waiting",
-    )
+    priority: int
+    alone: tuple[PriorityClass, ...] = field(init=False)
+    members: int = 0
+    askable: dict[int, Receiver] = field(factory=dict)
+    forcible: dict[int, Receiver] = field(factory=dict)
+    gives: int = 0
+    gives_extra: int = 0
+    forced: int = 0
+    forced_extra: int = 0
+    demand: int = 0
+    minimums: NeedQueue = field(factory=NeedQueue)
+    restorable: NeedQueue = field(factory=NeedQueue)
+    waiting: NeedQueue = field(factory=NeedQueue)
+    longest: LazyHeap[tuple[float, int]] = field(factory=LazyHeap)
+    elastic: LazyHeap[tuple[float]] = field(factory=LazyHeap)
+    tops: LazyHeap[tuple[float]] = field(factory=LazyHeap)
+    reserved_for: int | None = None
+    reserved_in: NeedQueue | None = None
+    reserved_until: float = NEVER
+    patient: bool = True
 
-    def __init__(self, priority: int) -> None:
-        self.priority: int = priority
-        self.alone: tuple[PriorityClass, ...] = (self,)
-        self.members: int = 0
-        self.askable: dict[int, Receiver] = {}
-        self.forcible: dict[int, Receiver] = {}
-        self.gives: int = 0
-        self.gives_extra: int = 0
-        self.forced: int = 0
-        self.forced_extra: int = 0
-        self.demand: int = 0
-        self.minimums: NeedQueue = NeedQueue()
-        self.restorable: NeedQueue = NeedQueue()
-        self.waiting: NeedQueue = NeedQueue()
-        self.longest: LazyHeap[tuple[float, int]] = LazyHeap()
-        self.elastic: LazyHeap[tuple[float]] = LazyHeap()
-        self.tops: LazyHeap[tuple[float]] = LazyHeap()
-        self.reserved_for: int | None = None
-        self.reserved_in: NeedQueue | None = None
-        self.reserved_until: float = NEVER
-        self.patient: bool = True
+    def __attrs_post_init__(self) -> None:
+        self.alone = (self,)
 
     def reserve(self, receiver_id: int, queue: NeedQueue, until: float) -> None:
         """Reserve what becomes free for one that waits in a queue of this class."""
@@ -104,31 +85,19 @@ class PriorityClass:
         return 0 if first is None else -int(first[0][0])
 
 
+@define(eq=False)
 class _Entry:
     """Where a receiver stands in the indices, so that it can be taken out again."""
 
-    __slots__ = (
-        "classes",
-        "demand",
-        "elastic",
-        "forced",
-        "gives",
-        "longest",
-        "queue",
-        "top",
-        "waits_in",
-    )
-
-    def __init__(self, waits_in: PriorityClass) -> None:
-        self.classes: Sequence[PriorityClass] = ()
-        self.waits_in = waits_in
-        self.top = 0
-        self.gives: tuple[tuple[PriorityClass, int, int], ...] = ()
-        self.forced = False
-        self.queue: NeedQueue | None = None
-        self.demand = 0
-        self.longest: tuple[float, int] | None = None
-        self.elastic = False
+    waits_in: PriorityClass
+    classes: Sequence[PriorityClass] = ()
+    top: int = 0
+    gives: tuple[tuple[PriorityClass, int, int], ...] = ()
+    forced: bool = False
+    queue: NeedQueue | None = None
+    demand: int = 0
+    longest: tuple[float, int] | None = None
+    elastic: bool = False
 
 
 _Gives: TypeAlias = tuple[tuple[PriorityClass, int, int], ...]

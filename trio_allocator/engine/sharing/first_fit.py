@@ -295,24 +295,15 @@ class FirstFit:
         return False
 
     def _serve_all_rounds(self, each: PriorityClass, room: int) -> bool:
-        """Serve a class for which there is ample room, by the pure function: the same, but cheaper.
-
-        Nearly everybody rises, and each is put in its place once and not in every round.
-        """
-        if each.reserved_for is not None or len(each.minimums) + len(each.waiting) < CROWD:
+        """Serve a class with ample room by the pure function: each is put in its place once, not in every round."""
+        minimums, numbers = each.minimums, [*each.minimums, *each.waiting]
+        if each.reserved_for is not None or len(numbers) < CROWD:
             return False
-        numbers = [*each.minimums, *each.waiting]
-        members = [Member.waiting(self._ledger[number]) for number in numbers]
-        lacking = sum(m.above - m.level for m in members if m.level < m.minimum and m.waits)
-        if lacking > room:
+        if sum(minimums.need_of(number) or 0 for number in minimums) > room:
             return False
-        first, each.patient = each.longest.first(), True
-        order = ClassOrder(members, room, self._utility_of(each))
-        order.serve()
-        served = self._move_raised(members)
-        if first is not None and first[1] not in served:
-            self._bypassed.add(first[1])
-        return bool(served)
+        each.patient = True
+        first = each.longest.first()
+        return self._note_bypassed(first, self._divide(each, numbers, room))
 
     def _serve_minimums(self, each: PriorityClass, room: int) -> bool:
         steps = each.minimums.next_round(room)
@@ -332,9 +323,12 @@ class FirstFit:
             served = self._divide(each, list(concerned), room)
         else:
             served = self._serve_round(each, steps, room)
+        each.release()
+        return self._note_bypassed(first, served)
+
+    def _note_bypassed(self, first: tuple[tuple[float, int], int] | None, served: set[int]) -> bool:
         if first is not None and first[1] not in served:
             self._bypassed.add(first[1])
-        each.release()
         return bool(served)
 
     def _serve_round(
@@ -361,13 +355,10 @@ class FirstFit:
         ledger = self._ledger
         members = [Member.waiting(ledger[receiver_id]) for receiver_id in concerned]
         order = ClassOrder(members, room, self._utility_of(each))
-        order.climb()
-        return self._move_raised(members)
-
-    def _move_raised(self, members: Sequence[Member]) -> set[int]:
+        order.serve()
         raised = [member for member in members if member.level > member.held]
         for member in raised:
-            self._move(self._ledger[member.number], member.level)
+            self._move(ledger[member.number], member.level)
         return {member.number for member in raised}
 
     # --- what the engine asks ----------------------------------------------------------------
