@@ -153,7 +153,7 @@ def risen_again(*, carried: int) -> tuple[int, int]:
     """
     engine, camera, now = swinging(2_000_000)
     engine.request(now, camera, HIGH)
-    engine.update_estimate(now + 2, 1_000_000, carried)
+    engine.update_estimate(now + 2, 400_000, carried)
     assert camera.request is not None
     engine.answer(now + 2, camera, camera.request.id, accepted=True, bitrate=LOW)
     engine.update_estimate(now + 4, 2_000_000, 0)
@@ -162,10 +162,10 @@ def risen_again(*, carried: int) -> tuple[int, int]:
 
 @pytest.mark.invariant("G9", "G10")
 def test_a_fall_below_what_was_carried_is_silence_and_keeps_no_raise_back():
-    after_a_fall, taken_back = risen_again(carried=1_000_000)
+    after_a_fall, taken_back = risen_again(carried=400_000)
     assert after_a_fall < 1_400_000
     assert taken_back == 1
-    after_silence, taken_back = risen_again(carried=1_000_001)
+    after_silence, taken_back = risen_again(carried=400_001)
     assert after_silence == 1_760_000  # .88: nothing else is kept free
     assert taken_back == 0
 
@@ -209,32 +209,6 @@ def test_a_raise_is_judged_by_what_there_was_before_those_of_the_last_ten_second
     engine.request(NOW + 10, other, MEDIUM)
     engine.update_estimate(NOW + 12, LOW + MEDIUM - 1)  # too little without the second as well
     assert statistics(engine).raises_taken_back == 0
-
-
-@pytest.mark.invariant("G9")
-@pytest.mark.parametrize(("estimate", "taken_back"), [(1_000_000, 1), (999_999, 0)])
-def test_a_link_that_carries_less_than_half_proves_no_raise_of_calm_times_wrong(
-    estimate, taken_back
-):
-    engine, camera, now = swinging(2_000_000)
-    engine.request(now, camera, HIGH)
-    assert camera.allocation == HIGH
-    engine.update_estimate(now + 2, estimate)
-    assert statistics(engine).raises_taken_back == taken_back
-
-
-@pytest.mark.invariant("G9")
-def test_on_a_link_that_swings_it_does():
-    engine, camera, now = swinging(2_000_000)
-    engine.request(now, camera, HIGH)
-    for turn in range(1, 3):
-        assert camera.allocation == HIGH
-        engine.update_estimate(now + 2, 600_000)
-        assert statistics(engine).raises_taken_back == turn - 1
-        engine.answer(now + 2, camera, camera.request.id, accepted=True, bitrate=LOW)
-        engine.request(now + 2, camera, HIGH)
-        now += 3
-        engine.update_estimate(now, 50_000_000)
 
 
 def flap(engine, camera, now, *, seconds, times):

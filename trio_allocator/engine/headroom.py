@@ -86,12 +86,6 @@ FAILED_WITHIN = 10.0
 """A raise was taken back if within this time, s, somebody has to be lowered and would not have to be
 without it."""
 
-FALLEN = 0.5
-"""Where falls count, that proves no raise wrong which was made when nothing was kept back, if the estimate is
-less than this part of what it was then: the link has changed. A link that swings keeps something back, and
-is not excused: else estimates of 1.3 and .4 Mbit/s in turn made two cameras switch 30 times a minute for
-ever."""
-
 STEP = 0.05
 """What is kept free is a multiple of this, in ln: rates that may be anything do not creep upwards,
 and in the end nothing is kept."""
@@ -126,7 +120,6 @@ class Headroom:
         "_in_a_row",
         "_lows",
         "_raise_pending",
-        "_raised_on",
         "_sampled",
         "_steady_at",
         "_without_raises",
@@ -149,7 +142,6 @@ class Headroom:
         self._failures_at = -NEVER
         self._in_a_row = 0
         self._raise_pending = False
-        self._raised_on = 0
         self._without_raises = 0
         self._steady_at = -NEVER
         self._asked_at = -NEVER
@@ -199,8 +191,6 @@ class Headroom:
             self._in_a_row = 0  # the one before has proved right
         if not self._raise_pending or proved:
             self._without_raises = committed
-        is_calm = not self._falls_now(now) and not self._failures_now(now)
-        self._raised_on = self._estimate if self._cautious and is_calm else 0
         self.raised_at = now
         self._raise_pending = True
 
@@ -218,8 +208,7 @@ class Headroom:
         if self._is_unheard:
             return
         recent = self._raise_pending and now - self.raised_at < FAILED_WITHIN
-        has_fallen = self._estimate < FALLEN * self._raised_on
-        if recent and self._without_raises <= usable and not has_fallen:
+        if recent and self._without_raises <= usable:
             self.failed += 1
             self._failures = min(self._failures_now(now) + FAILURE_WEIGHT, MOST_FAILURES)
             self._failures_at = now
