@@ -36,7 +36,6 @@ from trio_allocator.engine.settlement import Settlement
 from trio_allocator.engine.sharing import class_index
 from trio_allocator.engine.sharing.first_fit import FirstFit
 from trio_allocator.engine.sharing.sharing import Capacity
-from trio_allocator.policies import knapsack
 from trio_allocator.shell.mailbox import Mailbox
 from trio_allocator.shell.registration import Registration
 
@@ -76,15 +75,6 @@ def never_probe() -> Patch:
 
 def probe_while_the_estimate_falls() -> Patch:
     return Estimates, "steady_at", lambda self, now: now
-
-
-def cut_the_smallest_first() -> Patch:
-    right = knapsack._kinds
-
-    def kinds(costs, worths, room):
-        return right(costs, worths, room)[::-1]
-
-    return knapsack, "_kinds", kinds
 
 
 def ten_times_the_padding() -> Patch:
@@ -311,7 +301,6 @@ MUTANTS: dict[Callable[[], Patch], tuple[str, ...]] = {
     always_probe: BOTH,
     never_probe: BOTH,
     probe_while_the_estimate_falls: BOTH,
-    cut_the_smallest_first: BOTH,
     ten_times_the_padding: ENGINE_FIRST,
     a_millisecond_to_answer: BOTH,
     overuse_is_never_over: BOTH,
