@@ -27,11 +27,16 @@ from trio_allocator.testing.checks import lifetime
 def tasks_that_nobody_waits_for(patch):
     """Its tasks belong to the run, and end some time after the block."""
 
+    async def dawdle(work):
+        await work()
+        for _ in range(3):  # in whatever order tasks run, it is there when the block is left
+            await trio.lowlevel.checkpoint()
+
     def start(self, _nursery):
         self._running = 2
         self.arm()
-        trio.lowlevel.spawn_system_task(self._watch)
-        trio.lowlevel.spawn_system_task(self._probe)
+        trio.lowlevel.spawn_system_task(dawdle, self._watch)
+        trio.lowlevel.spawn_system_task(dawdle, self._probe)
 
     patch.setattr(Timekeeper, "start", start)
 
