@@ -102,5 +102,6 @@ def turn(page, name, value):
 
 def flowing(page):
     """The layer that is marked, such as ``q 120 kbit/s``."""
-    marked = page.locator("#tiles .flowing")
-    return marked.first.inner_text()[0] if marked.count() else None
+    # In one step: what is counted first may be gone when its text is asked for, and is waited for then.
+    marked = page.locator("#tiles .flowing").all_inner_texts()
+    return marked[0][0] if marked else None
