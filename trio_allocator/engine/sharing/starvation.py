@@ -12,7 +12,7 @@ from .class_index import ClassIndex, PriorityClass
 PATIENCE = 2.0
 """How long a better picture waits while somebody of its class waits for a lowest step, s; G10 allows 2.5. Where
 estimates climb, the lowest step fits soon after the better picture would, and takes its place: without this wait,
-three of six raises of a Jitsi bridge's recording were taken back within 1 s."""
+three raises on a Jitsi bridge's recording were taken back within 1 s."""
 
 
 class StarvationGuard:
@@ -89,10 +89,8 @@ class StarvationGuard:
         """End the reservations that are over: those who were bypassed go to the end of the queue."""
         for each in list(self._index.classes.values()):
             if each.reserved_for is not None and each.reserved_until <= now:
-                receiver, for_lowest = (
-                    self._ledger[each.reserved_for],
-                    each.reserved_in is each.minimums,
-                )
+                receiver = self._ledger[each.reserved_for]
+                for_lowest = each.reserved_in is each.minimums
                 each.release()
                 if for_lowest:
                     each.patient = False

@@ -7,8 +7,8 @@ What is simulated is only what a recording cannot hold:
 * Switches take effect at once: the figures then tell of decisions, and not of an encoder that we
   know nothing about (a key frame takes 100 to 400 ms).
 * The ladder: each receiver is told what the layers weigh: at first the rates of the first row,
-  later as `MeasuredAt` says, with a margin. Of a layer that was not sent yet the mean of the recording is told
-  instead.
+  later as `MeasuredAt` says, with a margin. Of a layer that was not sent yet the mean of the
+  recording is told instead.
 * An estimate stands until the next one, however long that takes (the figures say so too).
 * Padding that the allocator asks for is sent, and has no effect: the estimates are recorded.
 
