@@ -469,7 +469,7 @@ class Witness:
                     assert s.request is not None, "N2: what is revised was never asked"
                     request = effect.message
                     assert request.request_id == s.request.request_id, "N2: another one"
-                    assert lowest(s.record) <= request.limit, "N4: below what it can give"
+                    assert lowest(s.record) <= request.limit < s.held, "N4: what it can not give"
                     s.request = request
                 case "WITHDRAWN":
                     s.request, s.pledged = None, False
@@ -486,6 +486,8 @@ class Witness:
             request = s.record.request
             assert (request is None) == (s.request is None), f"N2: {s.record.id} does not know"
             assert request is None or request.id == s.request.request_id, "N2: another request"
+            named = request is None or s.pledged or s.request.allocation == s.held
+            assert named, "N2: the request names what it held before"
         self.known = estimate
 
     def _asked(self, s: Seen, effect: Any, now: float, estimate: int | None) -> None:

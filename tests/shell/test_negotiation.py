@@ -164,6 +164,23 @@ async def test_nobody_is_asked_twice_at_a_time(allocator, receiver):
     assert allocator.status.asked == 1
 
 
+@pytest.mark.invariant("N2")
+async def test_an_unread_request_names_what_the_receiver_holds_now(receiver):
+    receiver.request_allocation(HIGH - 1)  # by itself, and not enough
+    grant, request = unread(receiver)
+    assert (grant.allocation, grant.reason) == (HIGH - 1, GrantReason.LOWERED)
+    assert (request.allocation, request.limit) == (HIGH - 1, MEDIUM)
+    assert receiver.accept_decrease(request, MEDIUM) is True
+
+
+@pytest.mark.invariant("N2")
+async def test_a_request_that_was_read_is_not_sent_again_after_too_small_a_lowering(receiver):
+    request = asked(receiver)
+    receiver.request_allocation(HIGH - 1)
+    assert granted(receiver).allocation == HIGH - 1
+    assert receiver.accept_decrease(request, MEDIUM) is True
+
+
 @pytest.mark.invariant("N1")
 async def test_who_becomes_not_negotiable_is_asked_no_more(allocator, receiver, autojump_clock):
     request = asked(receiver)

@@ -281,9 +281,15 @@ class Settlement:
             self.withdraw(receiver, DecisionReason.NO_NEED)
         elif request.limit != before:
             self._ledger.project(receiver, request.limit)
-            asked = DecreaseAllocation(receiver.allocation, request.limit, request.id, receiver.id)
-            self._emit(Act.REVISED, receiver, request.limit, DecisionReason.RECONFIGURED, asked)
+            self._revise(receiver, DecisionReason.RECONFIGURED)
             self.sharing.index(receiver)
+
+    def _revise(self, receiver: Receiver, reason: DecisionReason) -> None:
+        """A request is to be read as it is now: what it asks for, and of whom that holds what."""
+        request = receiver.request
+        assert request is not None
+        asked = DecreaseAllocation(receiver.allocation, request.limit, request.id, receiver.id)
+        self._emit(Act.REVISED, receiver, request.limit, reason, asked)
 
     def lower(self, receiver: Receiver, bitrate: int, reason: DecisionReason) -> None:
         """Book a receiver's own lowering; it may be what an outstanding request asked for."""
@@ -291,16 +297,17 @@ class Settlement:
         asked = receiver.negotiation is Negotiation.ASKED
         before = receiver.allocation
         self._ledger.allocate(receiver, bitrate)
-        if request is not None:
-            if reason is DecisionReason.OWN_WISH:
-                reason = DecisionReason.KEPT_WORD
-            if self.negotiator.lowered(receiver):
-                if asked:
-                    given = DecisionReason.GIVEN
-                    self._emit(Act.WITHDRAWN, receiver, before, given, before=before)
-            else:
-                self._ledger.project(receiver, min(bitrate, request.limit))
+        kept = self.negotiator.lowered(receiver)
+        if kept and asked:
+            given = DecisionReason.GIVEN
+            self._emit(Act.WITHDRAWN, receiver, before, given, before=before)
+        if request is not None and reason is DecisionReason.OWN_WISH:
+            reason = DecisionReason.KEPT_WORD
         self.tell(receiver, before, GrantReason.LOWERED, reason)
+        if request is not None and not kept:
+            self._ledger.project(receiver, min(bitrate, request.limit))
+            if asked:  # and perhaps not read yet: it names what the receiver holds (N2)
+                self._revise(receiver, reason)
 
     def force(self, now: float, receiver: Receiver, bitrate: int, reason: DecisionReason) -> None:
         """Take what is above `bitrate`; the claim stays, and waits out a hold (G9)."""
