@@ -259,6 +259,19 @@ def test_silence_after_that_is_a_rate_and_needs_no_more_than_a_trickle(rates):
     assert believed == [LADDER["high"] // 2] * 2
 
 
+@pytest.mark.parametrize("windows", [1, 0])
+def test_whoever_was_heard_once_is_counted_so_silence_after_a_switch_is_a_rate_too(rates, windows):
+    rates.flow("low", 0.0)
+    sent(rates, LADDER["low"], 0.0, windows)
+    rates.sent += 1_200  # and within the window that the switch cuts short
+    rates.flow("high", windows + 0.5)
+    sent(rates, 0, windows + 0.5, 3)
+    assert rates.rate("high") == LADDER["high"] // 2
+    assert rates.quiet
+    assert rates.wake(60.0) is True
+    assert rates.rate("high") == LADDER["high"]
+
+
 def test_what_moves_again_is_as_declared_at_once(rates):
     rates.flow("high", 0.0)
     sent(rates, LADDER["high"], 0.0, 5)

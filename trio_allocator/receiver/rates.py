@@ -187,7 +187,7 @@ class LadderRates:
         if variant != self.flowing:
             self.flowing = variant
             self._begin(now)
-            self._heard = False
+            self._heard |= self.sent > 0
             self.sent = 0
 
     def wake(self, now: float) -> bool:
@@ -214,7 +214,7 @@ class LadderRates:
             # A late evaluation stretches the window; rounding must not shrink it.
             size, duration = self.sent, max(now - self._window_start, WINDOW)
             self._window_start, self.sent = now, 0
-            # Before the first packet nobody may be counting. After it, silence is a rate (A7).
+            # Before the very first packet nobody may be counting. After it, silence is a rate (A7).
             self._heard |= size > 0
             self.quiet = not self._heard
             if self._heard:
