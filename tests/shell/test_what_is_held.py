@@ -269,6 +269,19 @@ async def test_two_variants_that_vanish_at_once_are_one_message(
     assert one.told == [(now, "high", SwitchReason.INACTIVE)]
 
 
+async def test_variants_that_come_together_are_one_message(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(2_500_000)
+    one = await Sender(allocator, "one", active=()).start(nursery)
+    await trio.sleep(5)
+    now = trio.current_time()
+    one.receiver.variant_active("low", "medium", "high")
+    await trio.sleep(1)
+    assert [variant for _, variant, _ in one.told] == ["high"]
+    assert one.told[0][0] == pytest.approx(now)
+
+
 async def test_who_is_off_is_no_reason_to_blame_the_network(
     autojump_clock, allocator, estimates, nursery
 ):

@@ -317,8 +317,13 @@ class VariantSelector:
 
     def variant_active(self, variant: str, now: float) -> tuple[SelectorAction, ...]:
         """The source sends this variant (again): it has not stalled, either."""
-        self._available.active.add(self._available.known("variant", variant))
-        self._frames.came(variant)
+        return self.variants_active((variant,), now)
+
+    def variants_active(self, variants: Collection[str], now: float) -> tuple[SelectorAction, ...]:
+        """The source sends all of these (again): to the best of them, in one step."""
+        self._available.active |= {self._available.known("variant", one) for one in variants}
+        for variant in variants:
+            self._frames.came(variant)
         return self._changed(now, SwitchReason.AUTOMATIC)
 
     def variant_inactive(self, variant: str, now: float) -> tuple[SelectorAction, ...]:

@@ -290,9 +290,12 @@ class TrackReceiver:
             self._count("switches")
         self._perform(actions)
 
-    def variant_active(self, variant: str) -> None:
-        """The source sends this variant (again)."""
-        self._perform(self._selector.variant_active(variant, self._now()))
+    def variant_active(self, variant: str, *others: str) -> None:
+        """The source sends this variant (again), or several.
+
+        Name in one call those that come together: then the best of them is asked for at once.
+        """
+        self._perform(self._selector.variants_active((variant, *others), self._now()))
 
     def variant_inactive(self, variant: str, *others: str) -> None:
         """The source has stopped this variant, or several: away from them at once.
