@@ -67,13 +67,31 @@ def requests(actions):
     return [action.bitrate for action in actions if isinstance(action, RequestAllocation)]
 
 
-def test_what_was_paused_begins_at_its_lowest_and_climbs_when_that_has_flowed():
+def test_what_was_paused_climbs_at_once():
     selector = sending()
     assert requests(selector.granted(0, 10.0)) == [150_000]
     resumed = selector.granted(150_000, 11.0)
+    assert resumed == (
+        RequestAllocation(2_500_000),
+        RequestVariant("low", SwitchReason.RESUMED),
+    )
+    assert selector.granted(2_500_000, 11.0) == (RequestVariant("high", SwitchReason.RESUMED),)
+    selector.variant_switched("high", 11.2)
+    selector.granted(500_000, 12.0)
+    (back,) = selector.granted(2_500_000, 13.0)
+    assert back == RequestVariant("high", SwitchReason.GRANTED), "it flows: that pause is over"
+
+
+def test_after_a_resume_that_was_taken_back_the_lowest_has_to_flow_first():
+    selector = sending()
+    selector.granted(0, 10.0)
+    selector.granted(150_000, 11.0)
+    selector.granted(0, 12.0)
+    selector.evaluate(12.0 + FIRST_WAIT)
+    resumed = selector.granted(150_000, 14.0)
     assert resumed == (RequestVariant("low", SwitchReason.RESUMED),)
-    assert selector.variant_switched("low", 11.2) == ()
-    assert requests(selector.evaluate(11.0 + RESUMED)) == [2_500_000]
+    assert selector.variant_switched("low", 14.2) == ()
+    assert requests(selector.evaluate(14.0 + RESUMED)) == [2_500_000]
 
 
 def test_a_resume_that_is_taken_back_waits_longer():

@@ -1,8 +1,8 @@
 """A pause for want of bandwidth: how it ends, and when the next one may.
 
-A single estimate of nothing pauses a track. If it came back at once, and straight to the top, a
-link that shows such an estimate now and then would make it flicker for ever. So it begins at the
-lowest step, and each pause that soon follows another lasts longer.
+A single estimate of nothing pauses a track, and it comes back at once. A link that shows such an
+estimate now and then would make it flicker for ever. So each pause that soon follows another lasts
+longer, and then the lowest step comes first.
 """
 
 from __future__ import annotations
@@ -27,23 +27,30 @@ class Pause:
 
     Attributes:
         lasts: Whether there is a pause now.
+        resuming: It is over, but nothing flows yet.
         until: When it may end; minus infinity for at once.
     """
 
-    __slots__ = ("_resumed_at", "_wait", "lasts", "until")
+    __slots__ = ("_resumed_at", "_wait", "lasts", "resuming", "until")
 
     def __init__(self) -> None:
         self.lasts: bool = False
+        self.resuming: bool = False
         self.until: float = -math.inf
         self._wait = 0.0
         self._resumed_at = -math.inf
 
     def began(self, now: float) -> None:
         """The allocator left nothing to send with."""
-        self.lasts = True
+        self.lasts, self.resuming = True, False
         taken_back = now < self._resumed_at + PROVEN
         self._wait = min(max(FIRST_WAIT, 2 * self._wait), LONGEST_WAIT) if taken_back else 0.0
         self.until = now + self._wait if self._wait else -math.inf
+
+    @property
+    def follows_another(self) -> bool:
+        """Whether the resume before this pause was taken back."""
+        return self._wait > 0
 
     def may_end(self, now: float) -> bool:
         """Whether it is time to ask for something again."""
@@ -55,10 +62,11 @@ class Pause:
         """Something can be sent."""
         self._resumed_at = now
         self.forget()
+        self.resuming = True
 
     def forget(self) -> None:
         """It is no want of bandwidth any more that nothing is sent."""
-        self.lasts = False
+        self.lasts = self.resuming = False
         self.until = -math.inf
 
     @property
