@@ -391,6 +391,7 @@ class Seen:
     held: int
     request: Any = None
     pledged: bool = False
+    gave: bool = False
     deadline: float = 0.0
     refusal: Refusal | None = None
     hold: float = -1.0
@@ -462,6 +463,9 @@ class Witness:
             by_itself = effect.receiver_id == actor
             if effect.cause is not Cause.TIME:
                 self._lapse()
+            for other in self.seen.values():
+                if other is not s or effect.act.name not in {"REVISED", "WITHDRAWN"}:
+                    self._keep_word(other)
             match effect.act.name:
                 case "ASKED":
                     self._asked(s, effect.message, now, estimate)
@@ -482,6 +486,7 @@ class Witness:
                     self._granted(engine, s, message, now, estimate, by_itself, event, told)
         self._lapse()
         for s in self.seen.values():
+            self._keep_word(s)
             assert s.held == s.record.allocation, f"G1: {s.record.id} was not told"
             request = s.record.request
             assert (request is None) == (s.request is None), f"N2: {s.record.id} does not know"
@@ -489,6 +494,15 @@ class Witness:
             named = request is None or s.pledged or s.request.allocation == s.held
             assert named, "N2: the request names what it held before"
         self.known = estimate
+
+    @staticmethod
+    def _keep_word(s: Seen) -> None:
+        """One that pledged, and gave it, is told nothing but what it holds."""
+        request = s.record.request
+        gone = s.request is not None and (request is None or request.id != s.request.request_id)
+        if s.gave and gone:
+            s.request, s.pledged = None, False
+        s.gave = False
 
     def _asked(self, s: Seen, effect: Any, now: float, estimate: int | None) -> None:
         r = s.record
@@ -526,9 +540,7 @@ class Witness:
         elif reason == "LOWERED":
             assert by_itself, "G1: lowered by somebody else"
             assert level <= s.held, "G1: lowered upwards"
-            lowered = level < s.held and s.request is not None
-            if lowered and (r.request is None or r.request.id != s.request.request_id):
-                s.request, s.pledged = None, False
+            s.gave = level < s.held and s.request is not None
         elif event == "force" and by_itself:
             assert level < s.held, "G9: forced upwards"
             s.hold = now + self.hold
