@@ -58,6 +58,7 @@ class FirstFit:
         self._touched: dict[int, Receiver] = {}
         self._before: dict[int, tuple[Receiver, int]] = {}
         self._bypassed: set[int] = set()
+        self._forced = 0  # what is to be taken from those who refused, bit/s
         self._best = 0
         self._utility = log_utility(1)
 
@@ -97,6 +98,7 @@ class FirstFit:
         self._index.flush()
         self._touched = {}
         self._before = {}
+        self._forced = 0
         classes = self._index.classes.values()
         relieved = self._relieve(capacity)
         if relieved and not self._serve_everybody(capacity.for_raises(self._ledger.projected)):
@@ -148,7 +150,8 @@ class FirstFit:
             extras_of: ... and of this class what is above minimums.
         """
         self._index.flush()
-        over = self._ledger.projected - capacity
+        before = self._ledger.projected
+        over = before - capacity
         if over <= 0:
             return
         concerned: list[tuple[PriorityClass, int]] = []
@@ -170,6 +173,7 @@ class FirstFit:
             else:
                 extras_only = each.priority == extras_of
                 room = self._cut_class(each, room, cut, by_force=by_force, extras_only=extras_only)
+        self._forced += before - self._ledger.projected if by_force else 0
         self._index.flush()
 
     def _cut_class(
@@ -262,6 +266,8 @@ class FirstFit:
         raised = capacity.for_raises(ledger.projected)
         lowest = capacity.for_lowest(ledger.projected)
         spare, slack = kept - ledger.projected, raised - ledger.projected
+        if self._forced and self._spare_one(spare):
+            return True
         below = sum(each.gives + each.forced for each in classes) if negotiate else 0
         askable = sum(each.gives for each in classes) if negotiate else 0
         reserved = False
@@ -269,9 +275,9 @@ class FirstFit:
             if negotiate:
                 below -= each.gives + each.forced
                 askable -= each.gives
-            # Nobody is forced lest another be asked (N8).
-            back = each.restorable.first_fitting(spare + askable)
-            level = 0 if back is None else restored(ledger[back], spare + askable)
+            room = spare + max(0, askable - self._forced)  # nobody is forced lest another be asked
+            back = each.restorable.first_fitting(room)
+            level = 0 if back is None else restored(ledger[back], room)
             served, most = False, raised
             extras_of = NEVER
             if not reserved and back is None and not below and AMPLE * slack > each.demand:
@@ -291,6 +297,16 @@ class FirstFit:
             if served:
                 for by_force in (False, True):
                     self._cut(most, by_force=by_force, below=each.priority, extras_of=extras_of)
+                return True
+        return False
+
+    def _spare_one(self, spare: int) -> bool:
+        """Let one that refused keep what need not be taken, before any that can be asked (N8)."""
+        refused = [r for r in self._touched.values() if r.refusal and r.projected < r.allocation]
+        for receiver in sorted(refused, key=asking_order, reverse=True):
+            level = restored(receiver, spare)
+            if receiver.projected < level <= receiver.projected + spare:
+                self._move(receiver, level)
                 return True
         return False
 
