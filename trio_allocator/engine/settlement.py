@@ -79,10 +79,9 @@ class Settlement:
             now: The time, s.
             capacity: What may be shared, while nobody owes an answer.
         """
-        if not self.negotiator.outstanding:
-            # Nobody owes an answer any more. See afresh who can be asked before anyone is forced.
-            for receiver in list(self._pending.values()):
-                self.unplan(receiver)
+        # See afresh who can be asked before anyone is forced.
+        for receiver in list(self._pending.values()):
+            self.unplan(receiver)
         self._share(now, capacity)
         if not self.negotiator.outstanding:
             for receiver in list(self._pending.values()):  # nobody is left to ask (N8)
