@@ -226,4 +226,4 @@ def _named(blockers: tuple[Blocker, ...], obstacle: Obstacle | None) -> tuple[Bl
     name = Blocker(obstacle.value)
     if Blocker.SENDER in blockers:
         return tuple(name if blocker is Blocker.SENDER else blocker for blocker in blockers)
-    return (name, *blockers) if obstacle is Obstacle.DEAR else blockers
+    return (name, *blockers)
