@@ -39,7 +39,7 @@ class LayeredPolicy:
         return f"LayeredPolicy(worth={self.worth!r})"
 
     cautious = True
-    """Raises are also kept back for a while after the estimate fell; see `Headroom`."""
+    """A fall of the estimate keeps raises back for a while; see `Headroom`."""
 
     def sharing(self, ledger: Ledger, settings: Settings) -> Sharing:
         """What an allocator shares by: an index that comes to the same answers."""
@@ -71,7 +71,12 @@ class LayeredPolicy:
 
 
 class FairPolicy(LayeredPolicy):
-    """The same without caution: what the estimate is trusted for is granted, as it was before."""
+    """`LayeredPolicy`, but a fall of the estimate keeps no raise back; see `Headroom`.
+
+    It shares alike, and all else keeps raises back as there: raises that were taken back, what the
+    source of the estimates says was carried, reservations, and holds. It takes over for a policy
+    that fails.
+    """
 
     cautious = False
 

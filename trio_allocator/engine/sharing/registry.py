@@ -10,7 +10,8 @@ from ...policies.water_filling import WaterFillingPolicy
 from .layered_policy import FairPolicy, LayeredPolicy
 
 PolicyName: TypeAlias = Literal["layered", "water-filling", "fair"]
-"""A way to share that comes with the package."""
+"""A way to share that comes with the package: `LayeredPolicy`, the default; `WaterFillingPolicy`; or
+``"fair"``, which shares as `LayeredPolicy` does, but a fall of the estimate keeps no raise back."""
 
 POLICIES: Mapping[PolicyName, Policy] = {
     "layered": LayeredPolicy(),
