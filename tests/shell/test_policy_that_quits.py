@@ -63,7 +63,7 @@ async def test_what_passes_through_the_block_is_not_chained_to_itself(quitting, 
 
 
 async def test_a_nursery_of_ones_own_hears_of_it(quitting, autojump_clock):
-    with pytest.raises(BaseExceptionGroup) as caught:
+    with pytest.RaisesGroup(type(quitting.error)) as caught:
         async with trio.open_nursery() as nursery:
             allocator = ProbingAllocator.create(nursery, policy=quitting, initial_estimate=1e6)
             await quits_in_a_call(allocator, quitting)
