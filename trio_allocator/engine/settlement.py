@@ -314,7 +314,8 @@ class Settlement:
     def forget(self, receiver: Receiver) -> None:
         """Drop all that concerns a receiver that leaves."""
         self._drop_hold(receiver)
-        self.negotiator.forget(receiver)
+        self.withdraw(receiver, DecisionReason.CLOSED)
+        self.negotiator.forget_refusal(receiver)
         self._planned.pop(receiver.id, None)
         self._pending.pop(receiver.id, None)
         self.sharing.drop(receiver)

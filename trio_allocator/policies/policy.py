@@ -15,6 +15,7 @@ from typing import Protocol, cast
 
 from attrs import Attribute, field, frozen
 
+from .next_step import next_step
 from .step_classes import StepClasses, class_above, parts_between
 
 
@@ -69,9 +70,7 @@ class Claim:
         """The next level worth having above this one; itself if there is none."""
         if level >= self.wanted:
             return level
-        if level < self.minimum:
-            return min(self.minimum, self.wanted)
-        return next((step for step in self.levels if step > level), self.wanted)
+        return next_step(level, self.minimum, self.levels, self.wanted)
 
 
 def _is_number(_shares: object, attribute: Attribute[float], value: float) -> None:
