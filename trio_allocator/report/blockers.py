@@ -53,8 +53,9 @@ class Blocker(StrEnum):
     NEGOTIATION = "negotiation"
     """An answer to a decrease request is awaited: from others, who make room, or from itself."""
     HOLD = "hold"
-    """What there is is not trusted yet, after a decrease or as it is not worth the risk; or it is
-    held for one that was overtaken, or that waits for its lowest step."""
+    """It was lowered by force a moment ago. Or there is room, but it is not trusted yet, after a fall of
+    the estimate or a raise that was taken back. Or room is held for one that was overtaken, or that waits
+    for its lowest step."""
     PRIORITY = "priority"
     """Higher classes hold and wait for more than leaves room for it."""
     CONNECTION_CAP = "connection cap"
