@@ -4,7 +4,7 @@ Open an allocator with `open_allocator`, register a receiver for each track, del
 estimates, and obey the messages: see the README.
 """
 
-from .engine.effects import Cause as Cause
+from .engine.effects import Cause as Cause, WakeReason as WakeReason
 from .engine.limits import LimitChanges as LimitChanges, Limits as Limits
 from .engine.probing.probe_status import ProbeStatus as ProbeStatus
 from .engine.settings import (

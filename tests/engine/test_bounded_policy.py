@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from tests.engine.support import NOW, joined, opened
+from trio_allocator import LayeredPolicy
 from trio_allocator.engine.settlement import MOST_ROUNDS
 from trio_allocator.policies.policy import Shares
 from trio_allocator.report.status import snapshot
@@ -34,9 +36,7 @@ class Whimsical:
         state = repr((self.seed, capacity, sorted(map(repr, claims))))
         chance = random.Random(state)
         if not self.keeps_rules and chance.random() < 0.05:
-            return chance.choice(
-                [None, Shares({}), Shares({c.receiver_id: capacity for c in claims}), {}]
-            )
+            return nonsense(chance.randrange(7), claims, capacity)
         levels = {c.receiver_id: c.lowest for c in claims}
         left = capacity - sum(levels.values())
         order = sorted(claims, key=lambda c: (-c.priority, chance.random()))
@@ -50,7 +50,31 @@ class Whimsical:
                         levels[claim.receiver_id] = step
                         left -= more
                         break
+        if chance.random() < 0.5:
+            claims.clear()  # the list is its own
         return Shares(levels)
+
+
+def nonsense(which: int, claims, capacity):
+    """Something that is no answer."""
+    if which == 0:
+        raise NamelessError
+    if which < 3:
+        return None if which == 1 else {}
+    levels = {c.receiver_id: c.lowest for c in claims}
+    if which == 3:
+        return Shares(dict.fromkeys(levels, capacity))
+    if which == 4:
+        return Shares(levels, bars=dict.fromkeys([*levels, -1], math.nan))
+    if which == 5:
+        return Shares(levels, lowest=math.nan)
+    claims.clear()
+    return Shares({})
+
+
+class NamelessError(Exception):
+    def __repr__(self) -> str:
+        raise NotImplementedError
 
 
 def calls_of(policy: Whimsical, act) -> int:
@@ -153,3 +177,29 @@ def test_answers_in_a_cycle_are_noticed_reported_and_followed_by_a_simple_sharin
     assert fault is not None
     assert "had not settled after 16 rounds" in str(fault)
     assert engine.ledger.committed <= 5_500_000
+
+
+@given(
+    st.lists(st.floats() | st.just(10**400) | st.none(), min_size=1, max_size=6),
+    st.lists(st.sampled_from([0, 300, 700, 1_500, 2_900]), max_size=12),
+)
+def test_whatever_a_utility_says_the_estimate_is_shared(values, estimates):
+    def worth(bitrate):
+        return values[bitrate % len(values)]
+
+    engine = opened(2_000, LayeredPolicy(worth))
+    cast = [joined(engine, 0, 150, 300 + 100 * n, 1_000, pausable=True) for n in range(4)]
+    now = NOW
+    for estimate in [estimate for estimate in estimates for _ in range(3)]:  # no mere dip
+        now += 5.0
+        engine.update_estimate(now, estimate)
+        for receiver in cast:
+            if receiver.request is not None:
+                number, limit = receiver.request.id, receiver.request.limit
+                engine.answer(now, receiver, number, accepted=True, bitrate=limit)
+        for receiver in cast:
+            if receiver.request is None:
+                engine.request(now, receiver, 1_100)
+        assert engine.ledger.committed == sum(receiver.allocation for receiver in cast)
+    if estimates:
+        assert engine.ledger.committed <= estimates[-1]

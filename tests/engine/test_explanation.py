@@ -71,6 +71,15 @@ def test_at_the_top_of_its_ladder_it_says_what_its_sender_says_of_the_next_varia
     )
 
 
+@pytest.mark.parametrize("obstacle", [Obstacle.DEAR, Obstacle.STALLED])
+def test_what_its_sender_says_of_the_next_variant_comes_before_the_network(obstacle):
+    engine = opened(600_000)
+    camera = joined(engine, 0, *CAMERA)
+    engine.request(NOW, camera, HIGH)
+    camera.obstacle = obstacle
+    assert about(engine, camera).blockers == (Blocker(obstacle.value), Blocker.NETWORK)
+
+
 def test_network_and_what_is_lacking():
     engine = opened(600_000)
     camera = joined(engine, 0, *CAMERA)

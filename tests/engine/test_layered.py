@@ -240,8 +240,8 @@ def test_the_default_worth_is_measured_by_the_best_step():
     ),
     st.integers(0, 1000),
 )
-def test_water_stands_between_bottom_and_brim(basins, amount):
-    basins = [(bottom, bottom + depth, weight) for bottom, depth, weight in basins]
-    poured = divide_by_weight(basins, amount)
-    assert sum(poured) <= sum(b for b, _, _ in basins) + amount
-    assert all(b <= level <= t for level, (b, t, _) in zip(poured, basins, strict=True))
+def test_a_share_by_weight_is_within_its_range(ranges, amount):
+    ranges = [(least, least + more, weight) for least, more, weight in ranges]
+    levels = divide_by_weight(ranges, amount)
+    assert sum(levels) <= sum(least for least, _, _ in ranges) + amount
+    assert all(b <= level <= t for level, (b, t, _) in zip(levels, ranges, strict=True))

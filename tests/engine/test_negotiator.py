@@ -233,8 +233,8 @@ def test_of_who_leaves_nothing_is_left(negotiator):
     asking, refusing = record(550, 500, number=1), record(550, 500, number=2)
     asked(negotiator, asking, 0)
     negotiator.refuse(NOW, refusing, RefusalKind.SILENT, 300)
-    negotiator.forget(asking)
-    negotiator.forget(refusing)
+    negotiator.withdraw(asking)
+    negotiator.forget_refusal(refusing)
     assert negotiator.outstanding == {}
     assert expired(negotiator, NOW + 99) == []
     assert lapsed(negotiator, NOW + 99, 0) == []

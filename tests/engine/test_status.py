@@ -8,6 +8,7 @@ import pytest
 from attrs import asdict
 
 from tests.engine.support import NOW, joined, opened
+from trio_allocator.engine.effects import WakeReason
 from trio_allocator.engine.probing.probe_status import ProbeStatus
 from trio_allocator.report.status import AllocatorStatus, Allowance, snapshot
 
@@ -35,16 +36,17 @@ QUIET = AllocatorStatus(
     forced=0,
     breaches=0,
     policy_fault=None,
+    next_look=None,
+    next_look_for=WakeReason.NOTHING,
 )
 
 
 def differs(engine, **expected) -> bool:
-    """Whether anything but this differs from an allocator that nothing has happened to."""
+    """Whether anything but this, and when it looks again, differs from an allocator that nothing has happened to."""
     expected.setdefault("usable", expected.get("estimate"))
-    return asdict(snapshot(engine), recurse=False) != {
-        **asdict(QUIET, recurse=False),
-        **expected,
-    }
+    status = snapshot(engine)
+    looks = {"next_look": status.next_look, "next_look_for": status.next_look_for}
+    return asdict(status, recurse=False) != {**asdict(QUIET, recurse=False), **looks, **expected}
 
 
 @pytest.mark.invariant("A6")
@@ -162,6 +164,25 @@ def test_for_whom_something_is_held_is_said_until_it_is_over():
     assert snapshot(engine).favoured == {large.id: NOW + 6}
     engine.advance(NOW + 6)
     assert snapshot(engine).favoured == {}
+
+
+def test_it_is_said_when_it_looks_again_and_for_what():
+    def next_look():
+        status = snapshot(engine)
+        return status.next_look, status.next_look_for
+
+    engine = opened(1_000, estimates="ideal", estimate_timeout=None)
+    assert next_look() == (NOW + 2, WakeReason.ESTIMATE)
+    engine.update_estimate(NOW, 1_000_000)
+    receiver = joined(engine, 330, 100, 300, now=NOW)
+    engine.update_estimate(NOW + 0.5, 200)
+    assert next_look() == (NOW + 0.55, WakeReason.DEADLINE)
+    engine.advance(NOW + 0.55)
+    assert receiver.allocation == 110
+    assert next_look() == (NOW + 2.5, WakeReason.ESTIMATE)
+    engine = opened(1_000, estimates="ideal")
+    engine.force(NOW, joined(engine, 330, 100, 300), 110)
+    assert next_look() == (NOW + 5, WakeReason.HOLD)
 
 
 def test_a_snapshot_does_not_change_with_what_it_was_taken_of():

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from trio_allocator.receiver.claims import CLIMB_PAUSE, Claims
+from trio_allocator.receiver.claims import CLIMB_PAUSE, LONGEST_PAUSE, Claims
 
 HELD = 1_000
 
@@ -104,6 +104,28 @@ def test_a_raise_that_is_given_back_at_once_puts_off_the_next_climb():
     assert requests(claims, 400, 440, climb=5_000, now=11.99) == []
     assert requests(claims, 400, 440, climb=5_000, now=12.0) == [5_000]
     assert claims.climb_from == -math.inf
+
+
+def pauses(claims: Claims, times: int) -> list[float]:
+    """For how long each of some raises that are given back at once puts off the next climb."""
+    found = []
+    for _ in range(times):
+        claims.granted(HELD, claims.allocation)
+        requests(claims, 400, 440, climb=5_000, now=0.0)
+        found.append(claims.climb_from)
+        requests(claims, 400, 440, climb=5_000, now=found[-1])
+    return found
+
+
+def test_useless_raises_one_after_another_put_it_off_for_longer_and_longer():
+    claims = registered(500)
+    assert pauses(claims, 5) == [5.0, 10.0, 20.0, 40.0, LONGEST_PAUSE]
+    claims.granted(HELD, 440)
+    requests(claims, 900, 990)  # one that is of use
+    claims.granted(440, HELD)
+    assert pauses(claims, 2) == [5.0, 10.0]
+    claims.changed()
+    assert pauses(claims, 1) == [5.0]
 
 
 @pytest.mark.parametrize("allocation", [HELD, 500])

@@ -78,14 +78,18 @@ async def test_room_is_made_for_a_higher_class_and_the_need_may_go(allocator):
         ]
 
 
-async def test_what_concerns_only_who_leaves_is_not_told(allocator):
-    """Its request is withdrawn as it leaves: nobody is there any more to be concerned."""
+async def test_a_request_is_void_when_its_receiver_leaves(allocator):
+    """The log says how each request ended; the receiver is told nothing any more."""
     allocator.update_bandwidth_estimation(3_000_000)
     camera = allocator.register_track_receiver(CAMERA, HIGH)
     with allocator.decisions() as channel:
         allocator.update_bandwidth_estimation(600_000)
         camera.close()
-        assert [d[2] for d in told(channel)] == [Act.ASKED, Act.LEFT]
+        assert told(channel) == [
+            (Cause.ESTIMATE, 1, Act.ASKED, HIGH, MEDIUM, R.OVERUSE),
+            (Cause.LEAVING, 1, Act.WITHDRAWN, HIGH, HIGH, R.CLOSED),
+            (Cause.LEAVING, 1, Act.LEFT, HIGH, 0, R.CLOSED),
+        ]
 
 
 async def test_silence_and_then_force(allocator, autojump_clock):

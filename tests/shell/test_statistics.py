@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from contextlib import suppress
 
 import pytest
 import trio
 
 from tests.shell.support import CAMERA, HIGH, LOW, MEDIUM, PLAIN, asked, unread
-from trio_allocator import open_allocator
+from trio_allocator import Act, DecisionReason as R, open_allocator
 
 
 @pytest.fixture
@@ -64,6 +66,36 @@ async def test_decreases_of_every_ending(allocator, autojump_clock):
     allocator.update_bandwidth_estimation(100)
     await trio.sleep(1)
     assert counted(allocator)["decreases_silent"] >= 1
+
+
+def void(channel):
+    """How many requests were void, by reason; reads all that is unread."""
+    reasons = Counter()
+    with suppress(trio.WouldBlock):
+        while True:
+            decision = channel.receive_nowait()
+            reasons[decision.reason] += decision.act is Act.WITHDRAWN
+    return +reasons
+
+
+async def test_requests_that_ended_are_counted_as_the_log_of_decisions_tells_them(allocator):
+    with allocator.decisions() as decisions:
+        allocator.update_bandwidth_estimation(3_000_000)
+        camera = allocator.register_track_receiver(CAMERA, HIGH, pausable=True)
+        allocator.update_bandwidth_estimation(600_000)
+        camera.request_allocation(MEDIUM)  # before it answered
+        allocator.update_bandwidth_estimation(300_000)
+        allocator.update_bandwidth_estimation(3_000_000)
+        allocator.update_bandwidth_estimation(300_000)
+        await trio.sleep(1)  # it keeps silent
+        with allocator.register_track_receiver(CAMERA, HIGH) as leaving:
+            assert asked(leaving).limit < HIGH
+        voided = void(decisions)
+    assert voided == {R.GIVEN: 1, R.NO_NEED: 1, R.SILENCE: 1, R.CLOSED: 1}
+    counts = counted(allocator)
+    assert counts["decreases_asked"] == 4
+    assert counts["decreases_silent"] == voided[R.SILENCE]
+    assert counts["decreases_withdrawn"] == voided.total() - voided[R.SILENCE]
 
 
 async def test_probes_and_padding(autojump_clock):

@@ -252,6 +252,94 @@ async def test_silence_gives_back_as_much_as_a_trickle(
     assert kept[0] <= kept[5_000] < 1_300_000
 
 
+@pytest.mark.parametrize("missing", [("low",), ("low", "medium")])
+async def test_one_that_may_pause_does_if_nothing_that_fits_comes(
+    autojump_clock, allocator, estimates, nursery, missing
+):
+    estimate = [2_100_000 if "medium" in missing else 700_000]
+    estimates(lambda: estimate[0])
+    one = await Sender(allocator, "one", pausable=True).start(nursery)
+    await trio.sleep(15)
+    flowing, one.stalled = one.current, set(missing)
+    estimate[0] = 300_000
+    await trio.sleep(7)
+    assert (flowing is not None, one.current) == (True, None)
+    estimate[0] = 2_100_000
+    await trio.sleep(30)
+    assert one.current == "high"
+
+
+async def test_one_that_may_not_pause_flows_on_and_keeps_what_it_has(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimate = [2_100_000]
+    estimates(lambda: estimate[0])
+    one = await Sender(allocator, "one").start(nursery)
+    await trio.sleep(15)
+    one.stalled = {"low", "medium"}
+    estimate[0] = 500_000
+    await trio.sleep(7)
+    for _ in range(60):
+        await trio.sleep(1)
+        assert one.current == "high"
+        assert one.held >= LADDER["low"]
+    assert not allocator.explain().of(one.receiver.handle.id).is_off
+    estimate[0] = 2_100_000
+    await trio.sleep(10)
+    assert (one.current, one.held) == ("high", LADDER["high"])
+
+
+async def test_what_flows_in_place_of_a_pinned_one_that_does_not_come_ends(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(2_100_000)
+    one = await Sender(allocator, "one").start(nursery)
+    await trio.sleep(5)
+    one.stalled = {"medium"}
+    one.told.clear()
+    one.receiver.set_pin("medium")
+    await trio.sleep(3)
+    assert (one.current, one.told[-1][1:]) == (None, (None, SwitchReason.STALLED))
+    await trio.sleep(10)
+    assert (one.receiver.queued_variant, one.held) == ("medium", 0)  # hoped for
+    one.stalled.clear()
+    await trio.sleep(10)
+    assert (one.current, one.held) == ("medium", LADDER["medium"])
+
+
+async def test_a_step_that_stalled_is_not_granted_beside_one_that_flows(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(700_000)
+    other = await Sender(allocator, "other").start(nursery)
+    one = Sender(allocator, "one", priority=1)
+    one.stalled = {"medium"}
+    await one.start(nursery)
+    await trio.sleep(4)
+    assert (one.current, one.held) == ("low", LADDER["low"])
+    assert Blocker.STALLED in allocator.explain().of(one.receiver.handle.id).blockers
+    other.told.clear()
+    await trio.sleep(8)  # until it is tried again
+    assert (one.held, other.told) == (LADDER["low"], [])
+
+
+async def test_raises_for_what_does_not_come_move_others_ever_more_rarely(
+    autojump_clock, allocator, estimates, nursery
+):
+    estimates(920_000)
+    ladder = {"low": 200_000, "high": 1_000_000}
+    one = Sender(allocator, "one", ladder, pausable=True)
+    one.stalled = {"low", "high"}
+    other = Sender(allocator, "other", {"low": 150_000, "high": 450_000}, pausable=True)
+    await Sender(allocator, "voice", {"only": 375_000}, priority=1).start(nursery)
+    await other.start(nursery)
+    await one.start(nursery)
+    await trio.sleep(100)
+    other.told.clear()
+    await trio.sleep(120)
+    assert len(other.told) <= 8
+
+
 # One word
 
 

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -28,6 +29,7 @@ from trio_allocator.testing import (
     check_allocator,
 )
 from trio_allocator.testing.conformance import CHECKS
+from trio_allocator.testing.virtual import CpuLimit
 
 PLANTS = {
     **test_lifetime_plants.PLANTS,
@@ -139,6 +141,42 @@ def test_a_call_that_never_returns_is_named_and_ends_it():
     assert (violation.invariant, len(calls)) == ("G6", 1)
     assert violation.situation.startswith("G6: what a higher class waits for")
     assert "G6: what a higher class waits for" in str(caught.value)
+
+
+def test_a_call_that_waits_outside_of_trio_for_what_does_not_come_ends_it():
+    limit = CpuLimit(0.02)
+
+    def waits():
+        while True:
+            time.sleep(0.01)
+
+    with pytest.raises(TimeoutError, match=r"0\.2 s by the clock"):
+        limit.run(waits)
+    assert limit.ran_out
+
+
+def test_an_allocator_whose_errors_can_not_be_shown_is_named_all_the_same():
+    class UnspeakableError(Exception):
+        def __repr__(self):
+            raise RuntimeError
+
+    class Maker:
+        def __repr__(self):
+            raise RuntimeError
+
+        @asynccontextmanager
+        async def __call__(self):
+            async with open_allocator():
+                yield self
+
+        def __getattr__(self, name):
+            if name.startswith("__"):
+                raise AttributeError(name)
+            raise UnspeakableError
+
+    with pytest.raises(ConformanceError, match="<Maker, whose repr fails>") as caught:
+        check_allocator(Maker(), except_for=set(INVARIANTS) - {"G2"})
+    assert "<UnspeakableError, whose repr fails>" in str(caught.value)
 
 
 def test_a_limit_that_is_none_is_refused():

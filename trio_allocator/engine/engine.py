@@ -26,6 +26,18 @@ from .settlement import Settlement
 from .sharing.registry import chosen_policy
 from .sharing.sharing import Capacity
 
+_ALARMS = (
+    WakeReason.DEADLINE,
+    WakeReason.HOLD,
+    WakeReason.RESERVATION,
+    WakeReason.ESTIMATE,
+    WakeReason.PROBE,
+    WakeReason.STEADY,
+    WakeReason.HEADROOM,
+    WakeReason.DIP,
+)
+"""Why time may bring something, in the order in which `Engine` looks."""
+
 
 class Engine:
     """Decides for one connection.
@@ -239,25 +251,27 @@ class Engine:
     @property
     def wake_at(self) -> float:
         """When `advance` is due next, unless an event comes before, s."""
-        return min(at for at, _ in self._alarms())
+        return min(self._alarms())
 
     @property
     def wake_reason(self) -> WakeReason:
         """What `advance` is due for next."""
-        at, reason = min(self._alarms(), key=lambda alarm: alarm[0])
-        return WakeReason.NOTHING if at == NEVER else reason
+        alarms = self._alarms()
+        at = min(alarms)
+        return WakeReason.NOTHING if at == NEVER else _ALARMS[alarms.index(at)]
 
-    def _alarms(self) -> tuple[tuple[float, WakeReason], ...]:
+    def _alarms(self) -> tuple[float, ...]:
+        """When each of `_ALARMS` rings, s."""
         settlement = self.settlement
         return (
-            (settlement.negotiator.wake_at, WakeReason.DEADLINE),
-            (settlement.hold_ends_at, WakeReason.HOLD),
-            (settlement.sharing.wake_at, WakeReason.RESERVATION),
-            (self.estimates.stale_at, WakeReason.ESTIMATE),
-            (self.prober.wake_at, WakeReason.PROBE),
-            (self._steady_at, WakeReason.STEADY),
-            (self._rises_at, WakeReason.HEADROOM),
-            (self._dip_ends_at, WakeReason.DIP),
+            settlement.negotiator.wake_at,
+            settlement.hold_ends_at,
+            settlement.sharing.wake_at,
+            self.estimates.stale_at,
+            self.prober.wake_at,
+            self._steady_at,
+            self._rises_at,
+            self._dip_ends_at,
         )
 
     # --- one event ---------------------------------------------------------------------------

@@ -28,17 +28,13 @@ class Negotiator:
         settings: The deadline and the back-off.
 
     Attributes:
-        asked: How many requests were made.
-        accepted: How many were accepted.
-        withdrawn: How many were taken back.
+        accepted: How many requests were accepted.
         refusals: How many were refused, by kind.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.asked: int = 0
         self.accepted: int = 0
-        self.withdrawn: int = 0
         self.refusals: dict[RefusalKind, int] = dict.fromkeys(RefusalKind, 0)
         self._outstanding: OrderedDict[int, Receiver] = OrderedDict()
         self._refused: OrderedDict[int, Receiver] = OrderedDict()
@@ -63,7 +59,6 @@ class Negotiator:
     def ask(self, now: float, receiver: Receiver) -> DecreaseAllocation:
         """Ask a receiver to come down to its projection."""
         receiver.step(NegotiationEvent.ASK)
-        self.asked += 1
         request_id = (receiver.last_request or receiver.id) + _STRIDE
         held, limit = receiver.allocation, receiver.projected
         deadline = now + self._settings.negotiation_timeout
@@ -128,7 +123,6 @@ class Negotiator:
 
     def withdraw(self, receiver: Receiver) -> None:
         """Take back an outstanding request, answered or not."""
-        self.withdrawn += receiver.request is not None
         self._close(receiver, NegotiationEvent.WITHDRAW)
 
     def _close(self, receiver: Receiver, event: NegotiationEvent) -> None:
@@ -193,11 +187,6 @@ class Negotiator:
             self.forget_refusal(receiver)
             forgiven.append(receiver)
         return forgiven
-
-    def forget(self, receiver: Receiver) -> None:
-        """Drop all that concerns a receiver that leaves or may not be asked any more."""
-        self.withdraw(receiver)
-        self.forget_refusal(receiver)
 
 
 def _enough(receiver: Receiver, limit: int) -> int:

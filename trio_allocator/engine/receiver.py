@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 
 from ..obstacle import Obstacle
 from ..options import ReceiverOptions
+from ..policies.next_step import next_step
 from ..policies.step_classes import StepClasses, class_above, step_classes
 from ..tracks import Track
 from .negotiation import TRANSITIONS, Negotiation, NegotiationEvent, Refusal, Request
@@ -133,12 +134,7 @@ class Receiver:
 
     def step_above(self, level: int) -> int:
         """The next level worth having above this one; `level` is below what it wants."""
-        if level < self.minimum:
-            return min(self.minimum, self.want)
-        index = bisect_right(self.steps, level)
-        if index < len(self.steps) and self.steps[index] < self.want:
-            return self.steps[index]
-        return self.want
+        return next_step(level, self.minimum, self.steps, self.want)
 
     def step_below(self, level: int, need: int) -> int:
         """The next level down from this one, towards its floor.

@@ -71,8 +71,9 @@ class Settings:
             the link could carry, such as a link that is measured or scheduled by the same program.
         negotiation_timeout: How long an asked receiver has to answer, and to keep its promise
             (N3, N4). 50 ms is five times what the reference blocks its server for.
-        hold: After a lowering that the allocator caused, raises of that receiver wait this long
-            (G9). Jitsi, mediasoup and Symphony hold 5 to 10 s.
+        hold: After a receiver was lowered by force, by the allocator or by `force_allocation`, its
+            raises wait this long (G9); after a decrease that it agreed to there is no hold. Jitsi,
+            mediasoup and Symphony hold 5 to 10 s.
         refusal_backoff: A receiver that rejected, kept silent or broke a promise may be asked again after
             this, unless the estimate falls or its allocation rises before (N5).
         overtaken_limit: How often a waiting receiver may be overtaken before what becomes free is

@@ -7,7 +7,7 @@ from collections import Counter
 from attrs import evolve
 
 from ..messages import AllocationGranted, DecreaseAllocation, GrantReason
-from ..policies.policy import Policy, PolicyError
+from ..policies.policy import Policy, PolicyError, is_cautious
 from ..policies.step_classes import class_above, class_below, part_of
 from .effects import Act, Cause, DecisionReason, Effect
 from .headroom import Headroom
@@ -17,8 +17,7 @@ from .negotiation import Negotiation
 from .negotiator import Negotiator
 from .receiver import Receiver
 from .settings import NEVER, Settings
-from .sharing.layered_policy import FairPolicy
-from .sharing.policy_sharing import PolicySharing
+from .sharing.registry import POLICIES, sharing_of
 from .sharing.sharing import Capacity, Sharing
 
 MOST_ROUNDS = 16
@@ -31,13 +30,6 @@ _ACTS = {
     GrantReason.FORCED: Act.FORCED,
     GrantReason.BREACH: Act.FORCED,
 }
-
-
-def sharing_of(policy: Policy, ledger: Ledger, settings: Settings) -> Sharing:
-    """How an allocator shares by a policy: as the policy has it, or by calling it."""
-    own = getattr(policy, "sharing", None)
-    sharing: Sharing = PolicySharing(ledger, policy) if own is None else own(ledger, settings)
-    return sharing
 
 
 class Settlement:
@@ -59,7 +51,7 @@ class Settlement:
         self._settings = settings
         self._ledger = ledger
         self.negotiator: Negotiator = Negotiator(settings)
-        self.headroom: Headroom = Headroom(cautious=getattr(policy, "cautious", True))
+        self.headroom: Headroom = Headroom(cautious=is_cautious(policy))
         self.sharing: Sharing = sharing_of(policy, ledger, settings)
         self.cause: Cause = Cause.TIME
         self.effects: list[Effect] = []
@@ -118,7 +110,7 @@ class Settlement:
     def _replace(self, error: PolicyError) -> None:
         """A user's policy failed: a simple one takes over, and it is reported (L3)."""
         self.policy_fault = error
-        self.sharing = sharing_of(FairPolicy(), self._ledger, self._settings)
+        self.sharing = sharing_of(POLICIES["fair"], self._ledger, self._settings)
         for receiver in self._ledger:
             self.sharing.index(receiver)
 
@@ -321,7 +313,8 @@ class Settlement:
     def forget(self, receiver: Receiver) -> None:
         """Drop all that concerns a receiver that leaves."""
         self._drop_hold(receiver)
-        self.negotiator.forget(receiver)
+        self.withdraw(receiver, DecisionReason.CLOSED)
+        self.negotiator.forget_refusal(receiver)
         self._planned.pop(receiver.id, None)
         self._pending.pop(receiver.id, None)
         self.sharing.drop(receiver)

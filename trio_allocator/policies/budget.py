@@ -53,16 +53,16 @@ class Budget:
         self.free -= need
         return True
 
-    def pour(self, volume: int) -> int:
-        """Take up to this volume, bit/s, for receivers that can use any part of it.
+    def take_up_to(self, most: int) -> int:
+        """Take up to this much, bit/s, for receivers that can use any part of it.
 
         Returns:
             What there was of it, bit/s.
         """
-        poured = min(volume, max(self.free, 0))
-        if poured > 0:
-            self.free -= poured
+        taken = min(most, max(self.free, 0))
+        if taken > 0:
+            self.free -= taken
             self._spare = min(self._spare, self.free)
-        if poured < volume:
+        if taken < most:
             self._missing = min(self._missing, 1 - self.free)
-        return poured
+        return taken

@@ -1,10 +1,10 @@
 """Which of some things to take into what room there is: a 0/1 knapsack.
 
-Things are sorted by worth per bit. The break is the first of which not all fit behind those before it.
+Things are sorted by value per bit. The break is the first of which not all fit behind those before it.
 The best choice differs from all before the break in a few things on either side, and mostly near it
 (Pisinger, *A minimal algorithm for the 0-1 knapsack problem*, 1997). So changes are tried outwards from
 the break, and of the choices that come of them those are kept that no other beats in both room and
-worth, and that can still become the best. Things alike are counted, not told apart. Exact while that is
+value, and that can still become the best. Things alike are counted, not told apart. Exact while that is
 no more than `EFFORT`; otherwise the best choice met so far, which nothing left out would fit into.
 """
 
@@ -23,35 +23,35 @@ STATES = 16
 are left: those that may become the best by most."""
 
 _EQUAL = 1e-12
-"""Worth that differs by less is equal: sums of the same numbers in another order do."""
+"""Values that differ by less are equal: sums of the same numbers in another order do."""
 
 _Kind: TypeAlias = tuple[float, int, int, float, list[int]]
-"""Things of the same cost and worth: worth per bit, negated; the first of them; bit/s, worth of each;
+"""Things of the same cost and value: value per bit, negated; the first of them; bit/s, value of each;
 their positions, those to be preferred first."""
 
 _Change: TypeAlias = tuple[int, float, int, int, int]
-"""To take one thing more, or less: what that costs, bit/s, and is worth; its kind, 1 or -1, and how
+"""To take one thing more, or less: what that costs, bit/s, and its value; its kind, 1 or -1, and how
 often that is possible."""
 
 _State: TypeAlias = tuple[int, float, Any]
 """A choice as it differs from all before the break: bit/s left (below 0 if it does not fit), what
-it is worth more, and its changes, linked."""
+how much greater its value is, and its changes, linked."""
 
 _left = itemgetter(0)
 
 
-def best_subset(costs: Sequence[int], worths: Sequence[float], room: int) -> list[int]:
-    """Choose what is worth most together, of the total costs that fit.
+def best_subset(costs: Sequence[int], values: Sequence[float], room: int) -> list[int]:
+    """Choose what has the greatest value together, of the total costs that fit.
 
     Args:
         costs: bit/s, each above 0.
-        worths: At least 0. Of equal things the first are taken.
+        values: At least 0. Of equal things the first are taken.
         room: bit/s.
 
     Returns:
         The positions of what is chosen, ascending.
     """
-    kinds = _kinds(costs, worths, room)
+    kinds = _kinds(costs, values, room)
     taken = [0] * len(kinds)
     _fill(kinds, taken, room)
     for broken, kind in enumerate(kinds):
@@ -65,20 +65,20 @@ def best_subset(costs: Sequence[int], worths: Sequence[float], room: int) -> lis
     return chosen
 
 
-def _kinds(costs: Sequence[int], worths: Sequence[float], room: int) -> list[_Kind]:
-    """What could fit at all, most worth per bit first; of equals, what was named first."""
+def _kinds(costs: Sequence[int], values: Sequence[float], room: int) -> list[_Kind]:
+    """What could fit at all, most value per bit first; of equals, what was named first."""
     found: dict[tuple[int, float], list[int]] = {}
-    for position, key in enumerate(zip(costs, worths, strict=True)):
+    for position, key in enumerate(zip(costs, values, strict=True)):
         if key[0] <= room:
             found.setdefault(key, []).append(position)
     return sorted(
-        (-worth / cost, members[0], cost, worth, members)
-        for (cost, worth), members in found.items()
+        (-value / cost, members[0], cost, value, members)
+        for (cost, value), members in found.items()
     )
 
 
 def _fill(kinds: Sequence[_Kind], taken: list[int], room: int) -> None:
-    """Take what else fits, most worth per bit first."""
+    """Take what else fits, most value per bit first."""
     for index, (_, _, cost, _, members) in enumerate(kinds):
         if cost <= room:
             count = min(len(members) - taken[index], room // cost)
@@ -95,28 +95,28 @@ def _search(kinds: Sequence[_Kind], taken: list[int], room: int, broken: int) ->
         room: bit/s.
         broken: The first kind of which not all are taken.
     """
-    negated, _, broken_cost, broken_worth, _ = kinds[broken]
+    negated, _, broken_cost, broken_value, _ = kinds[broken]
     left, record = room, 0.0
     for kind, count in zip(kinds[: broken + 1], taken, strict=False):
         left -= count * kind[2]
     for kind, count in zip(kinds[broken + 1 :], taken[broken + 1 :], strict=True):
         record += count * kind[3]
     best: Any = None
-    for index, (_, _, cost, worth, _) in enumerate(kinds[:broken]):
-        if cost + left >= broken_cost and broken_worth - worth > record + _EQUAL:
-            record, best = broken_worth - worth, (broken, 1, (index, -1, None))
-    # If things could be taken in part, what is left would be worth this more than the best choice so
-    # far. A change that loses as much, compared with the worth per bit at the break, can not pay.
+    for index, (_, _, cost, value, _) in enumerate(kinds[:broken]):
+        if cost + left >= broken_cost and broken_value - value > record + _EQUAL:
+            record, best = broken_value - value, (broken, 1, (index, -1, None))
+    # If things could be taken in part, what is left would add this to the best choice so far. A change
+    # that loses as much, compared with the value per bit at the break, can not pay.
     spare = -left * negated - record - _EQUAL
     fewer: list[_Change] = []
     more: list[_Change] = []
-    for index, (_, _, cost, worth, members) in enumerate(kinds):
-        if -spare < worth + cost * negated < spare:
+    for index, (_, _, cost, value, members) in enumerate(kinds):
+        if -spare < value + cost * negated < spare:
             have = taken[index] if index <= broken else 0
             if have:
-                fewer.append((-cost, -worth, index, -1, have))
+                fewer.append((-cost, -value, index, -1, have))
             if have < len(members):
-                more.append((cost, worth, index, 1, len(members) - have))
+                more.append((cost, value, index, 1, len(members) - have))
     fewer.reverse()
     best = _best_changes(kinds, fewer, more, (left, record, best))
     if best is not None:
@@ -134,7 +134,7 @@ def _best_changes(
     more: Sequence[_Change],
     known: _State,
 ) -> Any:
-    """The changes that are worth most together, linked; those known if none are better."""
+    """The changes that gain most together, linked; those known if none are better."""
     left, record, best = known
     least = record + _EQUAL
     states: list[_State] = [(left, 0.0, None)]
@@ -159,7 +159,7 @@ def _best_changes(
         for state in states:
             room, gain, how = state
             if gain <= highest:
-                continue  # another has no less room, and is worth no less
+                continue  # another has no less room, and no less value
             highest = gain + _EQUAL
             if room >= 0:
                 if gain > least:
@@ -181,13 +181,13 @@ def _changed(
     states: Sequence[_State], change: _Change, gives: float, takes: float, least: float
 ) -> list[_State]:
     """Choices with one thing of a kind more, or less; with two, and so on, while there is hope."""
-    cost, worth, index, sign, most = change
+    cost, value, index, sign, most = change
     changed: list[_State] = []
     for left, gained, how in states:
         room, gain = left, gained
         for number in range(1, most + 1):
             room -= cost
-            gain += worth
+            gain += value
             if room >= 0:
                 if gain + room * gives <= least and sign < 0:
                     break

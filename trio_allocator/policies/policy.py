@@ -6,14 +6,16 @@ is replaced by the built-in sharing, and the allocator's status says so (L3).
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Protocol
+from typing import Protocol, cast
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
+from .next_step import next_step
 from .step_classes import StepClasses, class_above, parts_between
 
 
@@ -68,9 +70,12 @@ class Claim:
         """The next level worth having above this one; itself if there is none."""
         if level >= self.wanted:
             return level
-        if level < self.minimum:
-            return min(self.minimum, self.wanted)
-        return next((step for step in self.levels if step > level), self.wanted)
+        return next_step(level, self.minimum, self.levels, self.wanted)
+
+
+def _is_number(_shares: object, attribute: Attribute[float], value: float) -> None:
+    if math.isnan(value):
+        raise ValueError(f"{attribute.name} must be a number of bit/s, not {value!r}")
 
 
 @frozen
@@ -84,16 +89,24 @@ class Shares:
         bars: Receiver id to the level, bit/s, that must fit before that receiver is raised at
             all; for those who are kept back by one. A hold, which is bounded in size by what the
             receiver wants, and which the status declares (G2).
+
+    Raises:
+        ValueError: `lowest` or `highest` is NaN.
     """
 
     allocations: Mapping[int, int]
-    lowest: float = field(default=math.inf)
-    highest: float = field(default=-math.inf)
+    lowest: float = field(default=math.inf, validator=_is_number)
+    highest: float = field(default=-math.inf, validator=_is_number)
     bars: Mapping[int, int] = field(factory=dict[int, int])
 
 
 class Policy(Protocol):
-    """A way to share. It must be pure: same claims, same capacity, same answer."""
+    """A way to share. It must be pure: same claims, same capacity, same answer.
+
+    An allocator calls it, and asks its class for one attribute, which may be missing: with
+    ``cautious = False`` raises are not kept back for a while after the estimate fell, as they are
+    not with ``"fair"``.
+    """
 
     def __call__(self, claims: Sequence[Claim], capacity: int) -> Shares:
         """Choose the allocation that everybody should have.
@@ -103,12 +116,74 @@ class Policy(Protocol):
         that would fit is left out (G2), a lower class keeps nothing above its minimums that a
         higher one waits for (G6), and nobody in a class has more than a minimum while another's
         minimum waits (G8).
+
+        Args:
+            claims: One for each receiver, in a list made for this call: it may be sorted or
+                consumed. The claims themselves can not be changed.
+            capacity: What there is for all of them, bit/s.
         """
         ...
 
 
 class PolicyError(Exception):
     """A policy raised, or its answer breaks an invariant."""
+
+    @classmethod
+    def of(cls, what: str, function: object, error: Exception) -> PolicyError:
+        """That a function of the user's failed."""
+        return cls(f"the {what} {shown(function)} failed: {shown(error)}")
+
+
+def shown(value: object) -> str:
+    """Its `repr`; that is the user's, too, and may fail."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - whatever it is, the message goes out
+        return f"<{type(value).__name__}, whose repr fails>"
+
+
+def is_cautious(policy: Policy) -> bool:
+    """Whether raises are kept back after the estimate fell; see `Policy`."""
+    return cast("bool", getattr(type(policy), "cautious", True))
+
+
+def check_callable(policy: Policy) -> None:
+    """Check what can be seen of a policy before it is called.
+
+    Raises:
+        TypeError: It is a class, is asynchronous, takes other arguments, or says of its caution
+            neither yes nor no.
+    """
+    if isinstance(policy, type):
+        raise TypeError(
+            f"policy must be called for an answer, and {shown(policy)} is a class: "
+            f"make one of it, {policy.__name__}()"
+        )
+    if inspect.iscoroutinefunction(policy) or inspect.iscoroutinefunction(type(policy).__call__):
+        raise TypeError(f"policy must answer at once, and {shown(policy)} is an async function")
+    try:
+        signature = inspect.signature(policy, follow_wrapped=False)
+    except (TypeError, ValueError):  # such as of one written in C
+        signature = None
+    try:
+        if signature is not None:
+            signature.bind((), 0)
+    except TypeError as error:
+        raise TypeError(
+            f"policy must take claims and a capacity, which {shown(policy)} does not: {error}"
+        ) from None
+    if not isinstance(is_cautious(policy), bool):
+        raise TypeError(
+            f"cautious of the class of a policy must be True or False, not "
+            f"{shown(is_cautious(policy))}; rename it if it means something else"
+        )
+
+
+def answer_of(policy: Policy, claims: Sequence[Claim], capacity: int) -> Shares:
+    """What a policy says of these claims, read once: whatever it does with its list, or its answer later."""
+    answer = policy(list(claims), capacity)
+    levels = {claim.receiver_id: answer.allocations[claim.receiver_id] for claim in claims}
+    return Shares(levels, float(answer.lowest), float(answer.highest), dict(answer.bars))
 
 
 def check_shares(claims: Sequence[Claim], capacity: int, shares: Shares) -> None:
@@ -120,8 +195,8 @@ def check_shares(claims: Sequence[Claim], capacity: int, shares: Shares) -> None
     chosen = {claim.receiver_id: shares.allocations[claim.receiver_id] for claim in claims}
     for claim in claims:
         level = chosen[claim.receiver_id]
-        if isinstance(level, bool) or not isinstance(level, int):
-            raise ValueError(f"A1: the share of receiver {claim.receiver_id} is {level!r}")  # noqa: TRY004 - no argument of ours
+        if type(level) is not int:
+            raise ValueError(f"A1: the share of receiver {claim.receiver_id} is {level!r}")
         if not claim.lowest <= level <= max(claim.allocation, claim.wanted):
             raise ValueError(
                 f"A2: the share of receiver {claim.receiver_id} is {level} bit/s, outside "
@@ -130,9 +205,14 @@ def check_shares(claims: Sequence[Claim], capacity: int, shares: Shares) -> None
     total = sum(chosen.values())
     if total > capacity and any(chosen[c.receiver_id] > c.lowest for c in claims):
         raise ValueError(f"A2: {total} bit/s are shared out of {capacity}")
-    for claim in claims:
-        if shares.bars.get(claim.receiver_id, 0) > claim.wanted:
-            raise ValueError(f"G2: the bar of receiver {claim.receiver_id} is above all it wants")
+    wanted = {claim.receiver_id: claim.wanted for claim in claims}
+    for receiver_id, bar in shares.bars.items():
+        if receiver_id not in wanted:
+            raise ValueError(f"G2: there is a bar for {receiver_id!r}, and no such claim")
+        if type(bar) is not int or bar < 0:
+            raise ValueError(f"G2: the bar of receiver {receiver_id} is {bar!r}")
+        if bar > wanted[receiver_id]:
+            raise ValueError(f"G2: the bar of receiver {receiver_id} is above all it wants")
     for rule, claim, need in unserved(claims, capacity, shares):
         if rule == "G2":
             raise ValueError(f"G2: {need} bit/s for receiver {claim.receiver_id} would fit")

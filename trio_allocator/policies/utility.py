@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
+from .policy import shown
+
 Utility: TypeAlias = Callable[[int], float]
 """From an allocation in bit/s to its utility: finite, at least 0, never falling."""
 
@@ -29,3 +31,45 @@ def log_utility(best: int) -> Utility:
         return math.log1p(KNEE * bitrate / best)
 
     return utility
+
+
+ROUNDING = 1e-9
+"""What a utility may fall by, as a share of itself, since floats are rounded."""
+
+
+class CheckedUtility:
+    """A utility of the user's, of which each value is checked, and that it did not fall since the one before.
+
+    Who compares two rates asks for them one after the other: so nothing is decided by a fall.
+
+    Args:
+        utility: The user's.
+    """
+
+    __slots__ = ("_before", "_utility")
+
+    def __init__(self, utility: Utility) -> None:
+        self._utility = utility
+        self._before = (0, 0.0)
+
+    def __repr__(self) -> str:
+        return shown(self._utility)
+
+    def __call__(self, bitrate: int) -> float:
+        """Ask for a value.
+
+        Raises:
+            ValueError: It is not finite, negative, or less than that of a lower rate.
+            Exception: What the user's function raises.
+        """
+        value = float(self._utility(bitrate))
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{bitrate} bit/s have a utility of {value}: not finite, or negative")
+        lower, higher = sorted((self._before, (bitrate, value)))
+        if higher[1] < lower[1] * (1 - ROUNDING):
+            raise ValueError(
+                f"{higher[0]} bit/s have a utility of {higher[1]}, and {lower[0]} bit/s more, "
+                f"{lower[1]}: it must never fall"
+            )
+        self._before = (bitrate, value)
+        return value

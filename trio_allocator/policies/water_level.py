@@ -1,4 +1,4 @@
-"""Receivers that share what is above their minimums, as vessels fill to one height of water.
+"""Receivers that share what is above their minimums by weight, up to one water level (max-min).
 
 A bit given to a receiver of twice the weight raises its water half as far. Heights are whole
 numbers: all weights have a common multiple, and so a bit has a whole price. Nothing is rounded but
@@ -75,9 +75,9 @@ class WaterLevel:
 
     def __init__(self, shares: Iterable[Share]) -> None:
         self._shares = [share for share in shares if share.level < share.cap]
-        self._volume = sum(share.cap - share.level for share in self._shares)
-        bends = [(v.height(v.level), v.price, v.weight, v.origin - v.level) for v in self._shares]
-        bends += [(v.height(v.cap), v.price, -v.weight, v.cap - v.origin) for v in self._shares]
+        self._most = sum(share.cap - share.level for share in self._shares)
+        bends = [(s.height(s.level), s.price, s.weight, s.origin - s.level) for s in self._shares]
+        bends += [(s.height(s.cap), s.price, -s.weight, s.cap - s.origin) for s in self._shares]
         self._bends = sorted(bends)
         """Heights at which a share begins to fill, or is full."""
         self._passed = 0
@@ -96,8 +96,8 @@ class WaterLevel:
 
     def fill(self, budget: Budget) -> None:
         """Let them have all that there is, or all that they can use."""
-        left = budget.pour(self._volume)
-        if left == self._volume:
+        left = budget.take_up_to(self._most)
+        if left == self._most:
             for share in self._shares:
                 share.level = share.cap
             return

@@ -3,7 +3,8 @@
 The order is that of Membrane's VariantSelector: a receiver that cannot keep what it sends does not ask for
 better. Two rules are added. A request is made only if it differs from the one before. And after a
 raise that was of no use has been given back, the next climb waits: an allocator that grants in
-other steps than the ladder's would otherwise be asked, and given back to, for ever.
+other steps than the ladder's would otherwise be asked, and given back to, for ever. Others are lowered
+for each such raise, so the waits grow.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from .rates import needs_less, needs_more
 
 CLIMB_PAUSE = 5.0
 """How long no climb is asked for after a useless raise, seconds: the shortest hold that the field
-keeps after a change."""
+keeps after a change. Each further time it is twice as long,"""
+
+LONGEST_PAUSE = 40.0
+"""up to this, seconds."""
 
 
 class Claims:
@@ -27,19 +31,25 @@ class Claims:
         climb_from: When a climb may be asked for again, seconds; minus infinity for at once.
     """
 
-    __slots__ = ("_unused", "allocation", "claim", "climb_from")
+    __slots__ = ("_pause", "_unused", "allocation", "claim", "climb_from")
 
     def __init__(self) -> None:
         self.allocation: int | None = None
         self.claim: int = 0
         self.climb_from: float = -math.inf
+        self._pause = CLIMB_PAUSE
         self._unused = False
 
     def registered(self, allocation: int) -> None:
         """The registration has begun."""
         self.allocation = self.claim = allocation
-        self.climb_from = -math.inf
+        self.changed()
         self._unused = False
+
+    def changed(self) -> None:
+        """Something else can be sent: that a raise was of no use before says nothing of it."""
+        self.climb_from = -math.inf
+        self._pause = CLIMB_PAUSE
 
     def granted(self, allocation: int, held: int) -> bool:
         """The allocation is another one.
@@ -77,7 +87,10 @@ class Claims:
             given_back = self._request(need)
             self.allocation = held = need  # a lowering is granted in the call that asks for it
             if unused:
-                self.climb_from = now + CLIMB_PAUSE
+                self.climb_from = now + self._pause
+                self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        elif unused:
+            self._pause = CLIMB_PAUSE
         if climb is not None:
             waits = self.climb_from > -math.inf
             return given_back if waits else (*given_back, *self._request(climb))

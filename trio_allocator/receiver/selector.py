@@ -388,7 +388,7 @@ class VariantSelector:
 
     def _changed(self, now: float, cause: SwitchReason) -> tuple[SelectorAction, ...]:
         """What can be sent has changed, so that an earlier disappointment says nothing."""
-        self._claims.climb_from = -math.inf
+        self._claims.changed()
         if self._current is not None and not self._available.sendable(self._current):
             self._set_current(None, now)
         return self._react(now, cause)
@@ -401,8 +401,9 @@ class VariantSelector:
             return ()
         candidates = self._candidates()
         choice = self._choice(candidates, held, now, comply=comply)
-        # Nothing is held for one that has stalled; but if nothing else comes, it may yet.
-        hoped = self._hoped(candidates) if choice is None else None
+        # Nothing is held for one that has stalled; but if nothing else comes, it may yet. What flows
+        # in its place ends first, for nothing is held for that, either.
+        hoped = self._hoped(candidates) if choice is None and self._current is None else None
         switch = self._switch(choice or hoped, candidates, cause, now)
         self._frames.wait_for(self.queued, now, patient=choice is None)
         if not self.track.variants:
@@ -442,7 +443,8 @@ class VariantSelector:
             if before is not None and by_allocator:
                 self._pause.began(now)
         else:
-            reason = SwitchReason.MUTED if cause is SwitchReason.MUTED else SwitchReason.INACTIVE
+            known = cause in {SwitchReason.MUTED, SwitchReason.STALLED}
+            reason = cause if cause and known else SwitchReason.INACTIVE
             self._pause.forget()
         if wanted is None and candidates and cause is not None and not by_allocator:
             self._reason_kept = (cause, None)  # it takes a grant to follow, and yet this is why
@@ -474,9 +476,15 @@ class VariantSelector:
     def _new_ladder(self) -> tuple[SetVariants, ...]:
         """Tell the allocator which variants are of use, as measured, if it does not know.
 
-        While none is, the ladder stays: nothing is asked for then.
+        One that stalled is of none beside one that flows: a grant for it would be given back at
+        once, and others be lowered for it. Where nothing flows it is on the ladder: else the next
+        one above would be a lowest step, for which others give all that they have above theirs.
+        While no variant is of use, the ladder stays: nothing is asked for then.
         """
-        ladder = self.rates.believed(self._available.sendable_ones())
+        useful = self._available.sendable_ones()
+        if self._current is not None:
+            useful = [variant for variant in useful if not self._frames.stalled(variant)]
+        ladder = self.rates.believed(useful)
         if not ladder or ladder == self._ladder:
             return ()
         self._ladder = ladder
@@ -492,12 +500,13 @@ class VariantSelector:
             return best
         if self.rates.rate(current) * self._tenths <= held * HEADROOM_TENTHS:
             return current
+        leaving = comply or self.queued is not None
+        if best is None and held and not self._pausable and (self.stalled or not leaving):
+            return current  # with nothing to step down to, too much is better than nothing
         # Already leaving, or told to: no tolerance. Otherwise it outgrew its allocation by
         # itself, and more takes a moment to come.
-        if comply or self.queued is not None:
+        if leaving:
             return best
-        if best is None and held and not self._pausable:
-            return current  # with nothing to step down to, too much is better than nothing
         since = now if outgrown_since is None else outgrown_since
         if now >= since + self._tolerance(candidates):
             return best

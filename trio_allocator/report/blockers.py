@@ -32,6 +32,7 @@ from ..engine.negotiation import Negotiation
 from ..engine.receiver import Receiver
 from ..engine.settings import NEVER
 from ..obstacle import Obstacle
+from ..policies.next_step import next_step
 from ..policies.step_classes import class_above
 from .demand_ahead import DemandAhead
 
@@ -52,8 +53,9 @@ class Blocker(StrEnum):
     NEGOTIATION = "negotiation"
     """An answer to a decrease request is awaited: from others, who make room, or from itself."""
     HOLD = "hold"
-    """What there is is not trusted yet, after a decrease or as it is not worth the risk; or it is
-    held for one that was overtaken, or that waits for its lowest step."""
+    """It was lowered by force a moment ago. Or there is room, but it is not trusted yet, after a fall of
+    the estimate or a raise that was taken back. Or room is held for one that was overtaken, or that waits
+    for its lowest step."""
     PRIORITY = "priority"
     """Higher classes hold and wait for more than leaves room for it."""
     CONNECTION_CAP = "connection cap"
@@ -103,7 +105,7 @@ class BlockerFinder:
         self._headroom = settlement.headroom
         self._trusted = engine.trusted
         self._ordered = sharing.ordered
-        self._backlog = DemandAhead(engine.ledger, ordered=self._ordered)
+        self._demand = DemandAhead(engine.ledger, ordered=self._ordered)
         self._reserved = sharing.reserved()
 
     def find(self, receiver: Receiver) -> Blockage:
@@ -113,14 +115,14 @@ class BlockerFinder:
 
     def _find(self, receiver: Receiver) -> Blockage:
         level, committed = receiver.allocation, self._ledger.committed
-        next_step = _next_step(receiver)
-        if next_step is None:
+        following = _following(receiver)
+        if following is None:
             return Blockage(None, committed, (Blocker.SENDER,), (), None)
         # A policy of which nothing is known may keep a bar for it, somewhere up to its claim (G2).
-        sure = next_step if self._ordered else max(next_step, receiver.claim)
-        needed = committed + self._backlog.before(receiver) + sure - level
+        sure = following if self._ordered else max(following, receiver.claim)
+        needed = committed + self._demand.before(receiver) + sure - level
         enough = self._headroom.enough(needed + self._limits.reserve)
-        blockers = list(_own_limits(receiver, next_step))
+        blockers = list(_own_limits(receiver, following))
         free_to_rise = not blockers and self._estimate is not None
         blocking: set[int] = set()
         if self._estimate is None:
@@ -143,7 +145,7 @@ class BlockerFinder:
         blockers += outer
         blocking |= higher
         held_until = max(holds.values()) if holds else None
-        return Blockage(next_step, enough, tuple(blockers), tuple(sorted(blocking)), held_until)
+        return Blockage(following, enough, tuple(blockers), tuple(sorted(blocking)), held_until)
 
     def _holds(self, receiver: Receiver, needed: int) -> dict[int, float]:
         """For whom it is held back (mostly itself), and until when at the latest."""
@@ -183,7 +185,7 @@ class BlockerFinder:
 
     def _higher(self, receiver: Receiver, needed: int) -> set[int]:
         """The receivers of higher classes, if without them there would be enough."""
-        above = self._backlog.above(receiver) if self._ordered else 0
+        above = self._demand.above(receiver) if self._ordered else 0
         if not above or needed - above > (self._usable or 0):
             return set()
         priority = class_above(receiver.classes, receiver.allocation)
@@ -194,24 +196,19 @@ class BlockerFinder:
         }
 
 
-def _next_step(receiver: Receiver) -> int | None:
+def _following(receiver: Receiver) -> int | None:
     """The next allocation of use: claimed, beyond the cap, or not claimed at all."""
     level = receiver.allocation
     if receiver.want > level:
         above = receiver.step_above(level)
         # Who can use any part may be about to get one.
         return min(above, receiver.projected) if receiver.projected > level else above
-    most = receiver.claim if receiver.claim > level else None
-    if level < receiver.minimum:
-        following: int | None = receiver.minimum
-    else:
-        following = next((step for step in receiver.steps if step > level), None)
-    if most is None or following is None:
-        return most if following is None else following
-    return min(most, following)
+    claims = receiver.claim > level
+    most = receiver.claim if claims else max((receiver.minimum, *receiver.steps))
+    return next_step(level, receiver.minimum, receiver.steps, most) if most > level else None
 
 
-def _own_limits(receiver: Receiver, next_step: int) -> Iterator[Blocker]:
+def _own_limits(receiver: Receiver, following: int) -> Iterator[Blocker]:
     """What the receiver itself, and its options, stand against it."""
     cap = receiver.options.max_bitrate
     if receiver.want > receiver.allocation:
@@ -219,7 +216,7 @@ def _own_limits(receiver: Receiver, next_step: int) -> Iterator[Blocker]:
     claims = receiver.claim > receiver.allocation
     if not claims:
         yield Blocker.SENDER
-    if claims or (cap is not None and next_step > cap):
+    if claims or (cap is not None and following > cap):
         yield Blocker.CAP
 
 
@@ -230,4 +227,4 @@ def _named(blockers: tuple[Blocker, ...], obstacle: Obstacle | None) -> tuple[Bl
     name = Blocker(obstacle.value)
     if Blocker.SENDER in blockers:
         return tuple(name if blocker is Blocker.SENDER else blocker for blocker in blockers)
-    return (name, *blockers) if obstacle is Obstacle.DEAR else blockers
+    return (name, *blockers)

@@ -13,6 +13,9 @@ from ..engine.negotiation import RefusalKind
 class AllocatorStatistics:
     """What an allocator has done since it was opened. All count up only.
 
+    What it decides is counted as `ProbingAllocator.decisions` tells it; the rest is what came in: estimates,
+    requests, and answers.
+
     Attributes:
         estimates: Estimates delivered by `update_bandwidth_estimation`.
         estimates_stopped: How often they have stopped, so that the estimate became unknown (A6).
@@ -29,7 +32,9 @@ class AllocatorStatistics:
         decreases_rejected: Decrease requests rejected.
         decreases_silent: Decrease requests that nobody answered in time.
         decreases_breached: Decrease requests accepted, and the promise was not kept.
-        decreases_withdrawn: Decrease requests taken back, as the need for them had gone.
+        decreases_withdrawn: Decrease requests that were void before they were answered, or before the
+            promise was kept, but not by silence: the need had gone, the receiver had given
+            what was asked for, had left, or may not be asked any more.
         holds: Times that a receiver's raises were put on hold after it was forced (G9).
         raises_taken_back: Raises after which somebody had to be lowered within seconds, as the
             estimate did not bear them (G10).
@@ -74,7 +79,10 @@ def statistics(engine: Engine) -> AllocatorStatistics:
     """Read an engine's counters; costs the same for any number of receivers."""
     settlement = engine.settlement
     broken = settlement.count(Act.FORCED, DecisionReason.BROKEN_PROMISE)
-    negotiator = engine.settlement.negotiator
+    silent = settlement.count(Act.WITHDRAWN, DecisionReason.SILENCE)
+    negotiator = (
+        settlement.negotiator
+    )  # answers are no decisions, and a broken promise may cost nothing
     return AllocatorStatistics(
         estimates=engine.estimates.count,
         estimates_stopped=engine.estimates.stopped,
@@ -85,12 +93,12 @@ def statistics(engine: Engine) -> AllocatorStatistics:
         lowered=settlement.count(Act.LOWERED),
         forced=settlement.count(Act.FORCED) - broken,
         breaches_punished=broken,
-        decreases_asked=negotiator.asked,
+        decreases_asked=settlement.count(Act.ASKED),
         decreases_accepted=negotiator.accepted,
         decreases_rejected=negotiator.refusals[RefusalKind.REJECTED],
-        decreases_silent=negotiator.refusals[RefusalKind.SILENT],
+        decreases_silent=silent,
         decreases_breached=negotiator.refusals[RefusalKind.BREACH],
-        decreases_withdrawn=negotiator.withdrawn,
+        decreases_withdrawn=settlement.count(Act.WITHDRAWN) - silent,
         holds=settlement.held,
         raises_taken_back=settlement.headroom.failed,
         probes_started=engine.prober.started,
@@ -98,5 +106,5 @@ def statistics(engine: Engine) -> AllocatorStatistics:
         escapes=engine.prober.escapes,
         padding_bytes=engine.prober.padding.booked,
         media_bytes=engine.meter.media,
-        policy_faults=int(engine.settlement.policy_fault is not None),
+        policy_faults=int(settlement.policy_fault is not None),
     )

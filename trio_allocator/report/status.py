@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from ..engine.effects import Act
+from ..engine.effects import Act, WakeReason
 from ..engine.engine import Engine
 from ..engine.probing.probe_status import ProbeStatus
 from ..engine.receiver import Receiver
+from ..engine.settings import NEVER
 
 
 @frozen
@@ -58,6 +59,8 @@ class AllocatorStatus:
         forced: How many times an allocation was taken without negotiation.
         breaches: How many times a promised decrease did not come.
         policy_fault: Why the user's policy was replaced; None if it was not.
+        next_look: When it will look again though nothing happens, by its own clock; None for never.
+        next_look_for: What it will look for then.
     """
 
     estimate: int | None
@@ -83,6 +86,8 @@ class AllocatorStatus:
     forced: int
     breaches: int
     policy_fault: str | None
+    next_look: float | None
+    next_look_for: WakeReason
 
 
 def snapshot(engine: Engine) -> AllocatorStatus:
@@ -123,6 +128,8 @@ def snapshot(engine: Engine) -> AllocatorStatus:
         forced=settlement.count(Act.FORCED),
         breaches=engine.breaches,
         policy_fault=None if fault is None else str(fault),
+        next_look=None if engine.wake_at == NEVER else engine.wake_at,
+        next_look_for=engine.wake_reason,
     )
 
 

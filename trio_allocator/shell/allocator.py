@@ -47,7 +47,7 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
         self._deciding = False
         self._ended = False
         self._closes_itself = True
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._reporter = Reporter(engine)
         self._time = Timekeeper(
             engine,
@@ -136,11 +136,11 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
         self._time.stop()
 
     @property
-    def failure(self) -> Exception | None:
+    def failure(self) -> BaseException | None:
         """Why the allocator failed; None as long as it has not."""
         return self._failure
 
-    def _fail(self, cause: Exception) -> None:
+    def _fail(self, cause: BaseException) -> None:
         """Close it after a failure inside; the watching task raises the cause (L3)."""
         self._failure = cause
         self._ended = True
@@ -297,6 +297,9 @@ class ProbingAllocator(Explaining, ConnectionAllocator):
         except Exception as cause:
             self._fail(cause)
             raise trio.BrokenResourceError("the allocator has failed") from cause
+        except BaseException as cause:  # such as a SystemExit in a policy: the books are torn, too
+            self._fail(cause)
+            raise
         finally:
             self._deciding = False
 

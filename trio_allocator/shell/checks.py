@@ -23,13 +23,13 @@ class Opening:
     Attributes:
         settings: Complete.
         initial_estimate: Whole bit/s; None if nothing is known yet.
-        policy: As the engine takes it.
+        policy: That of the name, or the user's own.
         limits: Of the connection.
     """
 
     settings: Settings
     initial_estimate: int | None
-    policy: Policy | None
+    policy: Policy
     limits: Limits
 
 

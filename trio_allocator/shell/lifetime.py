@@ -57,7 +57,7 @@ async def living(start: Callable[[trio.Nursery], L]) -> AsyncIterator[L]:
                 raise
         failure = None if being is None else being.failure
         if failure is not None:
-            if not _is_cancellation(error):
+            if error is not failure and not _is_cancellation(error):
                 failure.__context__ = error
             raise failure
         if error is not None:

@@ -31,7 +31,7 @@ class Timekeeper:
         *,
         advance: Callable[[float], None],
         pad: Callable[[], None],
-        failure: Callable[[], Exception | None],
+        failure: Callable[[], BaseException | None],
         gone: Callable[[], None],
     ) -> None:
         self._engine = engine

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 from .. import quantities
+from ..policies.policy import shown
 from .bench import AllocatorMaker, Bench, Terms
 from .checks import accounting, grants, input_and_cost, lifetime, negotiation, probing, prompt
 from .violation import (
@@ -63,7 +64,9 @@ def check_allocator(
         except_for: Ids of invariants that the allocator does not claim to keep.
         terms: The times that it states, if they are not the default ones.
         cpu_limit: How much CPU time each check may take, seconds: the package's own allocator needs
-            about one. The first check that runs out of it is named, and is the last one made.
+            about one. The first check that runs out of it is named, and is the last one made. So
+            is one that takes ten times as long on the clock: it waits, outside of Trio. A single
+            call that never comes back to Python, such as ``lock.acquire()``, nothing can end.
 
     Raises:
         ConformanceError: It breaks at least one; the message names all that were found.
@@ -87,7 +90,7 @@ def check_allocator(
         for violation in _broken(invariant, check, bench, limit)
     ]
     if violations:
-        raise ConformanceError(getattr(make, "__qualname__", repr(make)), violations)
+        raise ConformanceError(getattr(make, "__qualname__", None) or shown(make), violations)
 
 
 def _check_opens(opened: object) -> None:
@@ -111,7 +114,7 @@ def _broken(
         while isinstance(found, ExceptionGroup):  # an allocator may wrap what its block raises
             found = found.exceptions[0]
         if not isinstance(found, InvariantError):
-            found = InvariantError(invariant, f"the check could not be finished: {error!r}")
+            found = InvariantError(invariant, f"the check could not be finished: {shown(error)}")
             found.__cause__ = error
         found.situation = first_sentence(check)
         yield found

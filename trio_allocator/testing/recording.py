@@ -308,7 +308,8 @@ class RecordingAllocator(PassthroughAllocator):
     def leave(self, registration: Registration) -> None:
         """See `Desk.leave`."""
         self.note(registration.id, Ended())
-        self._negotiator.forget(registration.receiver)
+        self._negotiator.withdraw(registration.receiver)
+        self._negotiator.forget_refusal(registration.receiver)
         super().leave(registration)
         self._count.publish(len(self._registrations))
 

@@ -17,6 +17,9 @@ from .. import quantities
 LOOK_EVERY = 0.1
 """How often the CPU time of a check is looked at, s."""
 
+PATIENCE = 10
+"""A check may take so many times its CPU time by the clock on the wall."""
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -126,7 +129,9 @@ class _RanOutError(BaseException):
 class CpuLimit:
     """Ends what takes too much CPU time, even if it never comes back to Trio.
 
-    The processor's time counts, and not the clock on the wall: a busy machine makes nobody late.
+    The processor's time counts, and not the clock on the wall: a busy machine makes nobody late. Only
+    what takes `PATIENCE` times as long there waits for something that does not come. One call into C
+    that never returns is not ended: an exception is raised in Python code alone.
 
     Args:
         seconds: For each run.
@@ -149,10 +154,11 @@ class CpuLimit:
         over = threading.Event()
         thread = threading.get_ident()
         end = time.process_time() + self._seconds
+        wall_end = time.monotonic() + PATIENCE * self._seconds
 
         def watch() -> None:
             while not over.wait(LOOK_EVERY):
-                if time.process_time() > end:
+                if time.process_time() > end or time.monotonic() > wall_end:
                     self.ran_out = True
                     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
                     raise_in(ctypes.c_ulong(thread), ctypes.py_object(_RanOutError))
@@ -170,7 +176,8 @@ class CpuLimit:
             if not self.ran_out:
                 raise
             raise TimeoutError(  # noqa: ASYNC104 - no task runs here: the check is over
-                f"it took more than {self._seconds:g} s of CPU time: does a call never return?"
+                f"it took more than {self._seconds:g} s of CPU time, or {PATIENCE * self._seconds:g} s "
+                "by the clock: does a call never return?"
             ) from error
 
 

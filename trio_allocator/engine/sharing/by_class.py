@@ -1,7 +1,7 @@
-"""A policy where receivers have a priority per step: it is asked class by class.
+"""Asking a policy; where receivers have a priority per step, class by class.
 
-So no policy need know of them. From the highest class down it is asked with those claims that have a
-step in the class, each cut to these steps, and with the capacity that is left.
+So no policy need know of such priorities. From the highest class down it is asked with those claims
+that have a step in the class, each cut to these steps, and with the capacity that is left.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
-from ...policies.policy import Claim, Policy, Shares
+from ...policies.policy import Claim, Policy, Shares, answer_of
 from ...policies.step_classes import part_of
 from ..settings import NEVER
 
@@ -18,7 +18,7 @@ from ..settings import NEVER
 def ask(policy: Policy, claims: Sequence[Claim], capacity: int) -> Shares:
     """Ask a policy for its answer: at once, or class by class if any claim is of several."""
     if not any(claim.classes for claim in claims):
-        return policy(claims, capacity)
+        return answer_of(policy, claims, capacity)
     levels = {claim.receiver_id: claim.lowest for claim in claims}
     lowest, highest = -NEVER, NEVER
     bars: dict[int, int] = {}
@@ -28,8 +28,8 @@ def ask(policy: Policy, claims: Sequence[Claim], capacity: int) -> Shares:
         if not parts:
             continue
         elsewhere = sum(levels.values()) - sum(part.lowest for part in parts)
-        shares = policy(parts, capacity - elsewhere)
-        levels.update((part.receiver_id, shares.allocations[part.receiver_id]) for part in parts)
+        shares = answer_of(policy, parts, capacity - elsewhere)
+        levels.update(shares.allocations)
         # As long as it answers the same for all classes, so much more is there for each.
         lowest = max(lowest, shares.lowest + elsewhere)
         highest = min(highest, shares.highest + elsewhere)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from attrs import define, field
 from sortedcontainers import SortedDict
 
+from ...policies.next_step import next_step
 from ...policies.step_classes import class_above, class_below, parts_between
 from ..lazy_heap import LazyHeap
 from ..negotiation import Negotiation
@@ -342,9 +343,6 @@ def restored(receiver: Receiver, room: int) -> int:
     level, held = receiver.projected, receiver.allocation
     if receiver.request is not None:
         return held
-    if level < receiver.minimum:
-        return min(receiver.minimum, held)
-    if not receiver.steps:
+    if not receiver.steps and level >= receiver.minimum:
         return min(held, level + room)
-    rank = receiver.rank(level)
-    return min(receiver.steps[rank], held) if rank < len(receiver.steps) else held
+    return next_step(level, receiver.minimum, receiver.steps, held)

@@ -21,6 +21,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 
 from ...policies.knapsack import best_subset
+from ...policies.next_step import next_step
 from ...policies.policy import Claim
 from ...policies.step_classes import part_of
 from ...policies.utility import Utility
@@ -116,11 +117,7 @@ class Member:
     @property
     def above(self) -> int:
         """The next level of use; its level is below what it could use."""
-        level, wanted = self.level, self.wanted
-        if level < self.minimum:
-            return min(self.minimum, wanted)
-        index = bisect_right(self.steps, level)
-        return min(self.steps[index], wanted) if index < len(self.steps) else wanted
+        return next_step(self.level, self.minimum, self.steps, self.wanted)
 
 
 Step = tuple[Member, int]

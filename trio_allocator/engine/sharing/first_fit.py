@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from ...policies.knapsack import best_subset
 from ...policies.policy import PolicyError
 from ...policies.step_classes import part_of
-from ...policies.utility import Utility, log_utility
+from ...policies.utility import CheckedUtility, Utility, log_utility
 from ..ledger import Ledger
 from ..receiver import Receiver
 from ..settings import NEVER, Settings
@@ -52,7 +52,7 @@ class FirstFit:
 
     def __init__(self, ledger: Ledger, settings: Settings, utility: Utility | None = None) -> None:
         self._ledger = ledger
-        self._given = utility
+        self._given = None if utility is None else CheckedUtility(utility)
         self._index = ClassIndex()
         self._guard = StarvationGuard(ledger, settings, self._index)
         self._touched: dict[int, Receiver] = {}
@@ -92,7 +92,7 @@ class FirstFit:
         except Exception as error:
             for receiver, level in self._before.values():
                 self._ledger.project(receiver, level)
-            raise PolicyError(f"the utility {self._given!r} failed: {error!r}") from error
+            raise PolicyError.of("utility", self._given, error) from error
 
     def _settle(self, capacity: Capacity, now: float) -> Iterable[Receiver]:
         self._index.flush()

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from ...policies.policy import Claim, Shares
-from ...policies.utility import Utility, log_utility
-from ..ledger import Ledger
-from ..settings import Settings
+from ...policies.policy import Claim, Shares, shown
+from ...policies.utility import CheckedUtility, Utility, log_utility
 from .class_order import ClassOrder, Member
-from .first_fit import FirstFit
-from .policy_sharing import PolicySharing
-from .sharing import Sharing
 
 
 class LayeredPolicy:
@@ -24,32 +19,27 @@ class LayeredPolicy:
 
     Args:
         worth: The utility of an allocation in bit/s: finite, at least 0, and never falling. Called
-            a few times for each claim. Default: `log_utility` of the best step of the class.
+            a few times for each claim, and checked: one that is none of that fails, as a policy
+            does. Default: `log_utility` of the best step of the class.
 
     Raises:
         TypeError: `worth` can not be called.
     """
 
+    worth: Utility | None = None
+
     def __init__(self, worth: Utility | None = None) -> None:
         if worth is not None and not callable(worth):
-            raise TypeError(f"worth must be a function of bit/s, not {worth!r}")
-        self.worth: Utility | None = worth
+            raise TypeError(f"worth must be a function of bit/s, not {shown(worth)}")
+        self.worth = worth
 
     def __repr__(self) -> str:
         return f"LayeredPolicy(worth={self.worth!r})"
 
-    cautious = True
-    """Raises are also kept back for a while after the estimate fell; see `Headroom`."""
-
-    def sharing(self, ledger: Ledger, settings: Settings) -> Sharing:
-        """What an allocator shares by: an index that comes to the same answers."""
-        if type(self).__call__ is not LayeredPolicy.__call__:  # a subclass has another opinion
-            return PolicySharing(ledger, self)
-        return FirstFit(ledger, settings, self.worth)
-
     def __call__(self, claims: Sequence[Claim], capacity: int) -> Shares:
         """Choose the allocation that everybody should have."""
         room = capacity - sum(claim.lowest for claim in claims)
+        given = None if self.worth is None else CheckedUtility(self.worth)
         in_order = sorted(claims, key=_priority, reverse=True)
         levels = {claim.receiver_id: claim.lowest for claim in claims}
         everybody: list[Member] = []
@@ -57,7 +47,7 @@ class LayeredPolicy:
         for _, members_of in groupby(in_order, key=_priority) if room > 0 else ():
             claims_of = list(members_of)
             members = [Member(claim) for claim in claims_of]
-            order = ClassOrder(members, room, self.worth or log_utility(_best_step(claims_of)))
+            order = ClassOrder(members, room, given or log_utility(_best_step(claims_of)))
             order.serve()
             room = order.room
             orders.append(order)
@@ -71,7 +61,12 @@ class LayeredPolicy:
 
 
 class FairPolicy(LayeredPolicy):
-    """The same without caution: what the estimate is trusted for is granted, as it was before."""
+    """`LayeredPolicy`, but a fall of the estimate keeps no raise back; see `Headroom`.
+
+    It shares alike, and all else keeps raises back as there: raises that were taken back, what the
+    source of the estimates says was carried, reservations, and holds. It takes over for a policy
+    that fails.
+    """
 
     cautious = False
 

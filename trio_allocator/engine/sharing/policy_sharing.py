@@ -106,12 +106,10 @@ class PolicySharing:
 
     def _ask(self, claims: Sequence[Claim], capacity: int) -> Shares:
         try:
-            answer = ask(self._policy, claims, capacity)
-            chosen = {c.receiver_id: answer.allocations[c.receiver_id] for c in claims}
-            shares = Shares(chosen, float(answer.lowest), float(answer.highest), dict(answer.bars))
+            shares = ask(self._policy, claims, capacity)
             check_shares(claims, capacity, shares)
         except Exception as error:
-            raise PolicyError(f"the policy {self._policy!r} failed: {error!r}") from error
+            raise PolicyError.of("policy", self._policy, error) from error
         return shares
 
     def _apply(self, receiver: Receiver, level: int) -> bool:
