@@ -355,6 +355,39 @@ def test_nobody_else_is_asked_where_that_does_not_spare_the_one_that_refused(hel
     assert honest.allocation == held
 
 
+@pytest.mark.invariant("N8")
+def test_what_another_was_to_be_forced_to_give_spares_nobody_who_can_be_asked():
+    engine = opened(1_210)
+    honest, refuser = joined(engine, 330, 100, 500), joined(engine, 330, 100, 500)
+    first = joined(engine, 550, 100, 500, 800, priority=1)
+    second = joined(engine, 0, 100, 500, priority=1)
+    engine.update_estimate(NOW, 1_160)
+    engine.answer(NOW, refuser, refuser.request.id, accepted=False)
+    engine.request(NOW, first, 880)
+    assert honest.request is not None
+    engine.drain()
+    engine.request(NOW, second, 880)
+    assert engine.drain() == []
+    engine.answer(NOW, honest, honest.request.id, accepted=True, bitrate=110)
+    assert (honest.allocation, refuser.allocation, second.allocation) == (110, 330, 110)
+
+
+@pytest.mark.invariant("N8")
+def test_what_is_forced_too_much_spares_one_that_refused_before_one_that_can_be_asked():
+    engine = opened(1_540)
+    honest = joined(engine, 330, 100, 500)
+    small, large = joined(engine, 330, 100, 300, 500, 800), joined(engine, 880, 100, 500)
+    higher = joined(engine, 0, 100, 500, 800, priority=1)
+    engine.update_estimate(NOW, 1_440)
+    for refuser in (large, small):
+        engine.answer(NOW, refuser, refuser.request.id, accepted=False)
+    engine.request(NOW, higher, 880)
+    assert honest.request is not None
+    engine.answer(NOW, honest, honest.request.id, accepted=True, bitrate=110)
+    assert (honest.allocation, small.allocation, large.allocation) == (110, 330, 110)
+    assert higher.allocation == 880
+
+
 @pytest.mark.invariant("G3", "N5")
 def test_who_refused_and_is_raised_is_asked_again_in_the_same_event():
     engine = support.opened(1_100, WaterFillingPolicy(resume_least=100))
