@@ -556,7 +556,7 @@ def test_what_was_held_for_one_is_free_before_the_event_too():
     engine.request(NOW, passer, 10)  # from here on the rest is held for the senior
     engine.request(NOW, lower, 500)
     engine.drain()
-    assert engine.wake_at == NOW + 3  # a probe; that changes nothing here
+    assert engine.wake_at == NOW + 2  # a probe; that changes nothing here
     assert list(snapshot(engine).favoured.values()) == [NOW + 5]
     engine.request(NOW + 5, higher, 590)
     assert granted(engine.drain()) == [(lower.id, 500, GRANTED)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.support import NOW, asked, granted, joined, opened
+from tests.engine.support import NOW, asked, granted, joined, limit, opened
 from trio_allocator.engine.effects import WakeReason
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.probing.padding import PaddingAccount
@@ -120,6 +120,20 @@ def test_after_a_fall_a_step_with_a_fifth_to_spare_waits_two_seconds_and_a_half(
     assert engine.wake_reason is WakeReason.HEADROOM
     for step in range(1, 27):
         engine.advance(now + step / 10)
+    assert camera.allocation == MEDIUM
+
+
+@pytest.mark.invariant("G10", "G2")
+def test_a_step_with_a_fifth_to_spare_waits_no_longer_where_the_source_tells_what_was_carried():
+    engine = opened(policy=LayeredPolicy())
+    camera = joined(engine, LOW, *LADDER)
+    for second in range(9):
+        engine.update_estimate(NOW + second, 50_000_000 if second < 8 else 400_000, LOW)
+    engine.update_estimate(NOW + 9, MEDIUM * 6 // 5, LOW)
+    engine.request(NOW + 9, camera, MEDIUM)
+    assert camera.allocation == LOW
+    for step in range(1, 27):
+        engine.advance(NOW + 9 + step / 10)
     assert camera.allocation == MEDIUM
 
 
@@ -251,6 +265,65 @@ def test_what_is_lowered_long_after_a_raise_was_not_taken_back():
     engine.update_estimate(now + 10, MEDIUM - 10_000)
     assert statistics(engine).raises_taken_back == 0
     assert snapshot(engine).ceiling is None
+
+
+@pytest.mark.invariant("G9")
+def test_an_estimate_that_swings_is_remembered_though_one_without_a_ladder_is_raised_with_it():
+    engine = opened(1_300_000)
+    cameras = [joined(engine, 0, *LADDER[:2]) for _ in range(2)]
+    bare = joined(engine, 0)
+    wishes = {bare: 100_000, **dict.fromkeys(cameras, MEDIUM)}
+    raises = [0, 0]
+    for tick in range(300):
+        now, half = NOW + tick, tick >= 150
+        engine.update_estimate(now, 400_000 if tick // 5 % 2 else 1_300_000)
+        while engine.settlement.negotiator.outstanding:
+            receiver = next(iter(engine.settlement.negotiator.outstanding.values()))
+            limit_of = receiver.request.limit
+            engine.answer(now, receiver, receiver.request.id, accepted=True, bitrate=limit_of)
+        for receiver, wish in wishes.items():
+            engine.request(now, receiver, wish)
+        told = granted(engine.drain())
+        raises[half] += sum(level == MEDIUM for _, level, _ in told)
+    assert raises[True] <= 4, "of 30 times that the estimate is high"
+
+
+@pytest.mark.invariant("G9")
+@pytest.mark.parametrize("wanted", [100_000, 112_000])
+def test_one_without_a_ladder_that_needs_a_little_more_is_not_raised(wanted):
+    engine = opened(MEDIUM)
+    voice = joined(engine, 100_000)
+    engine.request(NOW + 1, voice, wanted)
+    assert voice.allocation == wanted
+    assert (voice.raised_at == NOW + 1) is (wanted > 110_000)
+
+
+@pytest.mark.invariant("G9", "G10")
+@pytest.mark.parametrize("event", ["a join", "a limit"])
+def test_what_a_join_or_a_limit_takes_proves_no_raise_wrong(event):
+    engine = opened(MEDIUM)
+    camera = joined(engine, LOW, *LADDER)
+    engine.request(NOW, camera, MEDIUM)
+    if event == "a join":
+        joined(engine, LOW, now=NOW + 1, negotiable=False)
+    else:
+        limit(engine, NOW + 1, max_bitrate=MEDIUM - 1)
+    assert camera.request is not None
+    assert statistics(engine).raises_taken_back == 0
+
+
+@pytest.mark.invariant("A2")
+@pytest.mark.parametrize("in_a_dip", [False, True])
+def test_a_limit_is_no_dip_of_the_estimate(in_a_dip):
+    engine = opened()
+    camera = joined(engine, MEDIUM, *LADDER)
+    engine.update_estimate(NOW, MEDIUM, MEDIUM)
+    engine.update_estimate(NOW + 5, MEDIUM - 50_000 * in_a_dip, MEDIUM)
+    engine.drain()
+    limit(engine, NOW + 5.1, max_bitrate=MEDIUM - 60_000)
+    assert asked(engine.drain()) == {camera.id: LOW}
+    engine.update_estimate(NOW + 5.2, MEDIUM - 50_000 * in_a_dip, MEDIUM)
+    assert engine.drain() == []
 
 
 @pytest.mark.invariant("A2")

@@ -146,6 +146,8 @@ def test_asked_only_when_its_indices_say_so_it_is_the_policy_asked_each_time(cas
                     stage.leave(stage.cast[index])
                 case "ask" if index < len(stage.cast):
                     stage.ask(stage.cast[index], value)
+            for _ in range(3):  # a better picture has waited for a lowest step
+                stage.pass_time()
         assert snapshot(eager.engine).policy_fault is None, "L3"
         assert lazy.shares == eager.shares
         for stage in (lazy, eager):

@@ -128,7 +128,10 @@ class Engine:
     def limit(self, now: float, limits: Limits) -> None:
         """The connection has other limits; effective in this call."""
         self._begin(now, Cause.LIMIT)
-        self.limits = limits
+        before, self.limits = self.usable, limits
+        if before and self.usable is not None and self.usable < before:
+            self.dips.forget()  # no dip of the estimate
+            self.dips.note(now, self.ledger.committed, self.usable)
         self._forget_refusals(now, self.usable)
         self._settle()
 

@@ -1,9 +1,9 @@
-"""How far raises may fill what was estimated: the one rule that keeps a raise back (G2, G9, G10).
+"""How far raises may fill what was estimated (G2, G9, G10).
 
 A connection that is filled up to a volatile estimate is soon overused, and then everybody's picture
 suffers. So a raise has to leave some of the estimate free,
 
-    trusted = max(carried, s × max(estimate × exp(−falls), 5/6 × lowest of 2.5 s) × exp(−failures),
+    trusted = max(max(carried, s × estimate × exp(−falls), 5/6 × lowest of 2.5 s) × exp(−failures),
                   s × lowest of 10 s)
 
 where s is 1 for a number alone, which is taken at its word, and less where its source also tells
@@ -15,18 +15,11 @@ feedback, and such a fall is none of the link's, nor does it prove a raise wrong
 quarters of the rate are back within 3 s that way (docs/estimation.md, "Silence").
 
 Caution is for better pictures, not for whether there is one: for raises to lowest steps, falls do not
-count once the estimate is steady, and failures count half.
-
-Both exponents decay: `falls` grows with each fall of the estimate, `failures` with each raise that had
+count once the estimate is steady, and failures count half. Both exponents decay: `falls` grows with each fall of the estimate, `failures` with each raise that had
 to be taken back; those that follow each other are remembered longer and longer, so that what does not
 work is tried ever more rarely. On a calm estimate both are 0, and raises are made at once; a step that
 fits with a fifth to spare waits longer than 2.5 s only after failures, and no step that every estimate
 would have carried waits longer than 10 s. Decreases are judged by the whole estimate.
-
-It stands for what three mechanisms did before (a price on each switch and its risk, a ceiling after
-each decrease, a hold on each that was lowered). On fifteen recorded links, N = 1, 3, 10, those came to
-.882 of the oracle's utility, QoE .474 and 5.7 switches a minute with ideal estimates; this one comes to
-.869, .466 and 6.1.
 """
 
 from __future__ import annotations
@@ -59,8 +52,7 @@ WORST_FALL = 1.0
 
 FALL_WEIGHT = 0.35
 """How much of a fall, in ln, is kept free after it. Fifteen links, N = 1, 3, 10 (U/O, QoE, switches a
-minute): .869 .466 6.1 with ideal estimates, .819 .462 5.6 with real ones. Where falls count for lowest
-steps as well, .2 comes to .870 .464 6.4 and .819 .463 5.7, and .3 to .864 .468 6.0 and .807 .457 5.5."""
+minute): .874 .470 6.0 with ideal estimates, .819 .462 5.6 with real ones."""
 
 FALLS_FOR = 9.5
 """Time constant with which falls are forgotten, s."""
@@ -76,8 +68,7 @@ FAILURES_FOR = 20.0
 
 LONGEST_FAILURES = 160.0
 """The longest time constant, s. With 20 s for all of them, estimates of 1.3 and .4 Mbit/s in turn
-made two cameras switch 30 times a minute for ever; so it is 20 times in the first minute and then 4.
-On the fifteen links it is all the same."""
+made two cameras switch 30 times a minute for ever; so it is 20 times in the first minute and then 4."""
 
 MOST_FAILURES = 3.0
 """The most that is kept free for failures, in ln: all but a twentieth."""
@@ -237,15 +228,16 @@ class Headroom:
         falls, failures = self._falls_now(now), self._failures_now(now)
         if carried is None and not falls and not failures:
             return estimate
-        much = float(estimate)
+        share = 1.0 if carried is None else RAISE_SHARE
+        much = share * estimate * math.exp(-falls)
         falling = now < self._steady_at
-        if falls:
-            much = max(much * math.exp(-falls), 0 if falling else SPARE * self._lowest(now, PROMPT))
-        if falls or failures:
-            borne = 0 if falling else self._lowest(now, LONGEST_WAIT)
-            much = max(much * math.exp(-failures), borne)
+        if falls and not falling:
+            much = max(much, SPARE * self._lowest(now, PROMPT))
+        much *= math.exp(-failures)
+        if (falls or failures) and not falling:
+            much = max(much, share * self._lowest(now, LONGEST_WAIT))
         if carried is not None:
-            much = max(RAISE_SHARE * much, carried * math.exp(-failures))
+            much = max(much, carried * math.exp(-failures))
         return min(estimate, int(much))
 
     def _lowest(self, now: float, within: float) -> int:

@@ -164,6 +164,15 @@ class Receiver:
         """How many steps it has at this level: claims for low steps come before those for high."""
         return bisect_right(self.steps, level)
 
+    def rises_to(self, level: int) -> bool:
+        """Whether this is a raise, and not more for what is sent anyhow or any part of it.
+
+        Without a ladder it is one if it is more than the contract's tenth.
+        """
+        if self.steps:
+            return self.rank(level) > self.reached
+        return not self.options.elastic and 10 * level > 11 * self.allocation
+
     def step(self, event: NegotiationEvent) -> bool:
         """Move along the transition table.
 

@@ -124,7 +124,7 @@ class Settlement:
                 request = self.negotiator.ask(now, receiver)
                 reason = DecisionReason.OVERUSE if over else DecisionReason.MAKE_ROOM
                 self._emit(Act.ASKED, receiver, request.limit, reason, request)
-                if over:
+                if over and self.cause in {Cause.ESTIMATE, Cause.TIME}:  # no join, no limit
                     self.headroom.lowered(now, receiver.raised_at, usable)
                 self.sharing.index(receiver)
             else:
@@ -150,7 +150,7 @@ class Settlement:
             return False
         outstanding = self.negotiator.outstanding.values()
         promised = sum(max(0, r.allocation - r.projected) for r in outstanding)
-        ended, ahead = False, 0
+        ended, ahead, before_all = False, 0, ledger.committed
         for receiver in sorted(self._planned.values(), key=_turn):  # whatever the history (G5)
             # What was given for those before stays free for them, as far as no more is asked for
             # them: else they would be overtaken, and others be asked in their name, for ever (N6).
@@ -159,8 +159,8 @@ class Settlement:
                 ahead += raises[receiver.id]
                 continue
             del self._planned[receiver.id]
-            if receiver.rank(receiver.projected) > receiver.reached:
-                self.headroom.raised(now, ledger.committed)
+            if receiver.rises_to(receiver.projected):
+                self.headroom.raised(now, before_all)
                 receiver.raised_at = now
             before = receiver.allocation
             ledger.allocate(receiver, receiver.projected)
@@ -292,7 +292,7 @@ class Settlement:
         if kept and asked:
             given = DecisionReason.GIVEN
             self._emit(Act.WITHDRAWN, receiver, before, given, before=before)
-        if request is not None and reason is DecisionReason.OWN_WISH:
+        if reason is DecisionReason.OWN_WISH and kept:
             reason = DecisionReason.KEPT_WORD
         self.tell(receiver, before, GrantReason.LOWERED, reason)
         if request is not None and not kept:

@@ -12,8 +12,6 @@ would be served next, so that an event costs in proportion to what it changes (C
   in the class between them the order decides, by the pure function.
 * Upwards, the lowest round in which anybody fits is served, as a whole or by one knapsack; then the
   next, until nobody fits.
-
-The pure function on everybody comes to the same answer (`LayeredPolicy`), and a test says so.
 """
 
 from __future__ import annotations
@@ -340,6 +338,7 @@ class FirstFit:
         else:
             served = self._serve_round(each, steps, room)
         each.release()
+        each.patient |= bool(served)
         return self._note_bypassed(first, served)
 
     def _note_bypassed(self, first: tuple[tuple[float, int], int] | None, served: set[int]) -> bool:

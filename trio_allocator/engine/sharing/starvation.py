@@ -51,7 +51,8 @@ class StarvationGuard:
     def keeps_for_lowest(each: PriorityClass, room: int, now: float) -> bool:
         """Whether better pictures of a class wait: somebody waits for a lowest step, which does not fit yet.
 
-        They wait once for each raise: a lowest step that never fits does not keep them back for ever.
+        They wait once for each raise: a lowest step that never fits does not keep them back for ever,
+        nor does a lower class get meanwhile what it would soon have to give.
 
         Args:
             each: The class.
@@ -60,8 +61,7 @@ class StarvationGuard:
         """
         if each.reserved_for is not None:
             return each.reserved_in is each.minimums
-        waited, each.patient = not each.patient, True
-        if waited or not len(each.minimums) or not each.waiting.next_round(room):
+        if not (each.patient and len(each.minimums) and each.waiting.next_round(room)):
             return False
         each.reserve(each.minimums.first(), each.minimums, now + PATIENCE)
         return True
