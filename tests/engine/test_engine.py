@@ -562,6 +562,17 @@ def test_what_was_held_for_one_is_free_before_the_event_too():
     assert granted(engine.drain()) == [(lower.id, 500, GRANTED)]
 
 
+@pytest.mark.invariant("G9", "G10")
+def test_what_time_brings_in_the_moment_of_an_estimate_is_judged_by_that_one():
+    engine = opened(600)
+    camera = joined(engine, 550, 150, 500)
+    engine.force(NOW, camera, 165)
+    engine.drain()
+    engine.update_estimate(NOW + 5, 300)  # the hold ends as well
+    assert (engine.drain(), camera.allocation) == ([], 165)
+    assert statistics(engine).raises_taken_back == 0
+
+
 @pytest.mark.invariant("P4")
 def test_an_estimate_that_rises_at_the_last_moment_is_no_fruitless_probe():
     engine = opened(500)

@@ -295,7 +295,7 @@ class Engine:
             self.dips.forget()
             settlement.unplan_everything()
             due = True
-        if due:
+        if due and (cause is not Cause.ESTIMATE or self.estimates.value is None):
             self._settle()
             self._budget = self.ledger.committed
         settlement.cause = cause
