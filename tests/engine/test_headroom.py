@@ -207,10 +207,28 @@ def test_a_fall_that_leaves_less_than_there_was_before_the_raises_proves_none_wr
     estimate, taken_back
 ):
     engine = opened(2 * MEDIUM, FairPolicy())
-    one, other = (joined(engine, LOW, *LADDER) for _ in range(2))
+    one, other = (joined(engine, LOW, *LADDER, pausable=True) for _ in range(2))
     engine.request(NOW, one, MEDIUM)
     engine.request(NOW + 2, other, MEDIUM)
     assert engine.ledger.committed == 2 * MEDIUM
+    engine.update_estimate(NOW + 5, estimate)
+    assert statistics(engine).raises_taken_back == taken_back
+
+
+@pytest.mark.invariant("G9")
+@pytest.mark.parametrize(
+    ("options", "taken_back"), [({}, 1), ({"negotiable": False}, 1), ({"pausable": True}, 0)]
+)
+@pytest.mark.parametrize("estimate", [2 * LOW - 1, 0])
+def test_a_raise_from_where_nobody_could_be_lowered_is_wrong_however_far_the_estimate_falls(
+    estimate, options, taken_back
+):
+    engine = opened(LOW + MEDIUM, FairPolicy())
+    camera = joined(engine, LOW, *LADDER)
+    joined(engine, LOW, 150_000, **options)
+    joined(engine, 0, *LADDER, pausable=True)
+    engine.request(NOW, camera, MEDIUM)
+    assert engine.ledger.committed == LOW + MEDIUM
     engine.update_estimate(NOW + 5, estimate)
     assert statistics(engine).raises_taken_back == taken_back
 

@@ -122,6 +122,8 @@ SMALL = Track("small", variants={"low": 200_000, "high": 600_000})
         (2_000_000, 700_000, 0.3, 3, CAMERA),
         (3_000_000, 500_000, 5.0, 3, CAMERA),
         (2_400_000, 850_000, 2.0, 4, SMALL),
+        (1_320_464, 250_000, 0.5, 2, CAMERA),  # the lower one is less than two lowest steps take
+        (1_320_464, 100_000, 2.0, 1, CAMERA),
     ],
 )
 def test_two_estimates_in_turn_move_each_camera_ever_more_rarely(

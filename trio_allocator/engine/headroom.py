@@ -25,6 +25,7 @@ would have carried waits longer than 10 s. Decreases are judged by the whole est
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from .settings import NEVER
 from .sliding_minimum import SlidingMinimum
@@ -185,7 +186,9 @@ class Headroom:
         self.raised_at = now
         self._raise_pending = True
 
-    def lowered(self, now: float, raised_at: float, usable: int) -> None:
+    def lowered(
+        self, now: float, raised_at: float, usable: int, unpaused: Callable[[], int]
+    ) -> None:
         """Somebody was lowered since more was allocated than the estimate allows.
 
         Args:
@@ -194,12 +197,16 @@ class Headroom:
                 now does not go up and down: then no failures follow each other.
             usable: What the allocations may come to, bit/s. Where that is less than they came to
                 before the last raises, the link has fallen, and no raise was wrong.
+            unpaused: What they come to with everybody at the lowest, bit/s, if that pauses nobody.
+                Were they no more than that before the last raises, nobody could have been lowered
+                without those. Somebody who has to pause says that the link has fallen.
         """
         self._asked_at = -NEVER
         if self._is_unheard:
             return
         recent = self._raise_pending and now - self.raised_at < FAILED_WITHIN
-        if recent and self._without_raises <= usable:
+        before = self._without_raises
+        if recent and (before <= usable or before <= unpaused()):
             self.failed += 1
             self._failures = min(self._failures_now(now) + FAILURE_WEIGHT, MOST_FAILURES)
             self._failures_at = now

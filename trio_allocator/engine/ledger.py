@@ -50,6 +50,11 @@ class Ledger:
     def __getitem__(self, receiver_id: int) -> Receiver:
         return self._receivers[receiver_id]
 
+    def unpaused(self) -> int:
+        """What the allocations come to with everybody at the lowest, bit/s; 0 if that pauses anyone."""
+        lowest = [receiver.lowest for receiver in self if receiver.allocation]
+        return sum(lowest) if all(lowest) else 0
+
     def add(self, receiver: Receiver) -> None:
         """Enter a receiver with what it already holds."""
         self._receivers[receiver.id] = receiver

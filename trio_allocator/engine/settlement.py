@@ -125,7 +125,7 @@ class Settlement:
                 reason = DecisionReason.OVERUSE if over else DecisionReason.MAKE_ROOM
                 self._emit(Act.ASKED, receiver, request.limit, reason, request)
                 if over and self.cause in {Cause.ESTIMATE, Cause.TIME}:  # no join, no limit
-                    self.headroom.lowered(now, receiver.raised_at, usable)
+                    self.headroom.lowered(now, receiver.raised_at, usable, self._ledger.unpaused)
                 self.sharing.index(receiver)
             else:
                 self._pending[receiver.id] = receiver
