@@ -23,7 +23,7 @@ from typing import Literal, TypeAlias
 from .. import quantities
 from .budget import Budget
 from .policy import Claim, Shares
-from .water_level import Share, WaterLevel
+from .water_level import NEW, Share, WaterLevel
 
 RESUME_SHARE = 0.1
 """A paused receiver is resumed where a tenth more than its minimum fits (libwebrtc) ..."""
@@ -114,7 +114,7 @@ class WaterFillingPolicy:
         steps: Levels = {}
         turns = sorted((sharer.turn(step), step) for sharer in sharers for step in sharer.steps)
         for (height, _, _, receiver_id), step in turns:
-            taken = level.taken(height - 1)
+            taken = level.taken((height - 1) // NEW)
             if taken > max(budget.free, 0):
                 break  # the water does not rise so high
             if budget.take(step - reached[receiver_id], beside=taken):

@@ -15,8 +15,16 @@ from .budget import Budget
 from .policy import Claim
 
 Turn = tuple[int, bool, float, int]
-"""The order in which all is served: by the height that it reaches; of equals, what is held before
-what is new, then the longest waiting, then the earliest registration."""
+"""The order in which all is served: by the height that it reaches, in parts of `NEW`; of equals, what is
+held before what is new, then the longest waiting, then the earliest registration."""
+
+NEW = 11
+"""So much counts a step that is new,"""
+
+HELD = 10
+"""and one of the same rate that is held: a tenth of a rate is for bursts and headers. It is known when a
+variant flows; among receivers that are alike, one that costs a little more than declared would go
+round for ever."""
 
 
 class Share:
@@ -63,7 +71,9 @@ class Share:
         claim = self.claim
         new = level > claim.allocation
         since = claim.waiting_since if new else None
-        return (self.height(level), new, since or 0.0, claim.receiver_id)
+        parts = HELD if claim.levels and not new else NEW
+        height = (parts * level - NEW * self.origin) * self.price
+        return (height, new, since or 0.0, claim.receiver_id)
 
 
 class WaterLevel:
