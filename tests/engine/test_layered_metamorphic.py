@@ -49,6 +49,11 @@ class LayeredStage(Stage):
         self.engine.advance(self.now)
         self.settle()
 
+    def wait(self) -> None:
+        """Better pictures have waited for lowest steps, one class after the other."""
+        for _ in range(8):
+            self.pass_time()
+
     def layers(self, worth, started) -> list[float]:
         """What is worth how much: by class; minimums first; held at the start; round by round."""
         parts = []
@@ -92,6 +97,7 @@ def test_a_larger_estimate_is_worth_more_layer_by_layer(cast, start, estimate, m
 def test_the_same_estimate_again_moves_nobody(cast, start, estimate):
     stage = LayeredStage.of(cast, start)
     stage.estimate(estimate)
+    stage.wait()
     shares = stage.shares
     for _ in range(3):
         stage.estimate(estimate)
@@ -146,8 +152,7 @@ def test_asked_only_when_its_indices_say_so_it_is_the_policy_asked_each_time(cas
                     stage.leave(stage.cast[index])
                 case "ask" if index < len(stage.cast):
                     stage.ask(stage.cast[index], value)
-            for _ in range(3):  # a better picture has waited for a lowest step
-                stage.pass_time()
+            stage.wait()
         assert snapshot(eager.engine).policy_fault is None, "L3"
         assert lazy.shares == eager.shares
         for stage in (lazy, eager):

@@ -9,6 +9,7 @@ import trio.testing
 
 from trio_allocator import open_allocator, open_passthrough_allocator, quantities
 from trio_allocator.engine.negotiator import Negotiator
+from trio_allocator.engine.settlement import Settlement
 from trio_allocator.messages import AcceptDecrease, BufferSent
 from trio_allocator.shell.allocator import ProbingAllocator
 from trio_allocator.shell.mailbox import Mailbox
@@ -139,7 +140,14 @@ def handles_are_kept(patch):
 
 def who_refused_is_remembered(patch):
     """A refusal outlives the receiver, until its back-off is over."""
-    patch.setattr(Negotiator, "forget", Negotiator.withdraw)
+    right = Settlement.forget
+
+    def forget(self, receiver):
+        with patch.context() as meanwhile:
+            meanwhile.setattr(Negotiator, "forget_refusal", lambda _self, _receiver: None)
+            right(self, receiver)
+
+    patch.setattr(Settlement, "forget", forget)
 
 
 def every_packet_is_kept(patch):

@@ -7,11 +7,11 @@ import trio
 import trio.testing
 
 from trio_allocator import open_allocator, open_passthrough_allocator, quantities
-from trio_allocator.engine.effects import Cause
+from trio_allocator.engine.effects import Cause, DecisionReason
 from trio_allocator.engine.engine import Engine
 from trio_allocator.engine.ledger import Ledger
-from trio_allocator.engine.negotiator import Negotiator
 from trio_allocator.engine.probing.padding import Meter, Padding
+from trio_allocator.engine.settlement import Settlement
 from trio_allocator.shell import opening
 from trio_allocator.shell.allocator import ProbingAllocator
 from trio_allocator.shell.mailbox import Mailbox
@@ -124,7 +124,13 @@ def leaving_twice_frees_twice(patch):
 
 def its_request_stays_open(patch):
     """An answer is waited for from somebody who has left."""
-    patch.setattr(Negotiator, "forget", Negotiator.forget_refusal)
+    right = Settlement.withdraw
+
+    def withdraw(self, receiver, reason):
+        if reason is not DecisionReason.CLOSED:
+            right(self, receiver, reason)
+
+    patch.setattr(Settlement, "withdraw", withdraw)
 
 
 def its_mail_stays(patch):

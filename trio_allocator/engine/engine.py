@@ -387,19 +387,17 @@ class Engine:
     ) -> None:
         if not options.negotiable:
             self.settlement.withdraw(receiver, DecisionReason.NOT_NEGOTIABLE)
-        if options.can_pad != receiver.options.can_pad:
-            if options.can_pad:
-                self.prober.padding.join(receiver.id, account)
-            else:
-                self.prober.padding.leave(receiver.id)
+        if options.can_pad and not receiver.options.can_pad:
+            self.prober.padding.join(receiver.id, account)
+        elif receiver.options.can_pad and not options.can_pad:
+            self.prober.padding.leave(receiver.id)
         receiver.configure(track, options)
         if receiver.request is None:
             self.settlement.unplan(receiver)
         else:
             self.settlement.reconsider(receiver)
         if options.max_bitrate is not None and receiver.allocation > options.max_bitrate:
-            reason = DecisionReason.RECONFIGURED
-            self.settlement.lower(receiver, receiver.want, reason)
+            self.settlement.lower(receiver, receiver.want, DecisionReason.RECONFIGURED)
         self.settlement.refresh(self._now, receiver)
 
     def _enforce_promise(self, receiver: Receiver) -> None:
@@ -410,5 +408,4 @@ class Engine:
         need = self.ledger.projected - usable
         level = max(receiver.step_below(receiver.allocation, need), receiver.lowest)
         if need > 0 and level < receiver.allocation:
-            reason = DecisionReason.BROKEN_PROMISE
-            self.settlement.force(self._now, receiver, level, reason)
+            self.settlement.force(self._now, receiver, level, DecisionReason.BROKEN_PROMISE)

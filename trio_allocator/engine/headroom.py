@@ -205,8 +205,7 @@ class Headroom:
         if self._is_unheard:
             return
         recent = self._raise_pending and now - self.raised_at < FAILED_WITHIN
-        before = self._without_raises
-        if recent and (before <= usable or before <= unpaused()):
+        if recent and self._without_raises <= max(usable, unpaused()):
             self.failed += 1
             self._failures = min(self._failures_now(now) + FAILURE_WEIGHT, MOST_FAILURES)
             self._failures_at = now

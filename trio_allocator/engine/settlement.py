@@ -290,8 +290,7 @@ class Settlement:
         self._ledger.allocate(receiver, bitrate)
         kept = self.negotiator.lowered(receiver)
         if kept and asked:
-            given = DecisionReason.GIVEN
-            self._emit(Act.WITHDRAWN, receiver, before, given, before=before)
+            self._emit(Act.WITHDRAWN, receiver, before, DecisionReason.GIVEN, before=before)
         if reason is DecisionReason.OWN_WISH and kept:
             reason = DecisionReason.KEPT_WORD
         self.tell(receiver, before, GrantReason.LOWERED, reason)
@@ -322,11 +321,8 @@ class Settlement:
 
     def count(self, act: Act, reason: DecisionReason | None = None) -> int:
         """How often something was decided."""
-        return sum(
-            number
-            for (what, why), number in self.counts.items()
-            if what is act and reason in {None, why}
-        )
+        counts = self.counts.items()
+        return sum(n for (what, why), n in counts if what is act and reason in {None, why})
 
     # --- holds -------------------------------------------------------------------------------
 
@@ -348,10 +344,8 @@ class Settlement:
 
     def holds(self) -> dict[int, float]:
         """Receiver id to the end of its hold."""
-        return {number: until for number in self._holds if (until := self._end_of(number))}
-
-    def _end_of(self, number: int) -> float | None:
-        return self._ledger[number].held_until
+        held = (self._ledger[number] for number in self._holds)
+        return {r.id: r.held_until for r in held if r.held_until is not None}
 
     def end_holds(self, now: float) -> bool:
         """End the holds that have lasted their time; return whether there were any."""
