@@ -50,9 +50,11 @@ class LayeredStage(Stage):
         self.settle()
 
     def wait(self) -> None:
-        """Better pictures have waited for lowest steps, one class after the other."""
+        """Better pictures have waited for lowest steps; what fell, or failed, is long forgotten."""
         for _ in range(8):
             self.pass_time()
+        self.now += 1000.0
+        self.pass_time()
 
     def layers(self, worth, started) -> list[float]:
         """What is worth how much: by class; minimums first; held at the start; round by round."""

@@ -14,12 +14,13 @@ A source that tells more `carried` than it estimates hears nothing: its estimate
 feedback, and such a fall is none of the link's, nor does it prove a raise wrong. After an outage three
 quarters of the rate are back within 3 s that way (docs/estimation.md, "Silence").
 
-Caution is for better pictures, not for whether there is one: for raises to lowest steps, falls do not
-count once the estimate is steady, and failures count half. Both exponents decay: `falls` grows with each fall of the estimate, `failures` with each raise that had
-to be taken back; those that follow each other are remembered longer and longer, so that what does not
-work is tried ever more rarely. On a calm estimate both are 0, and raises are made at once; a step that
-fits with a fifth to spare waits longer than 2.5 s only after failures, and no step that every estimate
-would have carried waits longer than 10 s. Decreases are judged by the whole estimate.
+Caution is for better pictures, not for whether there is one: for raises to lowest steps, falls do not count
+once the estimate is steady, and failures count half. Both exponents decay: `falls` grows with each fall of
+the estimate, `failures` with each raise that had to be taken back; those that follow each other are
+remembered longer and longer, so that what does not work is tried ever more rarely. On a calm estimate both
+are 0, and raises are made at once; a step that fits with a fifth to spare waits longer than 2.5 s only
+after failures, and no step that every estimate would have carried waits longer than 10 s. Decreases are
+judged by the whole estimate.
 """
 
 from __future__ import annotations
@@ -81,7 +82,6 @@ without it."""
 STEP = 0.05
 """What is kept free is a multiple of this, in ln: rates that may be anything do not creep upwards,
 and in the end nothing is kept."""
-
 
 PRECISION = 0.1
 """A raise that time alone allows is made this much late at most, s."""
