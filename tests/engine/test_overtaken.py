@@ -126,13 +126,16 @@ def test_a_better_picture_does_not_wait_for_one_that_waits_no_more(crowd, end):
     assert snapshot(engine).favoured == {}
 
 
-def test_a_better_picture_that_waited_and_did_not_fit_then_does_not_wait_again(crowd):
+def test_a_better_picture_that_does_not_fit_any_more_waits_anew_but_not_for_ever(crowd):
     engine, shown, hidden = crowd
-    engine.update_estimate(NOW + 1, 300)
-    engine.advance(NOW + 2)
-    assert snapshot(engine).favoured == {}
-    engine.update_estimate(NOW + 4, 400)
-    assert (shown.allocation, hidden.allocation) == (350, 0)
+    for ends in range(2, 11, 2):
+        assert snapshot(engine).favoured == {hidden.id: NOW + ends}
+        engine.update_estimate(NOW + ends - 1, 300)
+        engine.advance(NOW + ends)
+        assert snapshot(engine).favoured == {}
+        assert shown.allocation == 100
+        engine.update_estimate(NOW + ends, 400)
+    assert (shown.allocation, snapshot(engine).favoured) == (350, {})
 
 
 def test_a_better_picture_that_fits_now_and_then_is_served_though_a_lowest_step_never_fits():
@@ -140,6 +143,6 @@ def test_a_better_picture_that_fits_now_and_then_is_served_though_a_lowest_step_
     shown, hidden = joined(engine, 110, 100, 200), joined(engine, 0, 900)
     engine.request(NOW, shown, 220)
     engine.request(NOW, hidden, 990)
-    for tick in range(1, 9):
+    for tick in range(1, 30):
         engine.update_estimate(NOW + tick / 2, 300 if tick % 2 else 200)
     assert (shown.allocation, hidden.allocation) == (220, 0)

@@ -101,24 +101,10 @@ class Headroom:
     """
 
     __slots__ = (
-        "_answer",
-        "_asked_at",
-        "_cautious",
-        "_estimate",
-        "_failures",
-        "_failures_at",
-        "_falls",
-        "_falls_at",
-        "_in_a_row",
-        "_lows",
-        "_raise_pending",
-        "_sampled",
-        "_steady_at",
-        "_without_raises",
-        "carried",
-        "failed",
-        "raised_at",
-    )
+        "_answer", "_asked_at", "_cautious", "_estimate", "_failures", "_failures_at", "_falls",
+        "_falls_at", "_in_a_row", "_lows", "_raise_pending", "_sampled", "_steady_at",
+        "_without_raises", "carried", "failed", "raised_at",
+    )  # fmt: skip
 
     def __init__(self, *, cautious: bool) -> None:
         self.failed: int = 0

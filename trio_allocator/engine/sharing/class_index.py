@@ -44,6 +44,7 @@ class PriorityClass:
         reserved_in: The queue in which that receiver waits.
         reserved_until: Until when.
         patient: Better pictures have not just waited for somebody's lowest step.
+        waits: How often they have since one was served.
     """
 
     priority: int
@@ -66,6 +67,7 @@ class PriorityClass:
     reserved_in: NeedQueue | None = None
     reserved_until: float = NEVER
     patient: bool = True
+    waits: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.alone = (self,)

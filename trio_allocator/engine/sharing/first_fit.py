@@ -315,7 +315,7 @@ class FirstFit:
             return False
         if sum(minimums.need_of(number) or 0 for number in minimums) > room:
             return False
-        each.patient = True
+        each.patient, each.waits = True, 0
         first = each.longest.first()
         return self._note_bypassed(first, self._divide(each, numbers, room))
 
@@ -338,7 +338,7 @@ class FirstFit:
         else:
             served = self._serve_round(each, steps, room)
         each.release()
-        each.patient |= bool(served)
+        each.waits = 0 if served else each.waits
         return self._note_bypassed(first, served)
 
     def _note_bypassed(self, first: tuple[tuple[float, int], int] | None, served: set[int]) -> bool:
