@@ -276,6 +276,19 @@ def test_progress_counts_from_the_best_that_a_probe_has_reached(bench):
     assert bench.due == 11
 
 
+@pytest.mark.invariant("P4", "G3")
+def test_the_same_step_is_no_nearer_one_though_the_estimate_has_been_above_it(bench):
+    bench.after(0, rising(1_520_000))
+    below = evolve(rising(1_490_000), wanted=1_510_000)
+    bench.after(0.1, evolve(below, estimate=1_505_000, free_to=1_505_000))
+    for seconds in (0.2, 3.0, 3.1):
+        bench.after(seconds, below)
+    fruitless, due = bench.prober.fruitless, bench.due
+    assert fruitless == 1
+    assert bench.after(3.1, below) is ProbeStatus.RESTING
+    assert (bench.prober.fruitless, bench.due) == (fruitless, due)
+
+
 @pytest.mark.invariant("P4")
 def test_a_nearer_step_than_what_would_have_been_progress_is_tried_at_once(bench):
     bench.after(0, WANTED)

@@ -52,7 +52,7 @@ would otherwise count many times."""
 WORST_FALL = 1.0
 """A fall to nothing counts no more than this, in ln."""
 
-FALL_WEIGHT = 0.35
+FALL_WEIGHT = 0.4
 """How much of a fall, in ln, is kept free after it. Fifteen links, N = 1, 3, 10 (U/O, QoE, switches a
 minute): .874 .470 6.0 with ideal estimates, .819 .462 5.6 with real ones."""
 

@@ -223,7 +223,7 @@ class Prober:
         self._began_from = min(self._began_from, most)
         if self._has_failed and demand.wanted:
             progress = _progress(self._highest, self._failed_for)
-            if demand.free_to >= progress or demand.wanted < progress:
+            if demand.free_to >= progress or demand.wanted < min(progress, self._failed_for):
                 self._has_failed = False
                 self._pause = self._settings.probe_pause
                 self._rest_until = self._now
