@@ -54,7 +54,7 @@ WORST_FALL = 1.0
 
 FALL_WEIGHT = 0.4
 """How much of a fall, in ln, is kept free after it. Fifteen links, N = 1, 3, 10 (U/O, QoE, switches a
-minute): .874 .470 6.0 with ideal estimates, .819 .462 5.6 with real ones."""
+minute): .873 .473 5.8 with ideal estimates, .818 .459 5.6 with real ones."""
 
 FALLS_FOR = 9.5
 """Time constant with which falls are forgotten, s."""
