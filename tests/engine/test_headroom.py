@@ -387,6 +387,23 @@ def test_a_step_that_gets_dearer_is_no_raise(wanted, raised):
     assert is_taken_for_its_key_frame(engine, NOW + 1.1) is raised
 
 
+@pytest.mark.invariant("G10", "A2")
+@pytest.mark.parametrize(("estimate", "fits"), [(726_000, True), (725_999, False)])
+def test_a_lowest_step_that_gets_dearer_lowers_nobody_if_it_fits_the_estimate(estimate, fits):
+    engine = opened()
+    camera = joined(engine, MEDIUM, *LADDER)
+    voice = joined(engine, LOW, *LADDER[:1], priority=1)
+    engine.update_estimate(NOW, estimate, LOW + MEDIUM)
+    dearer = voice.track.with_variants({f"v{LADDER[0]}": 160_000})
+    engine.configure(NOW, voice, dearer, voice.options, PaddingAccount())
+    assert engine.drain() == []
+    engine.request(NOW, voice, 176_000)
+    told = engine.drain()
+    assert (asked(told) == {}) is fits
+    assert granted(told) == ([(voice.id, 176_000, GrantReason.GRANTED)] if fits else [])
+    assert camera.allocation == MEDIUM
+
+
 def test_a_ladder_with_other_steps_is_counted_anew():
     engine = opened()
     camera = joined(engine, MEDIUM, *LADDER)

@@ -7,6 +7,7 @@ the books; and the settlement brings everybody to what they should have: decreas
 
 from __future__ import annotations
 
+from ..messages import GrantReason
 from ..options import ReceiverOptions
 from ..policies.policy import Policy
 from ..tracks import Track
@@ -380,6 +381,8 @@ class Engine:
             self.settlement.lower(receiver, bitrate, DecisionReason.OWN_WISH)
         elif bitrate == receiver.allocation and waited:
             self.settlement.confirm(receiver)
+        elif receiver.request is None:
+            self._keep_dearer(receiver)
         self.settlement.refresh(self._now, receiver)
 
     def _configure(
@@ -394,11 +397,20 @@ class Engine:
         receiver.configure(track, options)
         if receiver.request is None:
             self.settlement.unplan(receiver)
+            self._keep_dearer(receiver)
         else:
             self.settlement.reconsider(receiver)
         if options.max_bitrate is not None and receiver.allocation > options.max_bitrate:
             self.settlement.lower(receiver, receiver.want, DecisionReason.RECONFIGURED)
         self.settlement.refresh(self._now, receiver)
+
+    def _keep_dearer(self, receiver: Receiver) -> None:
+        """A lowest step that costs more than before is sent already: nobody is lowered for it if it fits."""
+        before, step = receiver.allocation, receiver.steps[0] if receiver.reached == 1 else 0
+        fits = before < step <= (self.usable or 0) - self.ledger.committed + before
+        if fits and step <= receiver.want and receiver.held_until is None:
+            self.ledger.allocate(receiver, step)
+            self.settlement.tell(receiver, before, GrantReason.GRANTED, DecisionReason.FITS)
 
     def _enforce_promise(self, receiver: Receiver) -> None:
         """A promise was broken: one step is taken, if it is still needed (N4)."""

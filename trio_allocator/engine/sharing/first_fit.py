@@ -177,15 +177,7 @@ class FirstFit:
     def _cut_class(
         self, each: PriorityClass, room: int, cut: set[int], *, by_force: bool, extras_only: bool
     ) -> int:
-        """Let one class keep what there is room for; return the room that is left.
-
-        Args:
-            each: The class.
-            room: What there is for it above what it can give, bit/s.
-            cut: Who lost something in a higher class; those of this class join them.
-            by_force: See `_cut`.
-            extras_only: See `_cut`.
-        """
+        """Let one class keep what there is room for; return what is left. Who loses something joins `cut`."""
         givers = (each.forcible if by_force else each.askable).values()
         receivers = [receiver for receiver in givers if receiver.id not in cut]
         members, levels, planned = [], [], []

@@ -58,11 +58,6 @@ class StarvationGuard:
         They wait once for each raise, or `WAITS` times where they do not fit any more by then: a lowest
         step that never fits does not keep them back for ever. Nor do lower classes get meanwhile what
         they would soon give.
-
-        Args:
-            each: The class.
-            room: What there is for better pictures, bit/s.
-            now: When such a wait begins, if none is under way.
         """
         if each.reserved_for is not None:
             return each.reserved_in is each.minimums
