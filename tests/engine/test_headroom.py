@@ -404,6 +404,20 @@ def test_a_lowest_step_that_gets_dearer_lowers_nobody_if_it_fits_the_estimate(es
     assert camera.allocation == MEDIUM
 
 
+@pytest.mark.invariant("N5")
+def test_one_that_refused_and_is_granted_what_its_lowest_step_costs_more_may_be_asked_again():
+    engine = opened(MEDIUM + LOW - 1)
+    camera = joined(engine, MEDIUM, *LADDER, priority=1)
+    voice = joined(engine, LOW, *LADDER[:1], pausable=True)
+    engine.answer(NOW, voice, voice.request.id, accepted=False)
+    engine.answer(NOW, camera, camera.request.id, accepted=True, bitrate=LOW)
+    assert voice.refusal is not None
+    dearer = voice.track.with_variants({f"v{LADDER[0]}": 160_000})
+    engine.configure(NOW, voice, dearer, voice.options, PaddingAccount())
+    engine.request(NOW, voice, 176_000)
+    assert (voice.allocation, voice.refusal) == (176_000, None)
+
+
 def test_a_ladder_with_other_steps_is_counted_anew():
     engine = opened()
     camera = joined(engine, MEDIUM, *LADDER)

@@ -7,7 +7,6 @@ the books; and the settlement brings everybody to what they should have: decreas
 
 from __future__ import annotations
 
-from ..messages import GrantReason
 from ..options import ReceiverOptions
 from ..policies.policy import Policy
 from ..tracks import Track
@@ -406,11 +405,10 @@ class Engine:
 
     def _keep_dearer(self, receiver: Receiver) -> None:
         """A lowest step that costs more than before is sent already: nobody is lowered for it if it fits."""
-        before, step = receiver.allocation, receiver.steps[0] if receiver.reached == 1 else 0
-        fits = before < step <= (self.usable or 0) - self.ledger.committed + before
+        held, step = receiver.allocation, receiver.steps[0] if receiver.reached == 1 else 0
+        fits = held < step <= (self.usable or 0) - self.ledger.committed + held
         if fits and step <= receiver.want and receiver.held_until is None:
-            self.ledger.allocate(receiver, step)
-            self.settlement.tell(receiver, before, GrantReason.GRANTED, DecisionReason.FITS)
+            self.settlement.grant(self._now, receiver, step, self.ledger.committed)
 
     def _enforce_promise(self, receiver: Receiver) -> None:
         """A promise was broken: one step is taken, if it is still needed (N4)."""

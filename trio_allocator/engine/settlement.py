@@ -159,19 +159,23 @@ class Settlement:
                 ahead += raises[receiver.id]
                 continue
             del self._planned[receiver.id]
-            if receiver.rises_to(receiver.projected):
-                self.headroom.raised(now, before_all)
-                receiver.raised_at = now
-            before = receiver.allocation
-            ledger.allocate(receiver, receiver.projected)
-            ledger.mark_waiting(receiver, None)
-            receiver.overtaken = 0
-            receiver.returning = False
             ended |= receiver.refusal is not None
-            self.negotiator.forget_refusal(receiver)
-            self.tell(receiver, before, GrantReason.GRANTED, DecisionReason.FITS)
-            self.refresh(now, receiver)
+            self.grant(now, receiver, receiver.projected, before_all)
         return ended
+
+    def grant(self, now: float, receiver: Receiver, level: int, before_all: int) -> None:
+        """Let a receiver hold more; so much was allocated before the raises of this event, bit/s."""
+        if receiver.rises_to(level):
+            self.headroom.raised(now, before_all)
+            receiver.raised_at = now
+        before = receiver.allocation
+        self._ledger.allocate(receiver, level)
+        self._ledger.mark_waiting(receiver, None)
+        receiver.overtaken = 0
+        receiver.returning = False
+        self.negotiator.forget_refusal(receiver)
+        self.tell(receiver, before, GrantReason.GRANTED, DecisionReason.FITS)
+        self.refresh(now, receiver)
 
     # --- effects -----------------------------------------------------------------------------
 
@@ -295,7 +299,7 @@ class Settlement:
             reason = DecisionReason.KEPT_WORD
         self.tell(receiver, before, GrantReason.LOWERED, reason)
         if request is not None and not kept:
-            self._ledger.project(receiver, min(bitrate, request.limit))
+            self._ledger.project(receiver, request.limit)
             if asked:  # and perhaps not read yet: it names what the receiver holds (N2)
                 self._revise(receiver, reason)
 

@@ -80,9 +80,8 @@ def statistics(engine: Engine) -> AllocatorStatistics:
     settlement = engine.settlement
     broken = settlement.count(Act.FORCED, DecisionReason.BROKEN_PROMISE)
     silent = settlement.count(Act.WITHDRAWN, DecisionReason.SILENCE)
-    negotiator = (
-        settlement.negotiator
-    )  # answers are no decisions, and a broken promise may cost nothing
+    # Answers are no decisions, and a broken promise may cost nothing: these are counted where they come in.
+    negotiator = settlement.negotiator
     return AllocatorStatistics(
         estimates=engine.estimates.count,
         estimates_stopped=engine.estimates.stopped,

@@ -104,6 +104,7 @@ def snapshot(engine: Engine) -> AllocatorStatus:
     fault = settlement.policy_fault
     limits, estimate = engine.limits, engine.estimates.value
     ceiling = None if usable is None or engine.trusted >= usable else engine.trusted
+    wake_at = engine.wake_at
     return AllocatorStatus(
         estimate=estimate,
         max_bitrate=limits.max_bitrate,
@@ -128,7 +129,7 @@ def snapshot(engine: Engine) -> AllocatorStatus:
         forced=settlement.count(Act.FORCED),
         breaches=engine.breaches,
         policy_fault=None if fault is None else str(fault),
-        next_look=None if engine.wake_at == NEVER else engine.wake_at,
+        next_look=None if wake_at == NEVER else wake_at,
         next_look_for=engine.wake_reason,
     )
 
