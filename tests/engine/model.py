@@ -468,7 +468,9 @@ class Witness:
                     self._keep_word(other)
             match effect.act.name:
                 case "ASKED":
-                    self._asked(s, effect.message, now, estimate)
+                    # What time brought was asked of the one that it was before.
+                    was_another = by_itself and event == "configure" and effect.cause is Cause.TIME
+                    self._asked(s, effect.message, now, estimate, was_another=was_another)
                 case "REVISED":
                     assert s.request is not None, "N2: what is revised was never asked"
                     request = effect.message
@@ -504,14 +506,17 @@ class Witness:
             s.request, s.pledged = None, False
         s.gave = False
 
-    def _asked(self, s: Seen, effect: Any, now: float, estimate: int | None) -> None:
+    def _asked(
+        self, s: Seen, effect: Any, now: float, estimate: int | None, *, was_another: bool
+    ) -> None:
         r = s.record
         assert estimate is not None, "A6: asked while the estimate is unknown"
-        assert r.options.negotiable, "N1, A5: asked though it is not negotiable"
+        assert was_another or r.options.negotiable, "N1, A5: asked though it is not negotiable"
         assert s.request is None, "N2: asked while a request is outstanding"
         assert s.refusal is None, "N5: asked again after a refusal"
         assert effect.allocation == s.held, "N2: the request names another allocation"
-        assert lowest(r) <= effect.limit < s.held, "N7: the limit makes no sense"
+        least = 0 if was_another else lowest(r)
+        assert least <= effect.limit < s.held, "N7: the limit makes no sense"
         s.request, s.pledged, s.deadline = effect, False, now + self.timeout
 
     def _granted(

@@ -388,6 +388,25 @@ def test_what_is_forced_too_much_spares_one_that_refused_before_one_that_can_be_
     assert higher.allocation == 880
 
 
+@pytest.mark.invariant("G3", "N8")
+def test_a_plan_to_force_that_waits_for_an_answer_changes_nothing_when_nothing_changes():
+    engine = opened(1_000)
+    higher = joined(engine, 110, priority=1, pausable=True)
+    honest, refuser = joined(engine, 110), joined(engine, 110, 100, pausable=True)
+    engine.force(NOW, higher, 1)
+    held_until = higher.held_until
+    engine.update_estimate(held_until, 165)
+    engine.answer(held_until, honest, honest.request.id, accepted=True, bitrate=82)
+    engine.answer(held_until, refuser, refuser.request.id, accepted=False)
+    assert (honest.request.limit, refuser.allocation) == (54, 110)
+    engine.drain()
+    for _ in range(2):
+        engine.advance(held_until)
+        assert engine.drain() == []
+    engine.answer(held_until, honest, honest.request.id, accepted=True, bitrate=54)
+    assert (higher.allocation, honest.allocation, refuser.allocation) == (110, 54, 0)
+
+
 @pytest.mark.invariant("G3", "N5")
 def test_who_refused_and_is_raised_is_asked_again_in_the_same_event():
     engine = support.opened(1_100, WaterFillingPolicy(resume_least=100))

@@ -302,7 +302,7 @@ class Engine:
 
     def _forget_refusals(self, now: float, estimate: int | None) -> None:
         for receiver in self.settlement.negotiator.lapsed(now, estimate):
-            self.settlement.sharing.index(receiver)
+            self.settlement.unplan(receiver)  # it need not be forced any more
 
     def _settle(self, *, await_others: bool = False) -> None:
         """Settle what has changed.

@@ -71,13 +71,14 @@ class Settlement:
             now: The time, s.
             capacity: What may be shared, while nobody owes an answer.
         """
-        # See afresh who can be asked before anyone is forced.
-        for receiver in list(self._pending.values()):
-            self.unplan(receiver)
         self._share(now, capacity)
-        if not self.negotiator.outstanding:
-            for receiver in list(self._pending.values()):  # nobody is left to ask (N8)
-                self.force(now, receiver, receiver.projected, DecisionReason.NOBODY_LEFT)
+        if not self.negotiator.outstanding and self._pending:
+            for receiver in list(self._pending.values()):  # see afresh who can be asked (N8)
+                self.unplan(receiver)
+            self._share(now, capacity)
+            if not self.negotiator.outstanding:
+                for receiver in list(self._pending.values()):
+                    self.force(now, receiver, receiver.projected, DecisionReason.NOBODY_LEFT)
         if self._grant(now, capacity):
             self._share(now, capacity)
 

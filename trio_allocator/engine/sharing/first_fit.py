@@ -56,7 +56,8 @@ class FirstFit:
         self._touched: dict[int, Receiver] = {}
         self._before: dict[int, tuple[Receiver, int]] = {}
         self._bypassed: set[int] = set()
-        self._forced = 0  # what is to be taken from those who refused, bit/s
+        self._pending: dict[int, Receiver] = {}  # to be forced
+        self._forced = 0  # and what is to be taken from them, bit/s
         self._best = 0
         self._utility = log_utility(1)
 
@@ -66,6 +67,7 @@ class FirstFit:
 
     def drop(self, receiver: Receiver) -> None:
         """Forget a receiver."""
+        self._pending.pop(receiver.id, None)
         self._index.drop(receiver)
 
     # --- sharing -----------------------------------------------------------------------------
@@ -96,7 +98,8 @@ class FirstFit:
         self._index.flush()
         self._touched = {}
         self._before = {}
-        self._forced = 0
+        self._pending = {number: r for number, r in self._pending.items() if _to_be_forced(r)}
+        self._forced = sum(_to_be_forced(receiver) for receiver in self._pending.values())
         classes = self._index.classes.values()
         relieved = self._relieve(capacity)
         if relieved and not self._serve_everybody(capacity.for_raises(self._ledger.projected)):
@@ -112,6 +115,9 @@ class FirstFit:
     def _move(self, receiver: Receiver, level: int) -> None:
         if self._given is not None:
             self._before.setdefault(receiver.id, (receiver, receiver.projected))
+        if receiver.refusal is not None:
+            self._forced += _to_be_forced(receiver, level) - _to_be_forced(receiver)
+            self._pending[receiver.id] = receiver
         self._ledger.project(receiver, level)
         self._touched[receiver.id] = receiver
         self._index.note(receiver)
@@ -171,7 +177,6 @@ class FirstFit:
             else:
                 extras_only = each.priority == extras_of
                 room = self._cut_class(each, room, cut, by_force=by_force, extras_only=extras_only)
-        self._forced += before - self._ledger.projected if by_force else 0
         self._index.flush()
 
     def _cut_class(
@@ -266,6 +271,8 @@ class FirstFit:
                 below -= each.gives + each.forced
                 askable -= each.gives
             room = spare + max(0, askable - self._forced)  # nobody is forced lest another be asked
+            if self._forced and len(each.restorable):
+                room = min(room, self._spared_by_force(capacity.usable))
             back = each.restorable.first_fitting(room)
             level = 0 if back is None else restored(ledger[back], room)
             served, most = False, raised
@@ -290,9 +297,14 @@ class FirstFit:
                 return True
         return False
 
+    def _spared_by_force(self, usable: int) -> int:
+        """What those who can be asked may keep of an overuse: as if nobody were forced (N8)."""
+        held = [r.allocation if r.refusal else min(r.projected, r.allocation) for r in self._ledger]
+        return usable - sum(held)
+
     def _spare_one(self, spare: int) -> bool:
         """Let one that refused keep what need not be taken, before any that can be asked (N8)."""
-        refused = [r for r in self._touched.values() if r.refusal and r.projected < r.allocation]
+        refused = [receiver for receiver in self._pending.values() if _to_be_forced(receiver)]
         for receiver in sorted(refused, key=asking_order, reverse=True):
             level = restored(receiver, spare)
             if receiver.projected < level <= receiver.projected + spare:
@@ -399,3 +411,9 @@ def _least(receiver: Receiver, *, by_force: bool, extras_only: bool) -> int:
     refuses = receiver.refusal is not None and not by_force
     least = receiver.allocation if refuses else receiver.lowest
     return max(least, min(receiver.minimum, receiver.projected)) if extras_only else least
+
+
+def _to_be_forced(receiver: Receiver, level: int | None = None) -> int:
+    """What would be taken by force of one that refused, if it came to this level, bit/s."""
+    to = receiver.projected if level is None else level
+    return 0 if receiver.refusal is None else max(0, receiver.allocation - to)
