@@ -398,13 +398,13 @@ def test_a_plan_to_force_that_waits_for_an_answer_changes_nothing_when_nothing_c
     engine.update_estimate(held_until, 165)
     engine.answer(held_until, honest, honest.request.id, accepted=True, bitrate=82)
     engine.answer(held_until, refuser, refuser.request.id, accepted=False)
-    assert (honest.request.limit, refuser.allocation) == (54, 110)
+    assert (honest.request.limit, refuser.allocation) == (55, 110)
     engine.drain()
     for _ in range(2):
         engine.advance(held_until)
         assert engine.drain() == []
-    engine.answer(held_until, honest, honest.request.id, accepted=True, bitrate=54)
-    assert (higher.allocation, honest.allocation, refuser.allocation) == (110, 54, 0)
+    engine.answer(held_until, honest, honest.request.id, accepted=True, bitrate=55)
+    assert (higher.allocation, honest.allocation, refuser.allocation) == (110, 55, 0)
 
 
 @pytest.mark.invariant("G3", "N5")

@@ -56,8 +56,7 @@ class FirstFit:
         self._touched: dict[int, Receiver] = {}
         self._before: dict[int, tuple[Receiver, int]] = {}
         self._bypassed: set[int] = set()
-        self._pending: dict[int, Receiver] = {}  # to be forced
-        self._forced = 0  # and what is to be taken from them, bit/s
+        self._refusers: dict[int, Receiver] = {}  # who are to be forced, and were a moment ago
         self._best = 0
         self._utility = log_utility(1)
 
@@ -67,7 +66,7 @@ class FirstFit:
 
     def drop(self, receiver: Receiver) -> None:
         """Forget a receiver."""
-        self._pending.pop(receiver.id, None)
+        self._refusers.pop(receiver.id, None)
         self._index.drop(receiver)
 
     # --- sharing -----------------------------------------------------------------------------
@@ -98,8 +97,8 @@ class FirstFit:
         self._index.flush()
         self._touched = {}
         self._before = {}
-        self._pending = {number: r for number, r in self._pending.items() if _to_be_forced(r)}
-        self._forced = sum(_to_be_forced(receiver) for receiver in self._pending.values())
+        refusers = self._refusers.values()
+        self._refusers = {r.id: r for r in refusers if r.refusal and r.projected < r.allocation}
         classes = self._index.classes.values()
         relieved = self._relieve(capacity)
         if relieved and not self._serve_everybody(capacity.for_raises(self._ledger.projected)):
@@ -115,11 +114,10 @@ class FirstFit:
     def _move(self, receiver: Receiver, level: int) -> None:
         if self._given is not None:
             self._before.setdefault(receiver.id, (receiver, receiver.projected))
-        if receiver.refusal is not None:
-            self._forced += _to_be_forced(receiver, level) - _to_be_forced(receiver)
-            self._pending[receiver.id] = receiver
         self._ledger.project(receiver, level)
         self._touched[receiver.id] = receiver
+        if receiver.refusal is not None:
+            self._refusers[receiver.id] = receiver
         self._index.note(receiver)
 
     # --- downwards ---------------------------------------------------------------------------
@@ -154,8 +152,7 @@ class FirstFit:
             extras_of: ... and of this class what is above minimums.
         """
         self._index.flush()
-        before = self._ledger.projected
-        over = before - capacity
+        over = self._ledger.projected - capacity
         if over <= 0:
             return
         concerned: list[tuple[PriorityClass, int]] = []
@@ -261,7 +258,7 @@ class FirstFit:
         raised = capacity.for_raises(ledger.projected)
         lowest = capacity.for_lowest(ledger.projected)
         spare, slack = kept - ledger.projected, raised - ledger.projected
-        if self._forced and self._spare_one(spare):
+        if self._refusers and self._spare_one(spare):
             return True
         below = sum(each.gives + each.forced for each in classes) if negotiate else 0
         askable = sum(each.gives for each in classes) if negotiate else 0
@@ -270,11 +267,8 @@ class FirstFit:
             if negotiate:
                 below -= each.gives + each.forced
                 askable -= each.gives
-            room = spare + max(0, askable - self._forced)  # nobody is forced lest another be asked
-            if self._forced and len(each.restorable):
-                room = min(room, self._spared_by_force(capacity.usable))
-            back = each.restorable.first_fitting(room)
-            level = 0 if back is None else restored(ledger[back], room)
+            back = each.restorable.first_fitting(spare + askable)
+            level = 0 if back is None else restored(ledger[back], spare + askable)
             served, most = False, raised
             extras_of = NEVER
             if not reserved and back is None and not below and AMPLE * slack > each.demand:
@@ -297,14 +291,9 @@ class FirstFit:
                 return True
         return False
 
-    def _spared_by_force(self, usable: int) -> int:
-        """What those who can be asked may keep of an overuse: as if nobody were forced (N8)."""
-        held = [r.allocation if r.refusal else min(r.projected, r.allocation) for r in self._ledger]
-        return usable - sum(held)
-
     def _spare_one(self, spare: int) -> bool:
         """Let one that refused keep what need not be taken, before any that can be asked (N8)."""
-        refused = [receiver for receiver in self._pending.values() if _to_be_forced(receiver)]
+        refused = [r for r in self._refusers.values() if r.projected < r.allocation]
         for receiver in sorted(refused, key=asking_order, reverse=True):
             level = restored(receiver, spare)
             if receiver.projected < level <= receiver.projected + spare:
@@ -411,9 +400,3 @@ def _least(receiver: Receiver, *, by_force: bool, extras_only: bool) -> int:
     refuses = receiver.refusal is not None and not by_force
     least = receiver.allocation if refuses else receiver.lowest
     return max(least, min(receiver.minimum, receiver.projected)) if extras_only else least
-
-
-def _to_be_forced(receiver: Receiver, level: int | None = None) -> int:
-    """What would be taken by force of one that refused, if it came to this level, bit/s."""
-    to = receiver.projected if level is None else level
-    return 0 if receiver.refusal is None else max(0, receiver.allocation - to)
