@@ -32,7 +32,8 @@ class SpiedEngine(Engine):
         effects = list(self.settlement.effects)
         self.witness.hear(self, self.now, effects, actor, event)
         model.check_books(self)
-        model.check_shares(self, self.witness, snapshot(self), event)
+        if event != "void":  # time has passed, and its alarm may be a moment late (PRECISION)
+            model.check_shares(self, self.witness, snapshot(self), event)
         model.check_probe(self, self.witness, self.settlement._settings, self.now)
 
     def judge_again(self):
@@ -75,6 +76,7 @@ class SpiedEngine(Engine):
     def answer(self, now, receiver, request_id, *, accepted, bitrate=None):
         self.witness.begin(now)
         estimate = model.usable(self)
+        self.last_event = "void"
         counts = super().answer(now, receiver, request_id, accepted=accepted, bitrate=bitrate)
         if counts:
             request = receiver.request
@@ -82,7 +84,7 @@ class SpiedEngine(Engine):
                 self.witness.refuse(receiver.id, now, estimate)
             elif request is not None and request.id == request_id:
                 self.witness.seen[receiver.id].pledged = True
-        self.judge(receiver.id, "answer")
+        self.judge(receiver.id, "answer" if counts else "void")
         return counts
 
     def configure(self, now, receiver, track, options, account):

@@ -407,6 +407,43 @@ def test_a_plan_to_force_that_waits_for_an_answer_changes_nothing_when_nothing_c
     assert (higher.allocation, honest.allocation, refuser.allocation) == (110, 55, 0)
 
 
+@pytest.mark.invariant("N8")
+@pytest.mark.parametrize(("held", "asked_for", "kept"), [(500, 169, 550), (300, 189, 330)])
+def test_who_can_be_asked_only_since_a_plan_to_force_was_made_is_asked_before_it(
+    held, asked_for, kept
+):
+    engine = opened(880 + held)
+    honest = joined(engine, 330, 100, 300)
+    refuser = joined(engine, 550, 100, 300, 500, pausable=True)
+    exempt = joined(engine, held, negotiable=False)
+    higher = joined(engine, 0, 100, 300, 500, priority=1)
+    engine.update_estimate(NOW, 880 + held - 1)
+    engine.answer(NOW, refuser, refuser.request.id, accepted=False)
+    engine.answer(NOW, honest, honest.request.id, accepted=True)
+    engine.request(NOW, higher, 550)
+    assert refuser.projected < refuser.allocation
+    reconfigured(engine, exempt, negotiable=True)
+    engine.request(NOW, honest, 110)
+    assert (exempt.request.limit, refuser.allocation) == (asked_for, 550)
+    engine.answer(NOW, exempt, exempt.request.id, accepted=True, bitrate=asked_for)
+    assert (refuser.allocation, higher.allocation) == (kept, 550)
+
+
+@pytest.mark.invariant("N5", "N8")
+def test_whose_refusal_lapses_is_asked_though_it_was_to_be_forced():
+    engine = opened(880)
+    honest = joined(engine, 330, 100, 300)
+    refuser = joined(engine, 550, 100, 300, 500, pausable=True)
+    higher = joined(engine, 0, 100, 300, 500, priority=1)
+    engine.update_estimate(NOW, 879)
+    engine.answer(NOW, refuser, refuser.request.id, accepted=False)
+    engine.request(NOW, higher, 550)
+    assert honest.request is not None
+    assert (refuser.request, refuser.projected) == (None, 110)
+    engine.update_estimate(NOW, 878)
+    assert refuser.request is not None
+
+
 @pytest.mark.invariant("G3", "N5")
 def test_who_refused_and_is_raised_is_asked_again_in_the_same_event():
     engine = support.opened(1_100, WaterFillingPolicy(resume_least=100))

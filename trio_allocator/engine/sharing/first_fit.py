@@ -56,7 +56,7 @@ class FirstFit:
         self._touched: dict[int, Receiver] = {}
         self._before: dict[int, tuple[Receiver, int]] = {}
         self._bypassed: set[int] = set()
-        self._refusers: dict[int, Receiver] = {}  # who are to be forced, and were a moment ago
+        self._refusers: dict[int, Receiver] = {}  # some of them are to be forced
         self._best = 0
         self._utility = log_utility(1)
 
@@ -66,7 +66,6 @@ class FirstFit:
 
     def drop(self, receiver: Receiver) -> None:
         """Forget a receiver."""
-        self._refusers.pop(receiver.id, None)
         self._index.drop(receiver)
 
     # --- sharing -----------------------------------------------------------------------------
@@ -97,8 +96,7 @@ class FirstFit:
         self._index.flush()
         self._touched = {}
         self._before = {}
-        refusers = self._refusers.values()
-        self._refusers = {r.id: r for r in refusers if r.refusal and r.projected < r.allocation}
+        self._refusers = {number: r for number, r in self._refusers.items() if r.refusal}
         classes = self._index.classes.values()
         relieved = self._relieve(capacity)
         if relieved and not self._serve_everybody(capacity.for_raises(self._ledger.projected)):
@@ -293,8 +291,7 @@ class FirstFit:
 
     def _spare_one(self, spare: int) -> bool:
         """Let one that refused keep what need not be taken, before any that can be asked (N8)."""
-        refused = [r for r in self._refusers.values() if r.projected < r.allocation]
-        for receiver in sorted(refused, key=asking_order, reverse=True):
+        for receiver in sorted(self._refusers.values(), key=asking_order, reverse=True):
             level = restored(receiver, spare)
             if receiver.projected < level <= receiver.projected + spare:
                 self._move(receiver, level)
