@@ -31,16 +31,26 @@ def first_of(group: BaseExceptionGroup[E]) -> E:
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-def give_up(console: Console) -> NoReturn:
-    """Exit after Ctrl-C.
+def give_up(console: Console, how_far: str = "") -> NoReturn:
+    """Say on standard error that Ctrl-C ended a run early, and exit.
 
     Args:
         console: Where progress was shown, with the cursor hidden.
+        how_far: The run came, such as ``after 2 of 3 runs``.
     """
     # Impatient people press Ctrl-C twice; the second must not keep the cursor hidden.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     console.show_cursor()
+    says = f" interrupted {how_far}".rstrip()
+    Console(stderr=True).print(says, style="yellow", soft_wrap=True, highlight=False)
     raise typer.Exit(130)
+
+
+def progress_told(done: int, planned: int) -> str:
+    """How far a command came that shows means of all its runs, or nothing."""
+    if done < planned:
+        return f"after {done} of {planned} runs: no figures are shown, as means take all runs"
+    return f"after all {planned} runs" if planned else "before the first run"
 
 
 def check_plot_option(path: Path) -> None:

@@ -33,7 +33,7 @@ from ..lab.linktest.setup import Setup
 from ..lab.replay.recording import RecordingError, Source, parse_track
 from ..network.impairments import find_impairments
 from ..tracks import Track
-from .endings import first_of
+from .endings import first_of, give_up
 from .impairments import print_impairments
 from .shared_options import Priorities, SettingChanges, Weights
 
@@ -174,7 +174,7 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
         print(f"trio-allocator: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
     if interrupted:
-        raise typer.Exit(130)
+        give_up(Console(stderr=True), f"after {len(done)} of {len(plan.runs)} runs")
     if starved:
         print(
             "trio-allocator: every run was starved, so there is nothing to tell: "
@@ -314,6 +314,7 @@ def _run_all(plan: _Plan, done: list[Run]) -> tuple[ChildError | None, bool]:
         except* ChildError as group:
             failure = first_of(group)
     if interrupted:
+        # What was done is shown yet; the second Ctrl-C must not keep the cursor hidden.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         console.show_cursor()
     return failure, interrupted

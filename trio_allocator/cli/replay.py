@@ -212,7 +212,6 @@ def _replay(
         print_summaries(Console(), results)
     if interrupted:
         # What was seen so far is worth a look; that it is not all, the exit code says, too.
-        Console(stderr=True).print(" interrupted", style="yellow")
         give_up(Console())
     if plot is not None:
         from ..lab.pictures.plot import save_plot  # noqa: PLC0415  # slow to load, and rarely wanted

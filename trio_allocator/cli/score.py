@@ -28,7 +28,7 @@ from ..lab.asked import parse_policies, parse_settings
 from ..lab.comparing import Comparison, Outcome, compare as compare_results, read_result
 from ..lab.replay.recording import RecordingError
 from ..lab.score_figures import CHAPTER_TITLES, LEGEND, shown
-from .endings import give_up, refuse
+from .endings import give_up, progress_told, refuse
 from .numbers import whole_numbers
 from .shared_options import Jobs, Scheduler, SettingChanges
 from .workers import workers
@@ -83,13 +83,16 @@ def score(
     does. Two results of --json can be compared: `trio-allocator compare`.
     """
     console = Console(stderr=True)
+    cases: list[Case] = []
+    made: dict[int, Scored] = {}
     try:
         _check_page(page)
         cases = _cases(
             traces or [], policy, only, seeds, parse_settings(settings or ()), is_full=full
         )
         with workers(jobs, scheduler) as executor:
-            results = _perform(cases, executor, console)
+            _perform(cases, executor, console, made)
+        results = [made[index] for index in range(len(cases))]
         if as_machine:
             print(json.dumps(_as_json(results, "full" if full else "quick"), indent=1))
         else:
@@ -99,7 +102,7 @@ def score(
     except RecordingError as error:
         refuse(error)
     except KeyboardInterrupt:
-        give_up(console)
+        give_up(console, progress_told(len(made), len(cases)))
 
 
 def compare(
@@ -163,12 +166,13 @@ def _cases(
     )
 
 
-def _perform(cases: Sequence[Case], executor: Executor | None, console: Console) -> list[Scored]:
-    """Make the runs, and return their results in the order of the plan."""
+def _perform(
+    cases: Sequence[Case], executor: Executor | None, console: Console, made: dict[int, Scored]
+) -> None:
+    """Make the runs, and note the result of each by its turn in the plan."""
     from ..lab.suite import score as score_case  # noqa: PLC0415  # needs NumPy
     from ..lab.workers import each_done  # noqa: PLC0415
 
-    results: dict[int, Scored] = {}
     with (
         closing(each_done(score_case, cases, executor)) as runs,
         Progress(
@@ -182,8 +186,8 @@ def _perform(cases: Sequence[Case], executor: Executor | None, console: Console)
             disable=not console.is_terminal,
         ) as progress,
     ):
-        results.update(progress.track(runs, total=len(cases), description="scoring"))
-    return [results[index] for index in range(len(cases))]
+        # One by one: those made before Ctrl-C are there after it.
+        made.update(progress.track(runs, total=len(cases), description="scoring"))
 
 
 def _screen() -> Console:

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..lab.asked import parse_policies, parse_settings
 from ..lab.rates import RateError, parse_rate, shown
 from ..lab.replay.recording import RecordingError
-from .endings import check_plot_option, give_up, refuse
+from .endings import check_plot_option, give_up, progress_told, refuse
 from .impairments import print_impairments
 from .numbers import whole_numbers
 from .shared_options import Jobs, Scheduler, SettingChanges
@@ -174,6 +174,8 @@ def simulate(
     from ..lab.simulation.run import REFERENCE  # noqa: PLC0415  # needs NumPy
 
     console = Console(stderr=True)
+    plan: list[Job] = []
+    made: list[Outcome] = []
     if impair.strip() == "list":
         print_impairments(Console())
         return
@@ -199,7 +201,8 @@ def simulate(
                      settings=parse_settings(settings or ()) or None,
                      impairments=impair, tracks=own, acts=acts)  # fmt: skip
         with workers(jobs, scheduler) as executor:
-            outcomes = _perform(plan, executor, console)
+            _perform(plan, executor, console, made)
+        outcomes = _in_order(made, plan)
         if as_machine:
             from ..lab.simulation.report import as_json  # noqa: PLC0415  # needs NumPy
 
@@ -211,7 +214,7 @@ def simulate(
     except RecordingError as error:
         refuse(error)
     except KeyboardInterrupt:
-        give_up(console)
+        give_up(console, progress_told(len(made), len(plan)))
 
 
 _USUAL_POLICIES = {"real": "layered,fair", "smooth": "layered,reference"}
@@ -305,8 +308,10 @@ class _Others(TypedDict):
     acts: bool
 
 
-def _perform(plan: list[Job], executor: Executor | None, console: Console) -> list[Outcome]:
-    """Make the runs, and return them in the order of the plan."""
+def _perform(
+    plan: list[Job], executor: Executor | None, console: Console, made: list[Outcome]
+) -> None:
+    """Make the runs, and note each as it is done."""
     from ..lab.simulation.sweep import sweep  # noqa: PLC0415  # needs NumPy
 
     with (
@@ -322,9 +327,13 @@ def _perform(plan: list[Job], executor: Executor | None, console: Console) -> li
             disable=not console.is_terminal,
         ) as progress,
     ):
-        outcomes = list(progress.track(runs, total=len(plan), description="simulating"))
+        # One by one: those made before Ctrl-C are there after it.
+        made.extend(progress.track(runs, total=len(plan), description="simulating"))
+
+
+def _in_order(made: list[Outcome], plan: list[Job]) -> list[Outcome]:
     turn = {(job.trace.name, job.receivers, job.policy, job.seed): n for n, job in enumerate(plan)}
-    return sorted(outcomes, key=lambda o: turn[o.trace, o.receivers, o.policy, o.seed])
+    return sorted(made, key=lambda o: turn[o.trace, o.receivers, o.policy, o.seed])
 
 
 def _print_tables(outcomes: list[Outcome], job: Job, *, per_trace: bool) -> None:

@@ -153,7 +153,7 @@ def test_after_ctrl_c_what_was_done_is_shown(monkeypatch):
     monkeypatch.setattr(command, "run_scenario", runs)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     result = invoke(*QUICK, "--runs", "3", "--json")
-    assert result.exit_code == 130
+    assert (result.exit_code, result.stderr) == (130, " interrupted after 1 of 3 runs\n")
     (row,) = json.loads(result.stdout)["schedules"]
     assert row["runs"] == len(row["each"]) == 1
 
@@ -203,5 +203,5 @@ def test_ctrl_c_leaves_no_process_behind():
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (130, b"", b"")
+    assert (process.returncode, out, err) == (130, b"", b" interrupted after 0 of 1 runs\n")
     assert not any(Path(f"/proc/{child}").exists() for child in children)
