@@ -234,6 +234,20 @@ def test_ctrl_c_in_the_middle(write, monkeypatch):
     )
 
 
+def test_ctrl_c_in_a_simulation_of_real_media_in_this_process(monkeypatch):
+    def interrupted(_self):
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("trio_allocator.lab.simulation.pacing.Driven.act", interrupted)
+    try:
+        result = invoke("--media", "real", "--constant", "1M", "--receivers", "1")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr.startswith(" interrupted after 0 of 2 runs")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to a group of processes")
 def test_ctrl_c_leaves_nothing_behind(write):
     rows = "time_s,capacity_bps\n" + "".join(f"{t},9000000\n" for t in range(3000))

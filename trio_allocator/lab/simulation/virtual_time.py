@@ -57,10 +57,19 @@ def run_driven(main: Callable[[DrivenClock], Awaitable[T]], seed: int) -> T:
 
     Returns:
         What it returns.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     clock = DrivenClock()
     with _seeded_scheduler(seed):
-        return trio.run(_unwrapped, main, clock, clock=clock)
+        try:
+            return trio.run(_unwrapped, main, clock, clock=clock)
+        except BaseExceptionGroup as group:
+            # The nurseries of an allocator wrap it.
+            if group.subgroup(KeyboardInterrupt) is not None:
+                raise KeyboardInterrupt from None
+            raise
 
 
 async def _unwrapped(main: Callable[[DrivenClock], Awaitable[T]], clock: DrivenClock) -> T:
