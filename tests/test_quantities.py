@@ -1,6 +1,7 @@
 """What counts as a rate, a size, a weight."""
 
 import math
+import re
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
@@ -137,3 +138,16 @@ def test_a_whole_number_is_an_int_within_its_bounds():
     for other in (True, 1.0, "1", None):
         with pytest.raises(TypeError, match="priority"):
             quantities.whole_number("priority", other, 0, 255)
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("capp", "there is no limit 'capp': did you mean 'cap'? there are cap, floor, rate"),
+        ("rat", "there is no limit 'rat': did you mean 'rate'? there are cap, floor, rate"),
+        ("xyz", "there is no limit 'xyz'; there are cap, floor, rate"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(name, complaint):
+    with pytest.raises(TypeError, match=re.escape(complaint)):
+        quantities.known_names("limit", [name], {"cap": 1, "floor": 2}, beside=["rate"])

@@ -8,7 +8,8 @@ Anything else raises at the call and changes nothing (invariant I1).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from numbers import Real
 from typing import cast
 
@@ -135,13 +136,23 @@ def whole_number(name: str, value: object, lowest: int, highest: int) -> int:
     return value
 
 
-def known_names(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
+def known_names(
+    kind: str, given: Iterable[str], known: Collection[str], *, beside: Iterable[str] = ()
+) -> None:
     """Check that keyword arguments are among those there are.
 
+    Args:
+        kind: What they are.
+        given: Their names.
+        known: The names there are.
+        beside: The call's other arguments: one of them may be misspelt.
+
     Raises:
-        TypeError: One is not; the message lists those that are.
+        TypeError: One is not; the message has the nearest name, and lists those that are.
     """
-    names = sorted(known)
     for name in given:
-        if name not in names:
-            raise TypeError(f"there is no {kind} {name!r}; there are {', '.join(names)}")
+        if name not in known:
+            names = sorted({*known, *beside})
+            nearest = get_close_matches(name, names, 1)
+            hint = f": did you mean {nearest[0]!r}?" if nearest else ";"
+            raise TypeError(f"there is no {kind} {name!r}{hint} there are {', '.join(names)}")

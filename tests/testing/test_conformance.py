@@ -5,11 +5,11 @@ import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
 
-from tests.engine.test_metamorphic import first_fit
 from tests.testing import (
     test_accounting_plants,
     test_grant_plants,
@@ -20,7 +20,7 @@ from tests.testing import (
     test_prompt_plants,
 )
 from tests.testing.planting import found
-from trio_allocator import open_allocator, open_passthrough_allocator
+from trio_allocator import LayeredPolicy, Shares, open_allocator, open_passthrough_allocator
 from trio_allocator.testing import (
     INVARIANTS,
     ConformanceError,
@@ -230,7 +230,8 @@ def test_terms_are_terms():
 
 def test_an_allocator_with_a_policy_keeps_the_contract():
     # The oracle serves in turn, but counts nobody who was passed: that is half of G8.
-    check_allocator(lambda: open_allocator(policy=first_fit), except_for={"G8"})
+    wrapped = partial(LayeredPolicy())
+    check_allocator(lambda: open_allocator(policy=wrapped), except_for={"G8"})
 
 
 def test_water_filling_keeps_the_contract():
@@ -247,3 +248,43 @@ from trio_allocator.testing import AllocatorMachine, check_allocator
 check_allocator(open_allocator, except_for={"P2"})
 """
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+def broken_policy(_claims, _capacity):
+    return 1 / 0
+
+
+def no_shares(claims, _capacity):
+    return {claim.receiver_id: claim.lowest for claim in claims}
+
+
+def nothing_for_anybody(_claims, _capacity):
+    return Shares({})
+
+
+def only_the_lowest(claims, _capacity):
+    return Shares({claim.receiver_id: claim.lowest for claim in claims})
+
+
+@pytest.mark.parametrize(
+    ("policy", "complaint"),
+    [
+        (broken_policy, r"ZeroDivisionError"),
+        (no_shares, r"it must return Shares\(\{receiver_id: bit/s\}\), not \{1: "),
+        (nothing_for_anybody, r"it gives no share to receiver 1: every claim needs one"),
+        (only_the_lowest, r"G2: \d+ bit/s for receiver 1 would fit"),
+    ],
+)
+def test_a_policy_that_fails_is_told_though_another_takes_over(policy, complaint):
+    """Else the check would be one of the policy that took over."""
+    with pytest.raises(ConformanceError, match=complaint) as caught:
+        check_allocator(lambda: open_allocator(policy=policy), except_for={"G8"})
+    assert caught.value.invariants == {"L3"}
+
+
+def test_without_hypothesis_the_kit_says_which_extra_brings_it():
+    program = 'import sys; sys.modules["hypothesis"] = None; import trio_allocator.testing'
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert "install the package with its extra `testing`" in done.stderr

@@ -180,9 +180,23 @@ def check_callable(policy: Policy) -> None:
 
 
 def answer_of(policy: Policy, claims: Sequence[Claim], capacity: int) -> Shares:
-    """What a policy says of these claims, read once: whatever it does with its list, or its answer later."""
+    """What a policy says of these claims, read once: whatever it does with its list, or its answer later.
+
+    Raises:
+        TypeError: It says nothing that could be shares.
+        ValueError: It leaves a claim out.
+    """
     answer = policy(list(claims), capacity)
-    levels = {claim.receiver_id: answer.allocations[claim.receiver_id] for claim in claims}
+    if not hasattr(answer, "allocations"):
+        raise TypeError(f"it must return Shares({{receiver_id: bit/s}}), not {shown(answer)}")
+    levels: dict[int, int] = {}
+    for claim in claims:
+        try:
+            levels[claim.receiver_id] = answer.allocations[claim.receiver_id]
+        except LookupError:
+            raise ValueError(
+                f"it gives no share to receiver {claim.receiver_id}: every claim needs one"
+            ) from None
     return Shares(levels, float(answer.lowest), float(answer.highest), dict(answer.bars))
 
 

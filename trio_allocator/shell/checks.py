@@ -49,7 +49,8 @@ def check_opening(
     estimate = initial_estimate
     if estimate is not None:
         estimate = quantities.bitrate("initial_estimate", estimate)
-    quantities.known_names("setting", settings, SettingChanges.__annotations__)
+    beside = ("initial_estimate", "policy", "max_bitrate", "reserve")
+    quantities.known_names("setting", settings, SettingChanges.__annotations__, beside=beside)
     limits = Limits(max_bitrate=max_bitrate, reserve=reserve)
     return Opening(Settings(**settings), estimate, chosen, limits)
 
@@ -67,6 +68,8 @@ def check_registration(
     """
     if not isinstance(track, Track):
         raise TypeError(f"track must be a Track, not {track!r}")
+    known = ReceiverOptionChanges.__annotations__
+    quantities.known_names("option", options, known, beside=("track", "bandwidth"))
     held = quantities.bitrate("bandwidth", bandwidth)
     checked = ReceiverOptions.for_track(track, options)
     if checked.max_bitrate is not None and held > checked.max_bitrate:

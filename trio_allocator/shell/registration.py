@@ -50,7 +50,9 @@ class Desk(Protocol):
 
 def has_left() -> Exception:
     """Why a registration ended that was closed."""
-    return RegistrationEndedError("this registration has ended")
+    return RegistrationEndedError(
+        "this registration has ended: it was closed, or its block left; register again"
+    )
 
 
 def claims_of(registrations: Iterable[Registration]) -> Claims:

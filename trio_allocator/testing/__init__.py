@@ -3,6 +3,15 @@
 It needs Hypothesis, which ``pip install trio-allocator[testing]`` brings, and no test runner.
 """
 
+try:
+    import hypothesis as _hypothesis  # noqa: F401 - without it, say which extra brings it
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "trio_allocator.testing needs Hypothesis: install the package with its extra `testing`, as "
+        "in pip install '.[testing]'",
+        name=error.name,
+    ) from error
+
 from ..network.bottleneck import (
     Bottleneck as Bottleneck,
     Delivery as Delivery,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TypeAlias
 
 from .. import quantities
+from ..interface import ConnectionAllocator
 from ..policies.policy import shown
 from .bench import AllocatorMaker, Bench, Terms
 from .checks import accounting, grants, input_and_cost, lifetime, negotiation, probing, prompt
@@ -56,6 +57,9 @@ def check_allocator(
     of its own, in virtual time, so that tasks left over, deadlocks and time-outs are seen, and
     nothing that one check leaves behind can disturb the next.
 
+    A policy that fails breaks L3 here, for its author should know: another took over, and the rest
+    would be a check of that one. It is the last check that is made.
+
     What an allocator does after any sequence of events, `AllocatorMachine` tries.
 
     Args:
@@ -79,18 +83,34 @@ def check_allocator(
     if not isinstance(terms, Terms | None):
         raise TypeError(f"terms must be Terms, not {terms!r}")
     _check_opens(make())
-    bench = Bench(make, Terms() if terms is None else terms)
+    faults: list[str] = []
+    bench = Bench(lambda: _opened(make, faults), Terms() if terms is None else terms)
     limit = CpuLimit(quantities.positive("cpu_limit", cpu_limit, "seconds", infinite=True))
     violations = [
         violation
         for invariant in CHECKS
         if invariant not in excepted
         for check in CHECKS[invariant]
-        if not limit.ran_out
+        if not limit.ran_out and ("L3" in excepted or not faults)
         for violation in _broken(invariant, check, bench, limit)
     ]
+    if faults and "L3" not in excepted:
+        violations = [InvariantError("L3", f"another policy took over: {faults[0]}"), *violations]
     if violations:
         raise ConformanceError(getattr(make, "__qualname__", None) or shown(make), violations)
+
+
+@asynccontextmanager
+async def _opened(make: AllocatorMaker, faults: list[str]) -> AsyncIterator[ConnectionAllocator]:
+    """Open an allocator, and note at the end whether its policy failed."""
+    async with make() as allocator:
+        try:
+            yield allocator
+        finally:
+            with suppress(Exception):  # it may have no such status, or have ended
+                fault = getattr(allocator, "status").policy_fault  # noqa: B009 - not in the contract
+                if fault is not None:
+                    faults.append(fault)
 
 
 def _check_opens(opened: object) -> None:
