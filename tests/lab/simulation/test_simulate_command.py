@@ -73,7 +73,7 @@ def test_on_a_narrow_screen_the_table_comes_in_two_parts(monkeypatch):
     from trio_allocator.lab.simulation.job import Job
     from trio_allocator.lab.simulation.report import print_table
 
-    outcomes = perform([Job(steady(3e6, 25), 1, "reference", "ideal", 1)])
+    outcomes = [perform(Job(steady(3e6, 25), 1, "reference", "ideal", 1))]
     for width, parts in ((80, 2), (120, 1)):
         console = Console(width=width, record=True, file=io.StringIO())
         print_table(console, outcomes, "a title")
@@ -219,7 +219,7 @@ def test_without_numpy():
 
 def test_ctrl_c_in_the_middle(write, monkeypatch):
     def sweep(jobs, _executor):
-        yield from perform(jobs[:1])
+        yield perform(jobs[0])
         raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)

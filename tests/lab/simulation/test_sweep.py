@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,22 @@ def test_it_makes_every_run_whatever_the_number_of_processes():
     found = next(o for o in alone if (o.trace, o.receivers, o.seed) == ("steps", 2, 2))
     assert found.policy == "fair"
     assert found.figures == figures_of(Job(TRACES[1], 2, "fair", "ideal", 2))
+
+
+def test_each_run_is_handed_out_by_itself():
+    """So progress moves with every run, and no process waits while another has several to make."""
+    seen = []
+
+    class Counting(ThreadPoolExecutor):
+        handed_out = 0
+
+        def submit(self, *what):
+            self.handed_out += 1
+            return super().submit(*what)
+
+    with Counting(1) as executor:
+        seen += sweep(JOBS[:4], executor)
+    assert executor.handed_out == len(seen) == 4
 
 
 def test_settings_and_a_policy_of_ones_own_come_along():

@@ -11,7 +11,6 @@ from attrs import frozen
 
 from ..workers import each_done
 from .job import Job, figures_of
-from .trace import Trace
 
 
 @frozen
@@ -28,40 +27,31 @@ class Outcome:
     impairments: str = ""
 
 
-def perform(jobs: Sequence[Job]) -> list[Outcome]:
-    """Make some runs, one after the other."""
-    return [
-        Outcome(
-            job.trace.name,
-            job.receivers,
-            job.policy,
-            job.estimates,
-            job.seed,
-            figures_of(job),
-            job.media,
-            job.impairments,
-        )
-        for job in jobs
-    ]
+def perform(job: Job) -> Outcome:
+    """Make a run."""
+    return Outcome(
+        job.trace.name,
+        job.receivers,
+        job.policy,
+        job.estimates,
+        job.seed,
+        figures_of(job),
+        job.media,
+        job.impairments,
+    )
 
 
 def sweep(jobs: Iterable[Job], executor: Executor | None = None) -> Generator[Outcome, None, None]:
     """Make runs; outcomes come as they are done, in any order.
 
     Args:
-        jobs: Those that share trace and number of receivers are done together, with one oracle.
+        jobs: Each is handed out by itself.
         executor: Who makes them; None for this process. See `trio_allocator.lab.workers`.
     """
-    groups: dict[tuple[Trace, int], list[Job]] = {}
-    for job in jobs:
-        groups.setdefault((job.trace, job.receivers), []).append(job)
     # The longest first, or the last one would keep the others waiting.
-    ordered = sorted(groups.values(), key=lambda group: -group[0].receivers * group[0].trace.steps)
-    if executor is None:
-        # One by one, for the sake of who watches the progress.
-        ordered = [[job] for group in ordered for job in group]
-    for _index, outcomes in each_done(perform, ordered, executor):
-        yield from outcomes
+    ordered = sorted(jobs, key=lambda job: -job.receivers * job.trace.steps)
+    for _index, outcome in each_done(perform, ordered, executor):
+        yield outcome
 
 
 def means(
