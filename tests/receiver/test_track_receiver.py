@@ -808,3 +808,8 @@ def test_a_callback_that_turns_out_to_be_asynchronous_is_refused_by_name():
     with pytest.raises(TypeError, match="request_variant must be a synchronous function"):
         check_completed(switch("low"))
     check_completed(None)
+
+
+def test_it_needs_an_allocator():
+    with pytest.raises(TypeError, match="allocator must be a ConnectionAllocator, not None"):
+        TrackReceiver(None, Track("camera"), request_variant=print)

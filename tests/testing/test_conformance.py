@@ -288,3 +288,9 @@ def test_without_hypothesis_the_kit_says_which_extra_brings_it():
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert "install the package with its extra `testing`" in done.stderr
+
+
+def test_what_an_opened_allocator_is_made_of_is_no_function():
+    """It can be called, as a decorator."""
+    with pytest.raises(TypeError, match="pass the function, not its result"):
+        check_allocator(open_allocator())

@@ -140,6 +140,8 @@ class TrackReceiver:
         active: Collection[str] | None = None,
         **options: Unpack[ReceiverOptionChanges],
     ) -> None:
+        if not isinstance(allocator, ConnectionAllocator):
+            raise TypeError(f"allocator must be a ConnectionAllocator, not {allocator!r}")
         check_synchronous("request_variant", request_variant)
         if send_padding is not None:
             check_synchronous("send_padding", send_padding)

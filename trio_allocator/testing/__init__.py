@@ -5,12 +5,12 @@ It needs Hypothesis, which ``pip install trio-allocator[testing]`` brings, and n
 
 try:
     import hypothesis as _hypothesis  # noqa: F401 - without it, say which extra brings it
-except ModuleNotFoundError as _error:
+except ModuleNotFoundError as _missing:
     raise ModuleNotFoundError(
         "trio_allocator.testing needs Hypothesis: install the package with its extra `testing`, as "
         "in pip install '.[testing]'",
-        name=_error.name,
-    ) from _error
+        name=_missing.name,
+    ) from _missing
 
 from ..network.bottleneck import (
     Bottleneck as Bottleneck,

@@ -6,6 +6,7 @@ import ctypes
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar, TypeVarTuple, Unpack
 
 import trio
@@ -60,7 +61,8 @@ def check_callable_outside(name: str, make: object) -> None:
         TypeError: It is nothing to call.
         RuntimeError: It is called inside of a Trio run, where no other can start.
     """
-    if not callable(make):
+    # What `contextlib.asynccontextmanager` makes can be called as well: it is a decorator.
+    if not callable(make) or isinstance(make, AbstractAsyncContextManager):
         raise TypeError(f"make must be callable, not {make!r}: pass the function, not its result")
     if trio.lowlevel.in_trio_run():
         raise RuntimeError(f"{name} makes Trio runs of its own: call it from a synchronous test")
