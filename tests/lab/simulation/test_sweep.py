@@ -48,9 +48,9 @@ def test_each_run_is_handed_out_by_itself():
     class Counting(ThreadPoolExecutor):
         handed_out = 0
 
-        def submit(self, *what):
+        def submit(self, function, /, *arguments, **options):
             self.handed_out += 1
-            return super().submit(*what)
+            return super().submit(function, *arguments, **options)
 
     with Counting(1) as executor:
         seen += sweep(JOBS[:4], executor)
