@@ -157,14 +157,15 @@ def test_the_demo_without_a_terminal_is_soon_over(monkeypatch):
     [
         (["replay", "nowhere.csv"], "no such file"),
         (["replay", "{estimates}"], "--track"),
-        (["replay", "{estimates}", "--track", "cam"], "a name and rates"),
+        (["replay", "{estimates}", "--feedback", "x.jsonl"], "give one, not both"),
+        (["replay", "{estimates}", "--track", "cam"], "--track: 'cam' must be a name and rates"),
         (["replay", "{estimates}", "--track", "cam=150q"], "'150q'"),
         (["replay", "{estimates}", "--track", "a=1,2", "--utility", "frames"], "--utility log"),
         (["replay", "{estimates}", "--track", "a=1,2", "--plot", "out.doc"], ".png"),
         (["replay", "{estimates}", "--track", "a=1,2", "--speed", "0"], "--speed"),
         (["replay", "{estimates}", "--track", "a=1,2", "--speed", "nan"], "finite"),
         (["replay", "{estimates}", "--track", "a=1,2", "--speed", "inf"], "finite"),
-        (["replay", "{broken}"], "line 3, column estimate_bps: 'much'"),
+        (["replay", "{broken}"], "{broken}, line 3, column estimate_bps: 'much'"),
         (["demo", "--speed", "-1"], "--speed"),
         (["demo", "--utility", "frames"], "--utility log"),
     ],
@@ -177,7 +178,33 @@ def test_what_cannot_be_used_gets_one_line_and_code_2(write, arguments, says):
     assert result.stdout == ""
     assert result.stderr.startswith("trio-allocator: ")
     assert result.stderr.count("\n") == 1
-    assert says in result.stderr
+    assert says.format(broken=broken) in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["replay", "--speed", "abc"], "--speed: 'abc' is not a number: write such as 2.5"),
+        (["simulate", "--rtt", "x"], "--rtt: 'x' is not a number: write such as 2.5"),
+        (["link-test", "--runs", "x"], "--runs: 'x' is not a whole number: write such as 3"),
+        (["link-test", "--runs", "0"], "--runs: '0' is too little: write at least 1"),
+        (["score", "--jobs", "0"], "--jobs: '0' is too little: write at least 1"),
+        (["relay", "--seed", "x"], "--seed: 'x' is not a whole number: write such as 3"),
+        (["relay", "--interval", "0"], "--interval: '0' is too little: write at least 0.05"),
+        (["demo", "--utility", "x"], "--utility: 'x' is not one of 'auto', 'frames', 'log'"),
+        (["link-test", "--only", "x"], "--only: 'x' is not one of 'ours', 'libwebrtc'"),
+    ],
+)
+def test_a_value_of_another_kind_gets_one_line_that_names_it(arguments, says):
+    result = invoke(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"trio-allocator: {says}\n"
+
+
+def test_what_is_missing_typer_tells():
+    result = invoke("compare", "old.json")
+    assert result.exit_code == 2
+    assert "Missing argument" in result.stderr
 
 
 def test_what_cannot_be_used_is_known_before_the_run(monkeypatch, write):

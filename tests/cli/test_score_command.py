@@ -110,7 +110,7 @@ def test_ctrl_c_leaves_nothing_behind():
         (("score", "--only", "storm"), "--only: 'storm' is no chapter: choose from steady"),
         (("score", "--policy", "hers"), "--policy: 'hers' is not known"),
         (("score", "--seeds", "x"), "--seeds: 'x' is not a whole number"),
-        (("score", "--set", "grip=1"), "--set: 'grip=1' is not a setting"),
+        (("score", "--set", "grip=1"), "--set: there is no setting 'grip': there are"),
         (("score", "--html", "/no/x.html"), "--html /no/x.html: there is no folder /no"),
         (("score", "nowhere.csv"), "nowhere.csv: there is no such file"),
         (("score", "--jobs", "2", "--scheduler", "tcp://x:1"), "--jobs is for this machine"),

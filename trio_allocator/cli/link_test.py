@@ -19,7 +19,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from ..engine.sharing.registry import DEFAULT_POLICY, POLICIES, PolicyName
 from ..estimation import FeedbackLog
-from ..lab.asked import Asked, parse_priorities, parse_settings, parse_weights
+from ..lab.asked import (
+    Asked,
+    check_impairments,
+    parse_priorities,
+    parse_settings,
+    parse_weights,
+)
 from ..lab.child import ChildError
 from ..lab.linktest import libwebrtc
 from ..lab.linktest.comparison import Row, line_ups, tabulate
@@ -31,7 +37,6 @@ from ..lab.linktest.run import run_scenario
 from ..lab.linktest.scenarios import SCENARIOS, Scenario
 from ..lab.linktest.setup import Setup
 from ..lab.replay.recording import RecordingError, Source, parse_track
-from ..network.impairments import find_impairments
 from ..tracks import Track
 from .endings import first_of, give_up
 from .impairments import print_impairments
@@ -70,7 +75,7 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
     schedule: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help=f"Run only this one; may be repeated. There are: {_NAMES}."
+            metavar="NAME,…", help=f"Run only these; may be repeated. There are: {_NAMES}."
         ),
     ] = None,
     only: Annotated[
@@ -156,8 +161,8 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
             parse_priorities(priority or ()),
             parse_weights(weight or ()),
         )
-        setup = Setup(_tracks(track or [], media, asked), asked, media, _impairments(impair))
-        plan = _plan(schedule or [], only, runs, scale, seed, setup, record)
+        setup = Setup(_tracks(track or [], media, asked), asked, media, check_impairments(impair))
+        plan = _plan(_names(schedule or ()), only, runs, scale, seed, setup, record)
         if plot is not None:
             _check_plot(plot)
         done: list[Run] = []
@@ -182,6 +187,10 @@ def link_test(  # noqa: PLR0917  # typer tells arguments from options
             file=sys.stderr,
         )
         raise typer.Exit(STARVED)
+
+
+def _names(texts: Sequence[str]) -> list[str]:
+    return [name.strip() for text in texts for name in text.split(",")]
 
 
 def _plan(  # noqa: PLR0917  # what the command was given, in its order
@@ -228,14 +237,6 @@ def _tracks(texts: Sequence[str], media: Media, asked: Asked) -> tuple[Track, ..
     sources = [parse_track(text) for text in texts or usual]
     asked.check_names(source.name for source in sources)
     return tuple(map(_track, sources))
-
-
-def _impairments(names: str) -> str:
-    try:
-        find_impairments(names)
-    except ValueError as error:
-        raise LinkTestError(f"--impair: {error}") from None
-    return names
 
 
 def _policy(wanted: str) -> PolicyName:

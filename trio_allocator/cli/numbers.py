@@ -21,9 +21,11 @@ def whole_numbers(option: str, text: str, least: int, most: int) -> list[int]:
                 f"{option}: {shown(part)} is not a whole number: write 3, or 1,3,10, or 1-5"
             )
         first, last = int(match[1]), int(match[2] or match[1])
-        if not least <= first <= last <= most:
+        if first > last:
+            raise RecordingError(f"{option}: {shown(part.strip())} falls: write {last}-{first}")
+        if first < least or last > most:
             raise RecordingError(
-                f"{option}: {shown(part.strip())} must be from {least} to {most}, ascending"
+                f"{option}: {shown(part.strip())} is out of range: write {least} to {most}"
             )
         if last - first >= MOST:
             raise RecordingError(f"{option}: {shown(part.strip())} is more than {MOST} runs")

@@ -16,6 +16,7 @@ import typer
 from attrs import asdict
 from rich.console import Console
 
+from ..lab.asked import check_impairments
 from ..lab.rates import RateError, format_rate, parse_rate, shown
 from ..lab.relay import (
     UNLIMITED,
@@ -29,10 +30,9 @@ from ..lab.relay import (
     connect_relay,
     open_relay,
 )
-from ..lab.relay.commands import Reporting, parse_command
+from ..lab.relay.commands import Reporting, Setting, parse_command
 from ..lab.relay.handle import DEFAULT_QUEUE, reported
 from ..lab.replay.recording import RecordingError
-from ..network.impairments import find_impairments
 from .endings import first_of, refuse
 from .impairments import print_impairments
 
@@ -133,15 +133,15 @@ def relay(
             trio.run(_say, control, say, as_machine)
             return
         opened = open_relay(
-            _address("TARGET", target or ""),
+            _target(target),
             listen=_address("--listen", listen),
             toward=toward,
-            rate=UNLIMITED if rate is None else parse_rate(rate),
+            rate=_checked(rate, delay, loss, queue),
             delay=delay,
             loss=loss,
             queue=queue,
             seed=seed,
-            impairments=_known(impair),
+            impairments=check_impairments(impair),
             control=control,
         )
 
@@ -150,17 +150,23 @@ def relay(
                 return await _serve(running, interval, as_machine=as_machine)
 
         status = _run(run)
-    except (RecordingError, RateError, CommandError, RelayError) as error:
+    except (RecordingError, CommandError, RelayError) as error:
         refuse(error)
     raise typer.Exit(status)
 
 
-def _known(names: str) -> str:
+def _checked(rate: str | None, delay: float, loss: float, queue: int) -> float:
+    """The rate, bit/s, if all of these can be used."""
     try:
-        find_impairments(names)
-    except ValueError as error:
-        raise RecordingError(f"--impair: {error}") from None
-    return names
+        parsed = UNLIMITED if rate is None else parse_rate(rate)
+    except RateError as error:
+        raise RecordingError(f"--rate: {error}") from None
+    try:
+        Setting(rate=parsed, delay=delay, loss=loss, queue=queue).checked()
+    except CommandError as error:
+        # It begins with the name of what is wrong, which is the option's.
+        raise RecordingError(f"--{error}") from None
+    return parsed
 
 
 def _run(run: Callable[[], Awaitable[int]]) -> int:
@@ -234,6 +240,14 @@ async def _typed() -> bytes:
         # A file, or /dev/null: there is no waiting for them, and no need to.
         await trio.lowlevel.checkpoint()
     return os.read(number, _CHUNK)
+
+
+def _target(text: str | None) -> tuple[str, int]:
+    if text is None:
+        raise RecordingError(
+            f"TARGET is missing: give HOST:PORT of who is spoken to, such as {_HOST}:5004"
+        )
+    return _address("TARGET", text)
 
 
 def _address(name: str, text: str) -> tuple[str, int]:

@@ -23,10 +23,11 @@ from ..lab.asked import (
     parse_settings,
     parse_weights,
 )
+from ..lab.files import place_of
 from ..lab.replay.estimating import read_feedback
 from ..lab.replay.quality import measure
 from ..lab.replay.reader import read_recording
-from ..lab.replay.recording import Recording, RecordingError, parse_track
+from ..lab.replay.recording import Recording, RecordingError, Source, parse_track
 from ..lab.replay.session import MeasuredAt
 from ..lab.replay.utility import UtilityRule, resolve_rule
 from .endings import check_plot_option, give_up, refuse
@@ -128,7 +129,7 @@ def replay(  # noqa: PLR0917  # typer tells arguments from options
         changes = parse_settings(settings or ())
         ranks = parse_priorities(priority or ()), parse_weights(weight or ())
         plans = [Asked(named_policy(name), changes, *ranks) for name in parse_policies(policy)]
-        recording = _read(file, feedback).with_tracks(tracks)
+        recording = _read(file, feedback, tracks)
         plans[0].check_names(source.name for source in recording.sources)
         pace = speed or (1.0 if realtime else None)
         _replay(recording, plans, Showing(pace, as_machine, measured_at), utility, plot)
@@ -162,12 +163,21 @@ def demo(
         refuse(error)
 
 
-def _read(file: Path | None, feedback: Path | None) -> Recording:
+def _read(file: Path | None, feedback: Path | None, tracks: Sequence[Source]) -> Recording:
     path = file or feedback
-    if path is None or (file is not None and feedback is not None):
+    if file is not None and feedback is not None:
+        raise RecordingError("FILE and --feedback are both given: give one, not both")
+    if path is None:
         raise RecordingError("replay needs either a FILE of estimates or --feedback FILE.jsonl")
     with reading(path) as advance:
-        return read_recording(path, advance) if file else read_feedback(path, advance)
+        read = read_recording(path, advance) if file else read_feedback(path, advance)
+    recording = read.with_tracks(tracks)
+    if not recording.sources:
+        raise RecordingError(
+            f"{place_of(path)}: no SOURCE_LAYER columns, so there is nothing to divide among: "
+            "add --track camera=150k,500k,2.5M"
+        )
+    return recording
 
 
 def _check_speed(speed: float | None) -> None:
@@ -184,11 +194,6 @@ def _replay(
     utility: UtilityRule,
     plot: Path | None,
 ) -> None:
-    if not recording.sources:
-        raise RecordingError(
-            f"{recording.name}: no SOURCE_LAYER columns, so there is nothing to divide among: "
-            "add --track camera=150k,500k,2.5M"
-        )
     # Whatever can be wrong is found before the run, which may take as long as the recording.
     resolve_rule(utility, recording.sources)
     if plot is not None:

@@ -16,7 +16,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..lab.asked import parse_policies, parse_settings
+from ..engine.sharing.registry import POLICIES
+from ..lab.asked import check_impairments, parse_policies, parse_settings
 from ..lab.rates import RateError, parse_rate, shown
 from ..lab.replay.recording import RecordingError
 from .endings import check_plot_option, give_up, progress_told, refuse
@@ -192,6 +193,7 @@ def simulate(
         chosen = whole_numbers("--seeds", seeds, 0, LARGEST_SEED)
         names = parse_policies(_USUAL_POLICIES[kind] if policy is None else policy, [REFERENCE])
         told = _USUAL_ESTIMATES[kind] if estimates is None else estimates.value
+        _check_media(kind, names, told, impair, tracks)
         _check_rtt(rtt)
         links = _read(traces, _rates("--constant", constant), rtt)
         if plot is not None:
@@ -219,6 +221,34 @@ def simulate(
 
 _USUAL_POLICIES = {"real": "layered,fair", "smooth": "layered,reference"}
 _USUAL_ESTIMATES = {"real": "real", "smooth": "ideal"}
+
+
+def _check_media(
+    kind: str, names: list[str], estimates: str, impair: str, tracks: Path | None
+) -> None:
+    """Find out whether the options go with the media."""
+    from ..lab.simulation.job import OF_MEDIA  # noqa: PLC0415  # needs NumPy
+    from ..lab.simulation.run import REFERENCE  # noqa: PLC0415
+
+    check_impairments(impair)
+    if kind == "real" and REFERENCE in names:
+        raise RecordingError(
+            f"--policy: {REFERENCE!r} is for smooth media only: add --media smooth, or choose "
+            f"from {', '.join(POLICIES)}"
+        )
+    if estimates not in OF_MEDIA[kind]:
+        raise RecordingError(
+            f"--estimates: {estimates!r} is not for {kind} media: choose from "
+            f"{', '.join(OF_MEDIA[kind])}, or add --media smooth"
+        )
+    if kind == "smooth" and impair:
+        raise RecordingError(
+            "--impair: smooth media have no packets to impair: leave it out, or add --media real"
+        )
+    if kind == "smooth" and tracks is not None:
+        raise RecordingError(
+            "--tracks: smooth media have no tracks of their own: leave it out, or add --media real"
+        )
 
 
 def _read_tracks(path: Path | None, receivers: str | None) -> tuple[SimulatedTrack, ...]:
@@ -280,21 +310,15 @@ def _plan(
     seeds: list[int],
     **others: Unpack[_Others],
 ) -> list[Job]:
-    from ..lab.simulation.job import Job, check_job  # noqa: PLC0415  # needs NumPy
+    from ..lab.simulation.job import Job  # noqa: PLC0415  # needs NumPy
 
-    plan = [
+    return [
         Job(trace, count, name, seed=seed, **others)
         for trace in traces
         for count in counts
         for name in names
         for seed in seeds
     ]
-    try:
-        for job in plan:
-            check_job(job)
-    except ValueError as error:
-        raise RecordingError(str(error)) from None
-    return plan
 
 
 class _Others(TypedDict):

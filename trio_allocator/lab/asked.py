@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from attrs import field, fields_dict, frozen
 
 from ..engine.settings import Settings
 from ..engine.sharing.registry import DEFAULT_POLICY, POLICIES, PolicyName
+from ..network.impairments import find_impairments
 from ..options import ReceiverOptions
 from .rates import RateError, parse_rate, shown
 from .replay.recording import RecordingError
@@ -80,6 +82,19 @@ def named_policy(name: str) -> PolicyName:
     raise RecordingError(f"--policy: {shown(name)} is not known: choose from {', '.join(POLICIES)}")
 
 
+def check_impairments(names: str) -> str:
+    """The same names of impairments, if all are known.
+
+    Raises:
+        RecordingError: One is not.
+    """
+    try:
+        find_impairments(names)
+    except ValueError as error:
+        raise RecordingError(f"--impair: {error}") from None
+    return names
+
+
 def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
     """Read settings of an allocator, such as ``hold=2`` or ``probe_increment=200k``.
 
@@ -91,10 +106,15 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         name = name.strip()
-        if not equals or name not in known:
+        if not equals:
             raise RecordingError(
                 f"--set: {shown(text)} is not a setting and its value: "
                 f"write such as hold=2; there are {', '.join(known)}"
+            )
+        if name not in known:
+            nearest = "".join(f"did you mean {n}? " for n in get_close_matches(name, known, 1))
+            raise RecordingError(
+                f"--set: there is no setting {shown(name)}: {nearest}there are {', '.join(known)}"
             )
         found[name] = _value(value.strip())
     try:
@@ -111,15 +131,15 @@ def parse_priorities(texts: Iterable[str]) -> dict[str, int | tuple[int, ...]]:
         RecordingError: There is no name, or a number is not from 0 to 255, or they rise.
     """
     found: dict[str, int | tuple[int, ...]] = {}
-    for name, value in _pairs("--priority", texts):
+    for place, name, value in _pairs("--priority", texts):
         numbers = [number.strip() for number in value.split(",")]
         if not all(number.isdecimal() for number in numbers):
             raise RecordingError(
-                f"--priority: {shown(value)} is not a whole number: write 0 to 255, or several "
+                f"{place}: {shown(value)} is not a whole number: write 0 to 255, or several "
                 "with commas between, one for each step"
             )
         priority = tuple(map(int, numbers)) if len(numbers) > 1 else int(value)
-        _check("--priority", priority=priority)
+        _check(place, priority=priority)
         found[name] = priority
     return found
 
@@ -131,29 +151,30 @@ def parse_weights(texts: Iterable[str]) -> dict[str, float]:
         RecordingError: There is no name, or the number is not greater than 0.
     """
     found = {}
-    for name, value in _pairs("--weight", texts):
+    for place, name, value in _pairs("--weight", texts):
         try:
             weight = float(value)
         except ValueError:
-            raise RecordingError(f"--weight: {shown(value)} is not a number: write 2.5") from None
-        _check("--weight", weight=weight)
+            raise RecordingError(f"{place}: {shown(value)} is not a number: write 2.5") from None
+        _check(place, weight=weight)
         found[name] = weight
     return found
 
 
-def _pairs(option: str, texts: Iterable[str]) -> Iterable[tuple[str, str]]:
+def _pairs(option: str, texts: Iterable[str]) -> Iterable[tuple[str, str, str]]:
+    """Of each text what to call it in a message, the name of the track, and what is said of it."""
     for text in texts:
         name, equals, value = text.rpartition("=")
         if not equals or not name.strip():
             raise RecordingError(f"{option}: {shown(text)} must be TRACK=NUMBER, such as camera=2")
-        yield name.strip(), value.strip()
+        yield f"{option} {shown(text)}", name.strip(), value.strip()
 
 
-def _check(option: str, **options: Any) -> None:
+def _check(place: str, **options: Any) -> None:
     try:
         ReceiverOptions(negotiable=True, can_pad=True, **options)
     except (TypeError, ValueError) as error:
-        raise RecordingError(f"{option}: {error}") from None
+        raise RecordingError(f"{place}: {error}") from None
 
 
 def _value(text: str) -> Any:

@@ -25,7 +25,7 @@ from typing import Any
 
 from attrs import frozen
 
-from .files import name_of, open_text
+from .files import open_text, place_of
 from .replay.recording import RecordingError
 
 CHANCE = 0.001
@@ -162,7 +162,7 @@ def read_result(path: Path) -> tuple[str, list[Point]]:
         content = json.loads(text)
     except (ValueError, RecursionError):
         raise RecordingError(
-            f"{name_of(path)}: not JSON: give what a command printed with --json"
+            f"{place_of(path)}: not JSON: give what a command printed with --json"
         ) from None
     for kind, key, points in _KINDS:
         if isinstance(content, dict) and key in content:
@@ -170,10 +170,10 @@ def read_result(path: Path) -> tuple[str, list[Point]]:
                 return kind, list(points(content))
             except (KeyError, TypeError, AttributeError):
                 raise RecordingError(
-                    f"{name_of(path)}: looks like what {kind} printed, and lacks some of it"
+                    f"{place_of(path)}: looks like what {kind} printed, and lacks some of it"
                 ) from None
     raise RecordingError(
-        f"{name_of(path)}: not what score, simulate, link-test or replay print with --json"
+        f"{place_of(path)}: not what score, simulate, link-test or replay print with --json"
     )
 
 

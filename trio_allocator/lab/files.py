@@ -18,8 +18,13 @@ STANDARD_INPUT = Path("-")
 
 
 def name_of(path: Path) -> str:
-    """What to call it in a message or a heading."""
+    """What to call it in a heading."""
     return "standard input" if path == STANDARD_INPUT else path.name
+
+
+def place_of(path: Path) -> str:
+    """What to call it in a message: the path as it was given."""
+    return "standard input" if path == STANDARD_INPUT else str(path)
 
 
 @contextmanager
@@ -40,7 +45,7 @@ def open_text(
         RecordingError: It can not be opened, or, in the course of the block, not be read. The
             message names the file and the cure, in one line.
     """
-    shown = name_of(path) if path == STANDARD_INPUT else str(path)
+    shown = place_of(path)
     try:
         with _open(path, advance) as opened:
             # newline="" leaves the ends of lines to csv.
@@ -53,10 +58,10 @@ def open_text(
     except IsADirectoryError:
         raise RecordingError(f"{shown}: cannot be read, as it is a folder: give a file") from None
     except UnicodeDecodeError:
-        raise RecordingError(f"{name_of(path)}: not a text file in UTF-8: save it as CSV") from None
+        raise RecordingError(f"{shown}: not a text file in UTF-8: save it as CSV") from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise RecordingError(
-            f"{name_of(path)}: not a whole file of gzip's: pack it anew, or drop the .gz"
+            f"{shown}: not a whole file of gzip's: pack it anew, or drop the .gz"
         ) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__

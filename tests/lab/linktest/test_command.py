@@ -52,15 +52,16 @@ def test_a_run_of_ours_from_end_to_end(tmp_path):
     ("arguments", "says"),
     [
         (("--schedule", "stairs"), "--schedule 'stairs' is not known: there are steps, ramp"),
+        (("--schedule", "steps, stairs"), "--schedule 'stairs' is not known: there are steps"),
         (("--scale", "0"), "--scale must be at least 0.01, not 0"),
         (("--scale", "nan"), "--scale must be at least 0.01, not nan"),
         (
             ("--policy", "hers"),
             "--policy 'hers' is not known: there are layered, water-filling, fair",
         ),
-        (("--track", "camera"), "track 'camera' must be a name and rates"),
+        (("--track", "camera"), "--track: 'camera' must be a name and rates"),
         (("--impair", "rain"), "--impair: there is no impairment 'rain': choose from pauses"),
-        (("--set", "grip=1"), "--set: 'grip=1' is not a setting"),
+        (("--set", "grip=1"), "--set: there is no setting 'grip': there are"),
         (("--priority", "camera9=1"), "--priority: there is no track 'camera9'"),
         (("--record", "x.jsonl"), "--record writes one run of ours: give one --schedule"),
         (("--schedule", "ramp", "--record", "/no/x.jsonl"), "there is no folder /no: create it"),

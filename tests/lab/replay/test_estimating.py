@@ -140,9 +140,9 @@ def test_other_rtcp_says_nothing(write):
 )
 def test_what_is_no_log_is_told_where(write, text, says):
     with pytest.raises(RecordingError) as raised:
-        read_feedback(write(text))
+        read_feedback(path := write(text))
     assert says in str(raised.value)
-    assert str(raised.value).startswith("log.jsonl")
+    assert str(raised.value).startswith(str(path))
     assert "\n" not in str(raised.value)
 
 
@@ -170,13 +170,19 @@ def test_replay_takes_a_log_and_more_tracks(write):
     assert answer["recording"] == "log.jsonl"
 
 
-@pytest.mark.parametrize("arguments", [(), ("calls.csv", "--feedback", "log.jsonl")])
-def test_replay_takes_estimates_or_feedback(arguments):
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "replay needs either a FILE of estimates or --feedback FILE.jsonl"),
+        (
+            ("calls.csv", "--feedback", "log.jsonl"),
+            "FILE and --feedback are both given: give one, not both",
+        ),
+    ],
+)
+def test_replay_takes_estimates_or_feedback(arguments, says):
     result = replay(*arguments)
-    assert result.exit_code == 2
-    assert result.stderr == (
-        "trio-allocator: replay needs either a FILE of estimates or --feedback FILE.jsonl\n"
-    )
+    assert (result.exit_code, result.stderr) == (2, f"trio-allocator: {says}\n")
 
 
 def test_a_log_without_tracks_has_nothing_to_divide_among(write):

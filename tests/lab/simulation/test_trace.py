@@ -78,10 +78,10 @@ def test_two_schedules_ship():
 )
 def test_what_is_wrong_with_a_file_is_said_in_one_line(write, text, says):
     with pytest.raises(RecordingError) as caught:
-        read_trace(write(text))
+        read_trace(path := write(text))
     message = str(caught.value)
     assert says in message
-    assert message.startswith("link")
+    assert message.startswith(str(path))
     assert "\n" not in message
 
 

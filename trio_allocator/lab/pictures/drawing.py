@@ -31,9 +31,11 @@ def check_plot(path: Path) -> None:
     """
     formats = FigureCanvasAgg.get_supported_filetypes()
     if path.suffix.removeprefix(".").lower() not in formats:
-        raise RecordingError(f"{path}: a plot cannot have this format: call it .png, .svg or .pdf")
+        raise RecordingError(
+            f"--plot {path}: a plot cannot have this format: call it .png, .svg or .pdf"
+        )
     if not path.parent.is_dir():
-        raise RecordingError(f"{path}: there is no folder {path.parent}: create it first")
+        raise RecordingError(f"--plot {path}: there is no folder {path.parent}: create it first")
 
 
 def new_figure() -> Figure:
@@ -55,7 +57,7 @@ def write_figure(path: Path, figure: Figure) -> None:
         figure.savefig(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise RecordingError(f"{path}: the plot cannot be written: {reason}") from None
+        raise RecordingError(f"--plot {path}: the plot cannot be written: {reason}") from None
 
 
 def plain_frame(axes: Any) -> None:

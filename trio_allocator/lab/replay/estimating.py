@@ -14,7 +14,7 @@ from typing import Any
 
 from ...estimation import FeedbackError, FeedbackHandler, SendSideEstimator
 from ...estimation.feedback_log import NAME, VERSION
-from ..files import name_of, open_text
+from ..files import name_of, open_text, place_of
 from ..rates import shown
 from .recording import MAX_DURATION, Recording, RecordingError, Row, Source
 
@@ -141,12 +141,13 @@ def read_feedback(path: Path, advance: Callable[[int], None] | None = None) -> R
             the value and the cure.
     """
     with open_text(path, advance=advance) as file:
-        return _read(name_of(path), (line for line in enumerate(file, 1) if line[1].strip()))
+        return _read(path, (line for line in enumerate(file, 1) if line[1].strip()))
 
 
-def _read(name: str, lines: Iterator[tuple[int, str]]) -> Recording:
+def _read(path: Path, lines: Iterator[tuple[int, str]]) -> Recording:
+    place = place_of(path)
     number, text = next(lines, (1, "{}"))
-    header = _Line(name, number, text)
+    header = _Line(place, number, text)
     if header.content.get("log") != NAME or header.content.get("version") != VERSION:
         raise header.error(
             f"not a log of feedback: it must begin with "
@@ -159,7 +160,7 @@ def _read(name: str, lines: Iterator[tuple[int, str]]) -> Recording:
     first: float | None = None
     last = -math.inf
     for number, text in lines:
-        line = _Line(name, number, text)
+        line = _Line(place, number, text)
         time = line.number("t", line.content.get("t"))
         first = time if first is None else first
         if time < last:
@@ -169,12 +170,12 @@ def _read(name: str, lines: Iterator[tuple[int, str]]) -> Recording:
         last = time
         estimation.handle(line, time)
     if first is None:
-        raise RecordingError(f"{name}: only a header, no packets: record something")
+        raise RecordingError(f"{place}: only a header, no packets: record something")
     rates = tuple(source.mean_rates for source in sources)
     # The last row ends the recording: it lasts as long as the log.
     rows = [*estimation.rows, (last, estimation.rows[-1][1])]
     return Recording(
-        name=name,
+        name=name_of(path),
         sources=sources,
         rows=tuple(Row(time - first, estimate, rates) for time, estimate in rows),
     )

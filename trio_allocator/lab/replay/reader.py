@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from ..files import name_of, open_text
+from ..files import name_of, open_text, place_of
 from ..rates import RateError, parse_rate, shown
 from .recording import MAX_DURATION, Recording, RecordingError, Row, Source
 
@@ -59,22 +59,22 @@ def read_recording(path: Path, advance: Callable[[int], None] | None = None) -> 
     with open_text(path, encoding="utf-8-sig", advance=advance) as file:
         reader = csv.reader(file, strict=True)
         try:
-            return _read(name_of(path), ((reader.line_num, line) for line in reader))
+            return _read(path, ((reader.line_num, line) for line in reader))
         except csv.Error as error:
             raise RecordingError(
-                f"{name_of(path)}, line {reader.line_num}: not a CSV file: {error}"
+                f"{place_of(path)}, line {reader.line_num}: not a CSV file: {error}"
             ) from None
 
 
-def _read(name: str, lines: Iterator[tuple[int, list[str]]]) -> Recording:
+def _read(path: Path, lines: Iterator[tuple[int, list[str]]]) -> Recording:
     first, header = next(((number, line) for number, line in lines if line), (0, None))
     if header is None:
         raise RecordingError(
-            f"{name}: the file is empty: the first line must name the columns, "
+            f"{place_of(path)}: the file is empty: the first line must name the columns, "
             "such as time_s,estimate_bps"
         )
     header = [column.strip() for column in header]
-    place = _Place(name, header, first)
+    place = _Place(place_of(path), header, first)
     columns = _find_columns(header, place)
     times: list[float] = []
     estimates: list[int] = []
@@ -93,8 +93,10 @@ def _read(name: str, lines: Iterator[tuple[int, list[str]]]) -> Recording:
             ]
         )
     if not times:
-        raise RecordingError(f"{name}: only a header, no estimates: add a line for each estimate")
-    return _assemble(name, columns, times, estimates, weights)
+        raise RecordingError(
+            f"{place_of(path)}: only a header, no estimates: add a line for each estimate"
+        )
+    return _assemble(name_of(path), columns, times, estimates, weights)
 
 
 def _find_columns(header: list[str], place: _Place) -> _Columns:

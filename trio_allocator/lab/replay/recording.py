@@ -110,7 +110,7 @@ class Recording:
         for track in added:
             if track.name in names:
                 raise RecordingError(
-                    f"{self.name}: there is a source {shown(track.name)} already: "
+                    f"--track: there is a source {shown(track.name)} already: "
                     "give the added track another name"
                 )
             names.append(track.name)
@@ -131,17 +131,17 @@ def parse_track(text: str) -> Source:
     name = name.strip()
     if not equals or not name:
         raise RecordingError(
-            f"track {shown(text)} must be a name and rates, such as camera=150k,500k,2.5M"
+            f"--track: {shown(text)} must be a name and rates, such as camera=150k,500k,2.5M"
         )
     rates: list[int] = []
     for part in ladder.split(","):
         try:
             rate = parse_rate(part)
         except RateError as error:
-            raise RecordingError(f"track {shown(name)}: {error}") from None
+            raise RecordingError(f"--track {shown(text)}: {error}") from None
         if rate <= (rates[-1] if rates else 0):
             raise RecordingError(
-                f"track {shown(name)}: rates must ascend from above 0, and {shown(part)} does not"
+                f"--track {shown(text)}: rates must ascend from above 0, and {shown(part)} does not"
             )
         rates.append(rate)
     layers = _NAMES_BY_COUNT.get(len(rates)) or tuple(str(n + 1) for n in range(len(rates)))

@@ -11,7 +11,7 @@ import numpy as np
 from attrs import field, frozen
 
 from ...network.capacity import RateSchedule
-from ..files import name_of, open_text
+from ..files import name_of, open_text, place_of
 from ..rates import RateError, parse_rate
 from ..replay.recording import RecordingError
 from .clock import STEP, STEPS_PER_SECOND, WARM_UP, Series
@@ -91,7 +91,12 @@ class Trace:
 
 
 def make_trace(
-    name: str, times: Iterable[float], rates: Iterable[float], rtt: float | None = None
+    name: str,
+    times: Iterable[float],
+    rates: Iterable[float],
+    rtt: float | None = None,
+    *,
+    place: str | None = None,
 ) -> Trace:
     """A trace of rows that each hold until the next; the last as long as the one before it.
 
@@ -100,26 +105,28 @@ def make_trace(
         times: When each row begins, s, ascending.
         rates: Its capacity, bit/s.
         rtt: s; None for the table's, by the name.
+        place: Where it is from, for messages; None for its name.
 
     Raises:
         RecordingError: There are too few rows, or they last too long or not long enough.
     """
+    place = name if place is None else place
     begins, values = list(times), list(rates)
     if len(begins) < 2:
-        raise RecordingError(f"{name}: {len(begins)} rows are no trace: give at least two")
+        raise RecordingError(f"{place}: {len(begins)} rows are no trace: give at least two")
     begins.append(2 * begins[-1] - begins[-2])
     duration = begins[-1] - begins[0]
     if duration > LONGEST:
-        raise RecordingError(f"{name}: lasts {duration:g} s: cut it to {LONGEST:g} s")
+        raise RecordingError(f"{place}: lasts {duration:g} s: cut it to {LONGEST:g} s")
     if duration < WARM_UP + 1:
         raise RecordingError(
-            f"{name}: lasts {duration:g} s, and the first {WARM_UP:g} s are not counted: "
+            f"{place}: lasts {duration:g} s, and the first {WARM_UP:g} s are not counted: "
             "give a longer trace"
         )
     edges = [round((time - begins[0]) * STEPS_PER_SECOND) for time in begins]
     median = float(np.median(values))
     if median <= 0:
-        raise RecordingError(f"{name}: the median capacity is 0 bit/s: nothing can be sent")
+        raise RecordingError(f"{place}: the median capacity is 0 bit/s: nothing can be sent")
     return Trace(
         name,
         RTT.get(name, DEFAULT_RTT) if rtt is None else rtt,
@@ -153,23 +160,23 @@ def read_trace(path: Path, rtt: float | None = None) -> Trace:
     Raises:
         RecordingError: It is missing, empty, or malformed; the message says where, and the cure.
     """
-    name = name_of(path)
+    file_place = place_of(path)
     with open_text(path, encoding="utf-8-sig") as file:
         try:
             rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if any(row)]
         except csv.Error as error:
-            raise RecordingError(f"{name}: not a CSV file: {error}") from None
+            raise RecordingError(f"{file_place}: not a CSV file: {error}") from None
     if not rows:
-        raise RecordingError(f"{name}: the file is empty: {_SHAPE}")
+        raise RecordingError(f"{file_place}: the file is empty: {_SHAPE}")
     header = [column.strip() for column in rows[0][1]]
     for needed in ("time_s", "capacity_bps"):
         if needed not in header:
-            raise RecordingError(f"{name}, line {rows[0][0]}: no column {needed}: {_SHAPE}")
+            raise RecordingError(f"{file_place}, line {rows[0][0]}: no column {needed}: {_SHAPE}")
     time, capacity = header.index("time_s"), header.index("capacity_bps")
     times: list[float] = []
     rates: list[float] = []
     for number, row in rows[1:]:
-        place = f"{name}, line {number}"
+        place = f"{file_place}, line {number}"
         if len(row) != len(header):
             raise RecordingError(
                 f"{place}: {len(row)} values, but the header names {len(header)} columns"
@@ -181,7 +188,8 @@ def read_trace(path: Path, rtt: float | None = None) -> Trace:
                 f"{place}, column time_s: {times[-1]:g} does not come after {times[-2]:g}: "
                 "sort the rows"
             )
-    return make_trace(name.removesuffix(".gz").removesuffix(".csv"), times, rates, rtt)
+    name = name_of(path).removesuffix(".gz").removesuffix(".csv")
+    return make_trace(name, times, rates, rtt, place=file_place)
 
 
 _SHAPE = "the first line must be time_s,capacity_bps (seconds, bit/s)"

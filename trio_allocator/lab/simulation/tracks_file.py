@@ -60,22 +60,21 @@ def read_tracks(path: Path) -> tuple[SimulatedTrack, ...]:
     except FileNotFoundError:
         raise RecordingError(f"{path}: there is no such file: check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecordingError(f"{path.name}: not a TOML file: {error}") from None
+        raise RecordingError(f"{path}: not a TOML file: {error}") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise RecordingError(f"{path}: cannot be read: {reason}") from None
     entries = content.get("track")
     if not isinstance(entries, list) or not entries or set(content) != {"track"}:
         raise RecordingError(
-            f"{path.name}: there must be [[track]] tables and nothing else, with name and ladder "
-            "in each"
+            f"{path}: there must be [[track]] tables and nothing else, with name and ladder in each"
         )
     tracks: list[SimulatedTrack] = []
     for number, entry in enumerate(cast("list[object]", entries), 1):
         if not isinstance(entry, dict):
-            raise RecordingError(f"{path.name}: track {number} is not a table: write [[track]]")
-        tracks += _tracks(cast("dict[str, Any]", entry), f"{path.name}, track {number}")
-    _check(tracks, path.name)
+            raise RecordingError(f"{path}: track {number} is not a table: write [[track]]")
+        tracks += _tracks(cast("dict[str, Any]", entry), f"{path}, track {number}")
+    _check(tracks, str(path))
     return tuple(tracks)
 
 
