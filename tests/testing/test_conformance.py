@@ -294,3 +294,16 @@ def test_what_an_opened_allocator_is_made_of_is_no_function():
     """It can be called, as a decorator."""
     with pytest.raises(TypeError, match="pass the function, not its result"):
         check_allocator(open_allocator())
+
+
+def test_a_check_that_passes_prints_nothing():
+    """Receivers break promises in it, and the allocator warns of that."""
+    program = """
+from trio_allocator import open_allocator
+from trio_allocator.testing import check_allocator
+check_allocator(open_allocator)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
