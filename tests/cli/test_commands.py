@@ -20,6 +20,7 @@ from trio_allocator.cli import main, show
 from trio_allocator.cli.app import app
 
 FULL = Path("/dev/full")
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 FIGURES = {"changes", "reversals", "share_over_estimate", "utilisation", "quality"}
 
 OURS = "time_s,estimate_bps,cam_low,cam_high\n" + "".join(
@@ -150,6 +151,32 @@ def test_the_demo_without_a_terminal_is_soon_over(monkeypatch):
     assert figures["quality"] > 0.8
     # Trio runs tasks in any order: it must not matter.
     assert answer("demo") == figures
+
+
+def test_the_page_says_what_the_demo_prints():
+    changes, reversals, over, quality = re.search(
+        r"today `demo` prints (\d+) changes, (\d+) reversals, ([\d.]+) % over the estimate "
+        r"and a quality of (\.\d+)",
+        PAGE.read_text(encoding="utf-8"),
+    ).groups()
+    figures = answer("demo")
+    assert (figures["changes"], figures["reversals"]) == (int(changes), int(reversals))
+    assert 100 * figures["share_over_estimate"] == pytest.approx(float(over), abs=0.051)
+    assert figures["quality"] == pytest.approx(float(quality), abs=0.00051)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+def test_the_page_says_where_a_recording_is():
+    line = re.search(r"^calls=.*", PAGE.read_text(encoding="utf-8"), re.MULTILINE)[0]
+    folder = Path(sys.executable).parent
+    path = subprocess.run(
+        ["sh", "-c", f'{line}; printf %s "$calls"'],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
+        text=True,
+        check=True,
+    ).stdout
+    assert answer("replay", path)["recording"] == "libwebrtc-gcc-recorded.csv"
 
 
 @pytest.mark.parametrize(
