@@ -167,7 +167,7 @@ def test_the_page_says_what_the_demo_prints():
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell")
 def test_the_page_says_where_a_recording_is():
-    line = re.search(r"^calls=.*", PAGE.read_text(encoding="utf-8"), re.MULTILINE)[0]
+    line = re.search(r"^calls=.*", PAGE.read_text(encoding="utf-8"), re.MULTILINE).group()
     folder = Path(sys.executable).parent
     path = subprocess.run(
         ["sh", "-c", f'{line}; printf %s "$calls"'],
@@ -274,6 +274,21 @@ def test_a_full_device_gets_one_line(arguments, unbuffered):
         )
     assert result.returncode == 1
     assert result.stderr == f"trio-allocator: cannot go on: {os.strerror(errno.ENOSPC)}\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+@pytest.mark.parametrize("arguments", ["demo --json", "--version"])
+def test_a_closed_output_gets_one_line(arguments):
+    result = subprocess.run(
+        ["sh", "-c", f'"$0" -m trio_allocator.cli {arguments} >&-', sys.executable],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (
+        1,
+        "trio-allocator: cannot go on: standard output is closed\n",
+    )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pipe that is closed")

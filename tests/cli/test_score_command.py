@@ -104,6 +104,26 @@ def test_ctrl_c_leaves_nothing_behind():
         time.sleep(0.02)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
+def test_a_request_to_end_leaves_nothing_behind_and_says_nothing():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trio_allocator", "score", "--only", "steady", "--jobs", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    patience = time.monotonic() + 60
+    while len(children := children_of(process.pid)) < 3:
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (128 + signal.SIGTERM, b"", b"")
+    patience = time.monotonic() + 20
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -112,6 +132,7 @@ def test_ctrl_c_leaves_nothing_behind():
         (("score", "--seeds", "x"), "--seeds: 'x' is not a whole number"),
         (("score", "--set", "grip=1"), "--set: there is no setting 'grip': there are"),
         (("score", "--html", "/no/x.html"), "--html /no/x.html: there is no folder /no"),
+        (("score", "--html", "page"), "--html page: the report is a page of HTML: call it .html"),
         (("score", "nowhere.csv"), "nowhere.csv: there is no such file"),
         (("score", "--jobs", "2", "--scheduler", "tcp://x:1"), "--jobs is for this machine"),
         (("compare", "nowhere.json", "nowhere.json"), "nowhere.json: there is no such file"),

@@ -15,11 +15,15 @@ def main() -> None:
     """Run ``trio-allocator``, and exit.
 
     Exit codes: 0 for done, 1 for output that cannot be written, 2 for input that cannot be used,
-    130 for Ctrl-C.
+    130 for Ctrl-C, 143 for SIGTERM.
 
     Raises:
         SystemExit: Always.
     """
+    if sys.stdout is None:
+        # Nothing could be printed, and Python would not say so.
+        print("trio-allocator: cannot go on: standard output is closed", file=sys.stderr)
+        sys.exit(1)
     try:
         use_plain_output()
         # Inside, so that Ctrl-C while this loads leaves no traceback either.
@@ -29,8 +33,7 @@ def main() -> None:
             app(prog_name="trio-allocator")
         finally:
             # A full device may be noticed only now, and at exit it would be too late to say so.
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise
@@ -52,8 +55,6 @@ def main() -> None:
 
 def _discard_output() -> None:
     """What could not be written is not tried again at exit, where it would fail once more."""
-    if sys.stdout is None:
-        return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

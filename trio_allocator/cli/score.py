@@ -134,7 +134,11 @@ def compare(
 
 
 def _check_page(page: Path | None) -> None:
-    if page is not None and not page.parent.is_dir():
+    if page is None:
+        return
+    if page.suffix.lower() not in {".html", ".htm"}:
+        raise RecordingError(f"--html {page}: the report is a page of HTML: call it .html")
+    if not page.parent.is_dir():
         raise RecordingError(f"--html {page}: there is no folder {page.parent}: create it")
 
 

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import platform
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -42,6 +43,7 @@ def local_workers(count: int | None = None) -> Iterator[Executor | None]:
     """Processes on the cores there are.
 
     They never see Ctrl-C, and end at once with the block, or with this process, however that ends.
+    SIGTERM ends the block by a `SystemExit`, unless it is handled already.
 
     Args:
         count: How many; None for one on each core. For one alone this process does the work.
@@ -59,7 +61,8 @@ def local_workers(count: int | None = None) -> Iterator[Executor | None]:
         wanted, multiprocessing.get_context("spawn"), initializer=_follow_the_parent
     )
     try:
-        yield pool
+        with _sigterm_raised():
+            yield pool
     except BaseException:
         for child in multiprocessing.active_children():
             if child not in strangers:
@@ -67,6 +70,31 @@ def local_workers(count: int | None = None) -> Iterator[Executor | None]:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _sigterm_raised() -> Iterator[None]:
+    """Let SIGTERM raise: a process that it ends at once leaves a pool's semaphores to be cleaned up.
+
+    Python's own helper for that would complain.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+    signal.signal(signal.SIGTERM, _exit_by_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _exit_by_signal(number: int, _frame: FrameType | None) -> None:
+    # Once is enough: what it ends must not be disturbed by the next.
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def each_done(
@@ -185,29 +213,37 @@ def _check_workers(address: str, found: dict[str, tuple[tuple[str, str], ...]]) 
 
 @contextmanager
 def _interrupts_withheld() -> Iterator[None]:
-    """Let processes that start here never see Ctrl-C, and let none interrupt their start.
+    """Let processes that start here never see Ctrl-C, and let no signal interrupt their start.
 
     It is for the parent to end them, and it can end only those that it has noted. To block the
     signal in this thread is not enough for that: another thread, such as one of NumPy's, may get
     it, and Python would still interrupt this one.
     """
+    handlers = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))
+    }
     if (
         not hasattr(signal, "pthread_sigmask")
         or threading.current_thread() is not threading.main_thread()
-        or not callable(handler := signal.getsignal(signal.SIGINT))
+        or not handlers
     ):
         yield
         return
     noted: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda *what: noted.append(what))
+    for number in handlers:
+        signal.signal(number, lambda *what: noted.append(what))
+    # They inherit what is blocked, and SIGTERM is to end them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     if noted:
-        handler(*noted[0])
+        handlers[signal.Signals(noted[0][0])](*noted[0])
 
 
 def _follow_the_parent() -> None:
