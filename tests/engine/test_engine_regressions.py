@@ -444,6 +444,37 @@ def test_whose_refusal_lapses_is_asked_though_it_was_to_be_forced():
     assert refuser.request is not None
 
 
+@pytest.mark.invariant("N8")
+def test_what_was_planned_for_a_minimum_keeps_nobody_from_being_asked_before_one_is_forced():
+    engine = opened(727)
+    first = joined(engine, 713, priority=(255, 1, 0), pausable=True)
+    waiting = joined(engine, 0, 150, 500, 2_500, pausable=True)
+    engine.request(NOW, first, 1_100)
+    engine.request(NOW, waiting, 2_750)
+    refuser = joined(engine, 200, 7, 13, max_bitrate=200)
+    engine.answer(NOW, refuser, refuser.request.id, accepted=False)
+    assert (first.request.limit, refuser.allocation) == (548, 200)
+
+
+@pytest.mark.invariant("N3", "N5")
+def test_a_deadline_is_judged_before_what_else_time_brings_in_the_same_moment():
+    engine = opened(1_000)
+    refuser = joined(engine, 550, 100, 300, 500, pausable=True)
+    joined(engine, 185, negotiable=False)
+    forced = joined(engine, 10, pausable=True)
+    engine.force(NOW, forced, 0)
+    engine.update_estimate(NOW, 515)
+    engine.answer(NOW, refuser, refuser.request.id, accepted=False)
+    assert refuser.allocation == 330
+    later = refuser.refusal.until
+    assert later == forced.held_until
+    engine.update_estimate(later - 0.05, 515)
+    silent = joined(engine, 220, 7, 200, now=later - 0.05, priority=255)
+    assert silent.request.deadline <= later
+    engine.advance(later)
+    assert (silent.refusal is not None, refuser.request is not None) == (True, True)
+
+
 @pytest.mark.invariant("G3", "N5")
 def test_who_refused_and_is_raised_is_asked_again_in_the_same_event():
     engine = support.opened(1_100, WaterFillingPolicy(resume_least=100))

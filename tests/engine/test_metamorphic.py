@@ -324,7 +324,7 @@ def greedy(claims, capacity):
     ("policy", "estimate", "complaint"),
     [
         (raising, 600, "ZeroDivisionError"),
-        (rubbish, 600, "AttributeError"),
+        (rubbish, 600, "it must return Shares"),
         (fractions, 600, "A1"),
         (nobody, 600, "KeyError"),
         (miser, 600, "G2"),

@@ -295,7 +295,8 @@ class Engine:
             self.dips.forget()
             settlement.unplan_everything()
             due = True
-        if due and (cause is not Cause.ESTIMATE or self.estimates.value is None):
+        by_itself = cause not in {Cause.ESTIMATE, Cause.TIME}  # judge deadlines before (N3)
+        if due and (by_itself or self.estimates.value is None):
             self._settle()
             self._budget = self.ledger.committed
         settlement.cause = cause

@@ -260,13 +260,15 @@ class FirstFit:
             return True
         below = sum(each.gives + each.forced for each in classes) if negotiate else 0
         askable = sum(each.gives for each in classes) if negotiate else 0
+        forced = sum(max(0, r.allocation - r.projected) for r in self._refusers.values())
         reserved = False
         for each in reversed(classes):
             if negotiate:
                 below -= each.gives + each.forced
                 askable -= each.gives
-            back = each.restorable.first_fitting(spare + askable)
-            level = 0 if back is None else restored(ledger[back], spare + askable)
+            room = spare + max(0, askable - forced)  # nobody is forced lest another be asked (N8)
+            back = each.restorable.first_fitting(room)
+            level = 0 if back is None else restored(ledger[back], room)
             served, most = False, raised
             extras_of = NEVER
             if not reserved and back is None and not below and AMPLE * slack > each.demand:
