@@ -326,7 +326,7 @@ def greedy(claims, capacity):
         (raising, 600, "ZeroDivisionError"),
         (rubbish, 600, "it must return Shares"),
         (fractions, 600, "A1"),
-        (nobody, 600, "KeyError"),
+        (nobody, 600, "it gives no share to receiver"),
         (miser, 600, "G2"),
         (spender, 600, "A2"),
         (upside_down, 760, "G6"),
