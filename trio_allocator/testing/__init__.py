@@ -1,6 +1,6 @@
 """A kit for those who write an allocator, a track receiver or an app, and want it tested.
 
-It needs Hypothesis, which ``pip install trio-allocator[testing]`` brings, and no test runner.
+It needs Hypothesis, which the extra `testing` brings, and no test runner.
 """
 
 try:
