@@ -179,6 +179,20 @@ def test_the_code_of_the_documentation_runs(block, monkeypatch, capsys):
     check_output(block, capsys.readouterr().out)
 
 
+def awaits_outside_of_a_function(code):
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    compiled = compile(code, "block", "exec", flags=flags, dont_inherit=True)
+    return bool(compiled.co_flags & inspect.CO_COROUTINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_whose_code_cannot_be_pasted_says_how_to_run_it(page):
+    own = [block for block in BLOCKS if block.page == page and block.language == "python"]
+    if any(awaits_outside_of_a_function(block.code) for block in own):
+        text = page.read_text(encoding="utf-8")
+        assert "(index.md#how-to-run-the-code)" in text.partition("\n## ")[0]
+
+
 def test_a_page_that_says_it_prints_something_is_held_to_it():
     """A promise of output stands in a block of its own, where it is compared."""
     for page in PAGES:
