@@ -3,6 +3,7 @@
 Run it: ``python examples/why_is_it_low.py``.
 """
 
+import attrs
 import trio
 
 from trio_allocator import ProbingAllocator, Track, open_allocator
@@ -20,6 +21,7 @@ def show(allocator: ProbingAllocator, moment: str) -> None:
 
 async def main() -> None:
     """Let one reason follow the other."""
+    began = trio.current_time()  # Trio's clock begins anywhere
     async with open_allocator(estimates="ideal") as allocator:
         decisions = allocator.decisions()
         with (
@@ -38,7 +40,7 @@ async def main() -> None:
     print("what was decided:")  # what is unread can be read when all is over
     with decisions:
         async for decision in decisions:
-            print(f"  {decision}")
+            print(f"  {attrs.evolve(decision, time=decision.time - began)}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 @pytest.fixture
 def run_example(monkeypatch, capsys):
     """Run an example by name; returns what it printed."""
-    virtual = partial(trio.run, clock=trio.testing.MockClock(autojump_threshold=0))
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    clock.jump(1000)  # as a real one, it begins anywhere
+    virtual = partial(trio.run, clock=clock)
     monkeypatch.setattr(trio, "run", virtual)
 
     def run(name):
@@ -122,3 +124,5 @@ def test_the_reasons_follow_each_other(run_example):
     assert camera[1] == "network"
     assert camera[3] == "cap, priority"
     assert any("granted, 0 to 550000 bit/s, on estimate" in line for line in lines)
+    times = [float(line.split(" s: ")[0]) for line in lines if " s: " in line]
+    assert times[0] == 0
