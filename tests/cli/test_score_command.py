@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from attrs import evolve
 from typer.testing import CliRunner
 
+from tests.processes import is_any_left, started, wait_until
 from trio_allocator.cli.app import app
 from trio_allocator.cli.score import _as_json, _comparison_as_json
 from trio_allocator.lab import suite
@@ -69,23 +69,13 @@ def test_json_has_the_documented_keys(small):
     assert json.loads(invoke(*STEADY, "fair", "--json").stdout) == answer
 
 
-def children_of(pid):
-    files = Path(f"/proc/{pid}/task").glob("*/children")
-    return [child for file in files for child in file.read_text().split()]
+QUICK = ("trio_allocator", "score", "--only", "steady", "--jobs", "2")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_ctrl_c_leaves_nothing_behind():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trio_allocator", "score", "--only", "steady", "--jobs", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    process, children = started(*QUICK, children=2, seconds=60, start_new_session=True)
     patience = time.monotonic() + 60
-    while len(children := children_of(process.pid)) < 2:
-        assert time.monotonic() < patience
-        time.sleep(0.02)
     out = err = None
     while out is None:
         # As a terminal does, and as people do: Python may drop one that comes in a destructor.
@@ -98,30 +88,16 @@ def test_ctrl_c_leaves_nothing_behind():
         rb" interrupted after \d+ of 60 runs: no figures are shown, as means take all runs\n", err
     )
     # Python's own helper for processes ends when it sees that nobody is left.
-    patience = time.monotonic() + 20
-    while any(Path(f"/proc/{child}").exists() for child in children):
-        assert time.monotonic() < patience
-        time.sleep(0.02)
+    wait_until(lambda: not is_any_left(children), 20)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_a_request_to_end_leaves_nothing_behind_and_says_nothing():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trio_allocator", "score", "--only", "steady", "--jobs", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    patience = time.monotonic() + 60
-    while len(children := children_of(process.pid)) < 3:
-        assert time.monotonic() < patience
-        time.sleep(0.02)
+    process, children = started(*QUICK, children=3, seconds=60)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (128 + signal.SIGTERM, b"", b"")
-    patience = time.monotonic() + 20
-    while any(Path(f"/proc/{child}").exists() for child in children):
-        assert time.monotonic() < patience
-        time.sleep(0.02)
+    wait_until(lambda: not is_any_left(children), 20)
 
 
 @pytest.mark.parametrize(

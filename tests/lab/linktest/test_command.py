@@ -2,16 +2,14 @@
 
 import json
 import signal
-import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 import trio
 from typer.testing import CliRunner
 
 from tests.lab.linktest.made_up import good_run
+from tests.processes import is_any_left, started
 from trio_allocator.cli import link_test as command
 from trio_allocator.cli.app import app
 from trio_allocator.lab.child import ChildError
@@ -185,24 +183,11 @@ def test_what_was_done_before_is_shown(monkeypatch):
     assert (row["schedule"], row["runs"]) == ("drop", 1)
 
 
-def children_of(pid):
-    # Each belongs to the thread that started it.
-    files = Path(f"/proc/{pid}/task").glob("*/children")
-    return [child for file in files for child in file.read_text().split()]
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_ctrl_c_leaves_no_process_behind():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "trio_allocator.cli", "link-test", *QUICK[:-1], "1"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    patience = time.monotonic() + 30
-    while len(children := children_of(process.pid)) < 2:
-        assert time.monotonic() < patience
-        time.sleep(0.02)
+    long = ("trio_allocator.cli", "link-test", *QUICK[:-1], "1")
+    process, children = started(*long, children=2, seconds=30)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, b"", b" interrupted after 0 of 1 runs\n")
-    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    assert not is_any_left(children)
